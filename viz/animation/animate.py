@@ -195,10 +195,10 @@ def _libraries() -> tuple[Any, Any]:
 
 @cache
 def fonts() -> dict[str, Any]:
-    """Returns options of resvg with which it draws text; without a font it silently draws no text.
+    """Returns options of resvg with which it draws text.
 
-    The options select the first of these that exists: a face of `style.FONT` on this system, DejaVu
-    Sans from matplotlib, another common face.
+    Without a font it silently draws no text.  The options select the first of these that exists: a
+    face of `style.FONT` on this system, DejaVu Sans from matplotlib, another common face.
 
     Raises:
         RenderError: no font was found.
@@ -223,8 +223,7 @@ def fonts() -> dict[str, Any]:
 
 
 def _bundled_fonts() -> list[str]:
-    """Returns the files of DejaVu Sans in matplotlib, without importing matplotlib; [] if it is not
-    installed."""
+    """Returns the files of DejaVu Sans in matplotlib, which is not imported, or [] without it."""
     if (package := package_folder("matplotlib")) is None:
         return []
     folder = package / "mpl-data" / "fonts" / "ttf"
@@ -237,8 +236,10 @@ def _bundled_fonts() -> list[str]:
 
 @dataclass
 class _Images:
-    """The pictures of PNG files, decoded one at a time and again for each loop over them, because
-    Pillow reads some of them twice."""
+    """The pictures of PNG files, decoded one at a time.
+
+    They are decoded again for each loop over them, because Pillow reads some of them twice.
+    """
 
     pictures: list[bytes]
     palette: Image | None

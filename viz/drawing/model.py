@@ -339,11 +339,11 @@ class Builder:
         Links from one place into one box are one edge.  Without numbers, so are links from one box
         to one node.
         """
-        slopes = {
-            place: _slopes(members, output)
-            for place, members in self.members.items()
-            if isinstance(place, str) and (output := self.shown(place)) is not None
-        }
+        slopes: dict[Place, dict[Value, float]] = {}
+        for place, members in self.members.items():
+            output = self.shown(place)
+            if isinstance(place, str) and output is not None:
+                slopes[place] = _slopes(members, output)
         groups: dict[tuple[Any, ...], list[Link]] = {}
         for user, i, arg in links:
             source, target = self.place(arg), self.place(user)

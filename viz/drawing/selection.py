@@ -71,7 +71,7 @@ def select(
     def boxes_of(chosen: set[str]) -> tuple[dict[Value, str], int]:
         """Returns the boxes, and how many nodes are drawn with them."""
         box_of_path = {path: box_of(path, chosen) for path in around}
-        boxes = {node: box for node, path in modules.items() if (box := box_of_path[path])}
+        boxes = {node: box_of_path[path] for node, path in modules.items() if box_of_path[path]}
         return boxes, len(order) - len(boxes) + len(set(boxes.values()))
 
     boxes, size = boxes_of(collapsed)
