@@ -1,5 +1,4 @@
-"""Pictures of computation graphs: drawings, pages to step through them, animations, plots, and the
-shell of a debugger.
+"""Pictures of computation graphs: drawings, pages, animations, plots, and a debugger's shell.
 
     >>> from tinygrad_edu import Value
     >>> a, b = Value(2.0, "a"), Value(-3.0, "b")

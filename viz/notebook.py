@@ -42,8 +42,7 @@ _scenes: WeakKeyDictionary[Stepper, Scene] = WeakKeyDictionary()
 
 
 def register() -> None:
-    """Tells IPython how to display the objects of this package.  Does nothing if IPython is not
-    running."""
+    """Tells IPython, if it is running, how to display the objects of this package."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     formatter = getattr(shell, "display_formatter", None)
     if formatter is None:
@@ -73,19 +72,17 @@ def _printer(formatter: Any, show: Callable[[Any], Bundle]) -> Callable[[Any], B
 
 def _show_value(value: Value) -> Bundle:
     _check_size(len(topological_order(value)), "viz.draw(y)")
-    return {"image/svg+xml": draw(value).svg()}
+    return _drawn(value)
 
 
 def _show_stepper(stepper: Stepper) -> Bundle:
     if stepper not in _scenes:
-        _check_size(len(stepper.recording.nodes), "viz.explore(y)")
-        _scenes[stepper] = Scene(stepper.recording)
+        _scenes[stepper] = _scene(stepper.recording)
     return _picture_of_step(_scenes[stepper], stepper, stepper)
 
 
 def _show_recording(recording: Recording) -> Bundle:
-    _check_size(len(recording.nodes), "viz.explore(y)")
-    return _picture_of_step(Scene(recording), Stepper(recording).finish(), recording)
+    return _picture_of_step(_scene(recording), Stepper(recording).finish(), recording)
 
 
 def _show_history(history: History) -> Bundle:
@@ -96,20 +93,29 @@ def _show_history(history: History) -> Bundle:
 
 def _show_tape(tape: Tape) -> Bundle:
     _check_size(len(tape), "viz.draw(tape)", "the tape has {:,} instructions")
-    return {"image/svg+xml": draw(tape).svg()}
+    return _drawn(tape)
 
 
 def _show_jitted(jitted: Jitted[Any]) -> Bundle:
     if not jitted.programs:
         return {}
     _check_size(len(jitted.tape()), "viz.draw(f)", "the tape has {:,} instructions")
-    return {"image/svg+xml": draw(jitted).svg()}
+    return _drawn(jitted)
 
 
 def _show_explanation(explanation: Explanation) -> Bundle:
     records = build_path(explanation.root, explanation.path, "")
     picture = Drawing(records, legend=False).svg()
-    return _picture_above_text(picture[picture.index("<svg"):], explanation, records.notes)
+    return _picture_above_text(picture, explanation, records.notes)
+
+
+def _drawn(y: Value | Tape | Jitted) -> Bundle:
+    return {"image/svg+xml": draw(y).svg()}
+
+
+def _scene(recording: Recording) -> Scene:
+    _check_size(len(recording.nodes), "viz.explore(y)")
+    return Scene(recording)
 
 
 def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") -> None:
@@ -121,8 +127,10 @@ def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") 
 
 
 def _picture_of_step(scene: Scene, stepper: Stepper, shown: Stepper | Recording) -> Bundle:
-    """Returns the drawing at the position of ``stepper``, on white also in a dark notebook, with
-    the repr of ``shown`` and the notes below it."""
+    """Returns the drawing at the position of ``stepper``, the repr of ``shown``, and the notes.
+
+    The drawing is on white in a dark notebook too.
+    """
     style = 'style="max-width: 100%; height: auto; background: white" '
     picture = scene.frame(stepper, caption=False).replace("<svg ", f"<svg {style}", 1)
     return _picture_above_text(picture, shown, scene.graph.notes)

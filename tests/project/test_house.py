@@ -322,9 +322,6 @@ EXCEPTIONS = {
     "tinygrad_edu/examples/lectures.py": "a, b, c, f",  # the leaves of one expression
     "tinygrad_edu/testing/gradcheck.py": "best, error, last",  # one estimate, also returned so
     "tinygrad_edu/jit/tape/tape.py": "starts, operands, table",  # attributes under local names
-    # each box is looked up once
-    "viz/drawing/selection.py":
-        "{node: box for node, path in modules.items() if (box := box_of[path])}",
 }
 
 

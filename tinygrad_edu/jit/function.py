@@ -50,10 +50,12 @@ Static = str | int | Iterable[str | int]
 @overload
 def jit(f: Callable[P, Any], *, static: Static = (), cache_size: int = 64) -> Jitted[P]: ...
 @overload
-def jit(
+def jit(  # noqa: F811
     f: None = None, *, static: Static = (), cache_size: int = 64
 ) -> Callable[[Callable[P, Any]], Jitted[P]]: ...
-def jit(f: Any = None, *, static: Static = (), cache_size: int = 64) -> Any:
+def jit(  # noqa: F811
+    f: Any = None, *, static: Static = (), cache_size: int = 64
+) -> Any:
     """Compiles ``f``; returns a `Jitted`.  A decorator too: ``@jit`` or ``@jit(static=["n"])``.
 
     f: a function whose arguments and results are numbers, Values, and nested lists, tuples and

@@ -81,16 +81,16 @@ def animate(
     A frame is the drawing at one position, with the sentence of the step below it.  Between frames
     only numbers, colours and widths change.  Steps inside a collapsed module have no frame.
 
-    recording     a `Recording`, a Value (which is recorded), or a Stepper (its whole recording)
-    path          the suffix selects the format: .gif (256 colours), .apng or .webp (both lossless);
-                  without a suffix, ".gif" is added; ``~`` is your home
-    collapse      as in `viz.draw`
-    max_nodes     as in `viz.draw`
-    milliseconds  how long a frame is shown; the first frame is shown `FIRST_FRAME_FACTOR` times as
-                  long, the last frame `LAST_FRAME_FACTOR` times
-    scale         pixels for each point of the drawing; reduced if a frame would be larger than
-                  `MAX_WIDTH` x `MAX_HEIGHT`
-    loop          whether the animation repeats for ever; otherwise it plays once
+    recording: a `Recording`, a Value (which is recorded), or a Stepper (its whole recording).
+    path: the suffix selects the format: .gif (256 colours), .apng or .webp (both lossless); without
+        a suffix, ".gif" is added; ``~`` is your home.
+    collapse: as in `viz.draw`.
+    max_nodes: as in `viz.draw`.
+    milliseconds: how long a frame is shown; the first frame is shown `FIRST_FRAME_FACTOR` times as
+        long, the last frame `LAST_FRAME_FACTOR` times.
+    scale: pixels for each point of the drawing; reduced if a frame would be larger than `MAX_WIDTH`
+        x `MAX_HEIGHT`.
+    loop: whether the animation repeats for ever; otherwise it plays once.
 
     The file appears whole or not at all, and the same recording gives the same bytes on the same
     machine.
@@ -160,8 +160,8 @@ def _width_in_pixels(scene: Scene, scale: float, frames: int) -> int:
 def to_png(svg: str, width: int | None = None, font_options: dict[str, Any] | None = None) -> bytes:
     """Returns SVG text as a PNG file on white.
 
-    width           in pixels; by default the width in the SVG
-    font_options    options of resvg that select a font; by default `fonts`
+    width: in pixels; by default the width in the SVG.
+    font_options: options of resvg that select a font; by default `fonts`.
 
     Raises:
         RenderError: resvg, Pillow or a font is missing, or resvg cannot read the SVG.
@@ -195,10 +195,10 @@ def _libraries() -> tuple[Any, Any]:
 
 @cache
 def fonts() -> dict[str, Any]:
-    """Returns options of resvg with which it draws text; without a font it silently draws no text.
+    """Returns options of resvg with which it draws text.
 
-    The options select the first of these that exists: a face of `style.FONT` on this system, DejaVu
-    Sans from matplotlib, another common face.
+    Without a font it silently draws no text.  The options select the first of these that exists: a
+    face of `style.FONT` on this system, DejaVu Sans from matplotlib, another common face.
 
     Raises:
         RenderError: no font was found.
@@ -223,8 +223,7 @@ def fonts() -> dict[str, Any]:
 
 
 def _bundled_fonts() -> list[str]:
-    """Returns the files of DejaVu Sans in matplotlib, without importing matplotlib; [] if it is not
-    installed."""
+    """Returns the files of DejaVu Sans in matplotlib, which is not imported, or [] without it."""
     if (package := package_folder("matplotlib")) is None:
         return []
     folder = package / "mpl-data" / "fonts" / "ttf"
@@ -237,8 +236,10 @@ def _bundled_fonts() -> list[str]:
 
 @dataclass
 class _Images:
-    """The pictures of PNG files, decoded one at a time and again for each loop over them, because
-    Pillow reads some of them twice."""
+    """The pictures of PNG files, decoded one at a time.
+
+    They are decoded again for each loop over them, because Pillow reads some of them twice.
+    """
 
     pictures: list[bytes]
     palette: Image | None

@@ -1,8 +1,8 @@
-"""From records to DOT, the language of Graphviz.  No layout engine is needed, and the same graph
-gives the same text in every process.
+"""From records to DOT, the language of Graphviz.
 
-`to_dot` writes the text.  Labels of nodes are Graphviz's HTML-like tables; text that a user typed
-goes through `text.escape`, so the picture shows it as typed.
+`to_dot` writes the text.  It needs no layout engine, and the same graph gives the same text in
+every process.  Labels of nodes are Graphviz's HTML-like tables.  Text that a user typed goes
+through `text.escape`, so the picture shows it as typed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 
 from graphviz import Digraph
 
@@ -46,24 +47,18 @@ MAX_TERM_LENGTH = 64  # characters
 TOOLTIP_NOTE = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
 
 _NODE_ATTRIBUTES = {
-    role: {
-        "shape": style.shape,
-        "style": style.style,
-        "fillcolor": style.fill,
-        "color": style.line,
-        "penwidth": str(style.width),
-        "margin": style.margin,
-        "peripheries": str(style.peripheries),
-    }
+    role: {name: text for name, text in asdict(style).items() if name != "legend"}
     for role, style in ROLES.items()
-}  # the look of operations is the default, which keeps the text short
+}
 
 SUM_SYMBOL = "Σ"
 
 
-def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
-    """Returns the DOT text of ``graph``: a caption with ``title``, the notes and the legend, then
-    clusters, nodes and edges."""
+def to_dot(graph: Graph, title: str, legend: bool) -> str:
+    """Returns the DOT text of ``graph``.
+
+    It has a caption with ``title``, the notes and the legend, then clusters, nodes and edges.
+    """
     dot = Digraph(
         graph_attr=_graph_attributes(graph, title, legend),
         node_attr={
@@ -72,7 +67,7 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
             "fontcolor": TEXT,
             "height": "0.1",
             "width": "0.1",
-            **_NODE_ATTRIBUTES["operation"],
+            **_NODE_ATTRIBUTES["operation"],  # the default, which keeps the text short
         },
         edge_attr={
             "fontname": FONT,
@@ -132,18 +127,18 @@ def is_program(graph: Graph) -> bool:
 
 
 def is_dense(graph: Graph) -> bool:
-    """Returns whether so many edges lead into collapsed modules that numbers on them could not be
-    read."""
+    """Returns whether too many edges lead into collapsed modules for their numbers to be read."""
     edges = [edge for edge in graph.edges if edge.target in graph.boxes]
     ends = {name for edge in edges for name in (edge.source, edge.target)}
     return len(edges) > min(MAX_NUMBERED_EDGES, MAX_EDGES_PER_END * len(ends))
 
 
 def columns(graph: Graph) -> list[list[Node]]:
-    """Returns the nodes to be drawn one below the other, in this order: the boxes of one frame, and
-    leaves that are used by the same boxes; then the `_followers` of each of these columns.
+    """Returns the columns: lists of nodes to be drawn one below the other.
 
-    Boxes are not a column if an edge leads from one of them to another.
+    A column is the boxes of one frame, or the leaves that are used by the same boxes, or the
+    `_followers` of one of these columns.  Boxes are not a column if an edge leads from one of them
+    to another.
     """
     users: defaultdict[str, set[str]] = defaultdict(set)
     for edge in graph.edges:
@@ -166,8 +161,10 @@ def columns(graph: Graph) -> list[list[Node]]:
 
 
 def _followers(graph: Graph) -> defaultdict[str, list[Node]]:
-    """Returns, for each node, the operations outside of frames that have no other operand: for
-    example, the loss of each output."""
+    """Returns, for each node, the operations outside of frames that have no other operand.
+
+    An example is the loss of each output.
+    """
     operands: defaultdict[str, set[str]] = defaultdict(set)
     for edge in graph.edges:
         if not edge.constant:
@@ -181,14 +178,19 @@ def _followers(graph: Graph) -> defaultdict[str, list[Node]]:
 
 
 def _place_in_column(node: Node) -> tuple[str, int]:
-    """Returns a sort key: ``neurons.10`` comes after ``neurons.9``, and leaves keep their order."""
+    """Returns a sort key, in which ``neurons.10`` is after ``neurons.9``.
+
+    Leaves keep their order.
+    """
     name, _, index = node.label.rpartition(".")
     return (name, int(index)) if node.role == "module" and index.isdecimal() else ("", 0)
 
 
 def _column_edges(nodes: list[Node]) -> Digraph:
-    """Returns invisible edges along the column.  Because ranks go from left to right, dot reverses
-    the order of nodes, except in frames."""
+    """Returns invisible edges along the column.
+
+    Because ranks go from left to right, dot reverses the order of nodes, except in frames.
+    """
     column = Digraph(graph_attr={"rank": "same"}, edge_attr={"style": "invis"})
     for above, below in itertools.pairwise(nodes[::-1] if nodes[0].cluster else nodes):
         column.edge(above.name, below.name)
@@ -242,7 +244,7 @@ def _legend_cells(graph: Graph) -> Iterator[str]:
     roles = {node.role for node in graph.nodes}
     for role, style in ROLES.items():
         if role in roles:
-            look = f'BGCOLOR="{style.fill}" COLOR="{style.line}" BORDER="1"'
+            look = f'BGCOLOR="{style.fillcolor}" COLOR="{style.color}" BORDER="1"'
             yield _swatch(style.legend, look)
     if any(node.op == DOT for node in graph.nodes):
         yield _cell(f"{SUM_SYMBOL} a sum of products, as one instruction", SMALL, FAINT)
@@ -348,8 +350,7 @@ def _rows(node: Node) -> Iterator[str]:
 
 
 def _instruction_rows(node: Node) -> Iterator[str]:
-    """Yields an instruction as in the tape's text, ``t1 = b + w.0·x[0]``; a long one has several
-    lines."""
+    """Yields the lines of an instruction as in the tape's text, ``t1 = b + w.0·x[0]``."""
     yield from _returned_rows(node)
     first, *more = _term_lines(node.terms)
     yield f'<TD ALIGN="LEFT"><B>{escape(node.label)}</B></TD><TD ALIGN="LEFT">= {first}</TD>'
@@ -359,26 +360,27 @@ def _instruction_rows(node: Node) -> Iterator[str]:
 
 def _returned_rows(node: Node) -> Iterator[str]:
     for name in shortened(node.returned):
-        yield _cell(escape(name), TEXT_SIZE, ROLES["output"].line, ' COLSPAN="2"')
+        yield _cell(escape(name), TEXT_SIZE, ROLES["output"].color, ' COLSPAN="2"')
 
 
 def symbol(op: str) -> str:
-    """Returns how an operation is shown: the symbol in its row of the table, or its name if it has
-    no symbol or one argument (``neg`` must not look like ``-``)."""
+    """Returns how an operation is shown: the symbol in its row of the table, or its name.
+
+    It is the name if there is no symbol, or one argument: ``neg`` must not look like ``-``.
+    """
     row = TABLE.get(op)
     return row.symbol if row and row.symbol and row.arity == 2 else op
 
 
 def shortened(parts: Sequence[str]) -> list[str]:
-    """Returns ``parts``; if there are many, the number of parts in the middle replaces them."""
+    """Returns ``parts``, with those in the middle replaced by their number if there are many."""
     if len(parts) <= MAX_TERMS:
         return list(parts)
     return [*parts[:MAX_TERMS - 3], f"… {len(parts) - MAX_TERMS + 2:,} more …", parts[-1]]
 
 
 def _term_lines(terms: Sequence[str]) -> list[str]:
-    """Returns what an instruction computes in lines of about `LINE_LENGTH` characters, broken
-    between terms."""
+    """Returns what an instruction computes, broken between terms into lines of `LINE_LENGTH`."""
     lines: list[str] = []
     for i, term in enumerate(shortened(terms)):
         if len(term) > MAX_TERM_LENGTH:  # the middle is cut out, between words

@@ -66,10 +66,10 @@ def draw(
             ``y`` is not a compiled function.
     """
     check_title("draw", title)
+    options = (collapse, max_nodes, expand)
     if isinstance(y, Jitted):
-        builder = jitted_builder(y, gradient)
-        return Drawing(builder.select(collapse, max_nodes, expand), title, legend)
-    if gradient:
+        records = jitted_builder(y, gradient).select(*options)
+    elif gradient:
         remedy = "leave gradient out: the drawing of a graph has the gradients of backward()"
         if isinstance(y, Tape):
             remedy = "draw the tape with the derivatives, f.tape(gradient=True)"
@@ -77,12 +77,14 @@ def draw(
             "draw: y must be a compiled function if gradient=True, as in draw(jit(f), "
             f"gradient=True), not {type(y).__name__}; {remedy}"
         )
-    if isinstance(y, Tape):
-        return Drawing(tape_builder(y).select(collapse, max_nodes, expand), title, legend)
-    if isinstance(y, Explanation):
+    elif isinstance(y, Tape):
+        records = tape_builder(y).select(*options)
+    elif isinstance(y, Explanation):
         note = f"The first inf or nan: {y.sentences[0]}"
-        return Drawing(build_path(y.root, y.path, note, max_nodes), title, legend)
-    return Drawing(build(_roots(y), collapse, max_nodes, expand), title, legend)
+        records = build_path(y.root, y.path, note, max_nodes)
+    else:
+        records = build(_roots(y), *options)
+    return Drawing(records, title, legend)
 
 
 def _roots(y: Any) -> list[Value]:

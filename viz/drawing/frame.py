@@ -47,10 +47,10 @@ SCAN_LIMIT = 3000  # steps; longer recordings are not searched for their longest
 class NodeLook(NamedTuple):
     """How a node is drawn after a step.
 
-    data, grad   its numbers as text
-    faint        whether it is not computed yet
-    lit          the number that the last step changed, "data" or "grad"; "box" if it changed a
-                 number of a node inside the box; "" if it changed another node
+    data, grad: its numbers as text.
+    faint: whether it is not computed yet.
+    lit: the number that the last step changed, "data" or "grad"; "box" if it changed a number of a
+        node inside the box; "" if it changed another node.
     """
 
     data: str = ""
@@ -79,10 +79,10 @@ class NodeLook(NamedTuple):
 class EdgeLook(NamedTuple):
     """How an edge is drawn after a step.
 
-    faint          whether its user is not computed yet
-    color, width   of the line; the width in points
-    back           whether its head is at the operand, to which the gradient flows
-    lit            whether the last step used it
+    faint: whether its user is not computed yet.
+    color, width: of the line; the width in points.
+    back: whether its head is at the operand, to which the gradient flows.
+    lit: whether the last step used it.
     """
 
     faint: bool = False
@@ -120,7 +120,10 @@ def _add_glow(group: ET.Element, shape: ET.Element, attributes: dict[str, str]) 
 
 
 def _set_head(path: ET.Element, head: ET.Element, back: bool, length: float) -> None:
-    """Gives an edge, a chain of Bezier curves, a head of this length; if ``back``, at its start."""
+    """Gives an edge, a chain of Bezier curves, a head of this length at its end.
+
+    back: whether the head is at its start instead.
+    """
     points = _points(path.attrib["d"])
     if len(points) < 4:
         return
@@ -139,7 +142,7 @@ def _set_head(path: ET.Element, head: ET.Element, back: bool, length: float) -> 
 
 
 def _points(text: str) -> list[complex]:
-    """Returns the points in a text; x and y are the parts of a complex number."""
+    """Returns the points in a text as complex numbers x + iy."""
     numbers = [float(number) for number in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", text)]
     return list(map(complex, numbers[::2], numbers[1::2]))
 
@@ -152,10 +155,11 @@ def _points_text(points: Sequence[complex]) -> str:
 
 
 class Caption:
-    """The text below a drawing of ``width`` and ``height`` (points): the step in words, and a
-    progress bar.
+    """The text below a drawing: the step in words, and a progress bar.
 
-    left, width, height    of the whole frame, in points; the drawing is centred in it
+    It is made for a drawing of ``width`` and ``height`` in points.
+
+    left, width, height: of the whole frame, in points; the drawing is centred in it.
     """
 
     def __init__(self, recording: Recording, width: float, height: float) -> None:
@@ -184,8 +188,10 @@ class Caption:
         return self._recording[position - 1] if position else self._recording.start()
 
     def _lines(self, position: int, size: float) -> list[str]:
-        """Returns the lines of the text in a font of this size: the sentence of the step, the rule
-        that it used, and how a sum grew."""
+        """Returns the lines of the text in a font of this size.
+
+        They are the sentence of the step, the rule that it used, and how a sum grew.
+        """
         step = self._step(position)
         said = [step.words]
         if step.formula:
@@ -198,8 +204,10 @@ class Caption:
         return [line for text in said for line in _wrapped(text[:MAX_PARAGRAPH_LENGTH], room)]
 
     def _fitting_lines(self, position: int) -> tuple[list[str], float]:
-        """Returns the lines and the largest font size in which they fit; in the smallest size, the
-        text is cut."""
+        """Returns the lines and the largest font size in which they fit.
+
+        Text that does not fit in the smallest size is cut.
+        """
         for size in CAPTION_SIZES:
             lines = self._lines(position, size)
             most = int(self._most_lines * CAPTION_SIZES[0] / size + 1e-6)
@@ -241,8 +249,10 @@ class Caption:
 
 
 def _wrapped(text: str, width: float) -> Iterator[str]:
-    """Yields ``text`` in lines of at most ``width`` font sizes, broken at spaces, and inside words
-    that are longer than a line."""
+    """Yields ``text`` in lines of at most ``width`` font sizes.
+
+    It is broken at spaces, and inside words that are longer than a line.
+    """
     line = ""
     used = 0.0
     for word in text.split():

@@ -40,20 +40,20 @@ Link = tuple[Value, int, Value]  # user, i, user.args[i]
 class Node:
     """One box of the drawing: a node of the graph, a collapsed module, or everything left out.
 
-    name        n0, n1, ... in order of execution
-    role        input, parameter, constant, operation, output, module or rest
-    label       the label as typed; of a module its path
-    op          the name of the primitive, "" for leaves and boxes
-    cluster     the path of the innermost cluster around it, "" for none
-    output      whether it is, or contains, a root
-    operations, parameters    how many of them it stands for
-    members     the positions of all nodes that it stands for, in the order of execution; () for
-                everything left out
-    data, grad  None if the number does not exist: a constant has no gradient, and a box has numbers
-                only if it stands for a module with one output; they are the output's numbers
-    shows       the position of the node whose data and grad it shows; None if it shows no numbers
-    terms       what an instruction of a tape computes, as the terms of a sum; most have one term
-    returned    the names under which the program returns it, if its label does not say so
+    name: n0, n1, ... in order of execution.
+    role: input, parameter, constant, operation, output, module or rest.
+    label: the label as typed; of a module its path.
+    op: the name of the primitive, "" for leaves and boxes.
+    cluster: the path of the innermost cluster around it, "" for none.
+    output: whether it is, or contains, a root.
+    operations, parameters: how many of them it stands for.
+    members: the positions of all nodes that it stands for, in the order of execution; () for
+        everything left out.
+    data, grad: None if there is no such number.  A constant has no gradient.  A box has numbers
+        only if it stands for a module with one output, and they are the output's numbers.
+    shows: the position of the node whose data and grad it shows; None if it shows no numbers.
+    terms: what an instruction of a tape computes, as the terms of a sum; most have one term.
+    returned: the names under which the program returns it, if its label does not say so.
     """
 
     name: str
@@ -73,24 +73,26 @@ class Node:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Those of ``data`` and ``grad`` that exist, by name."""
+        """``data`` and ``grad`` by name, if they exist."""
         numbers = {"data": self.data, "grad": self.grad}
         return {name: number for name, number in numbers.items() if number is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An arrow from an operand to its user.  ``a + a`` has two of them.
+    """An arrow from an operand to its user.
 
-    derivative  the local derivative d(target)/d(source) that the node stored.  For an edge into a
-                collapsed module with one output: the derivative of this output with respect to the
-                source, summed over all paths inside.  None for a constant, because no gradient
-                flows to it.  None also if several edges were merged, and in a tape
-    count       how many edges of the graph this one stands for
-    constant    whether the source is a constant
-    parameter   the label of the parameter that it comes from, if this is hidden in a box
-    links       the edges of the graph that this one stands for: the position of the user in the
-                order of execution, and the index of the operand; () into everything left out
+    ``a + a`` has two of them.
+
+    derivative: the local derivative d(target)/d(source) that the node stored.  For an edge into a
+        collapsed module with one output: the derivative of this output with respect to the source,
+        summed over all paths inside.  None for a constant, because no gradient flows to it; also
+        None for several edges that were merged, and in a tape.
+    count: how many edges of the graph this one stands for.
+    constant: whether the source is a constant.
+    parameter: the label of the parameter that it comes from, if this is hidden in a box.
+    links: the edges of the graph that this one stands for, each as the position of the user in the
+        order of execution and the index of the operand; () into everything left out.
     """
 
     source: str
@@ -104,8 +106,11 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A module drawn as a frame around its nodes; ``parent`` is the path of the frame around it, or
-    ""."""
+    """A module drawn as a frame around its nodes.
+
+    path: the module.
+    parent: the path of the frame around it; "" for none.
+    """
 
     path: str
     parent: str
@@ -113,8 +118,10 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Graph:
-    """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not shown
-    and why."""
+    """All records of a drawing.
+
+    Clusters come after their parents.  ``notes`` say what is not shown and why.
+    """
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -135,11 +142,12 @@ class Graph:
 def build_path(
     root: Value, path: Sequence[Value], note: str, max_nodes: int | None = MAX_NODES
 ) -> Graph:
-    """Returns the records of the nodes on a path to ``root`` and of their operands; all other nodes
-    are one box.
+    """Returns the records of the nodes on a path to ``root`` and of their operands.
 
-    If these are more than ``max_nodes`` nodes, only the beginning and the end of the path are kept,
-    and at least the first node with its operands.  ``note`` is the first note.
+    All other nodes are one box.  If there are more than ``max_nodes`` nodes on the path, only its
+    beginning and its end are kept, but at least the first node with its operands.
+
+    note: the first note; "" for none.
 
     Raises:
         TypeError: ``max_nodes`` is not a whole number or None.
@@ -169,13 +177,12 @@ def build(
 ) -> Graph:
     """Returns the records of the graph of ``roots``.
 
-    collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of
-                modules
-    max_nodes   how many nodes to draw at most; None for no limit.  Above it, neurons are collapsed.
-                If this is not enough, or more than `selection.MAX_EDGES` edges lead to neurons,
-                layers are collapsed.  If this is not enough, only the nodes nearest to the roots
-                are kept
-    expand      paths of modules to show whole, whatever else is collapsed
+    collapse: None; "neurons", the innermost modules; "layers", the outermost ones; or paths of
+        modules.
+    max_nodes: how many nodes to draw at most; None for no limit.  Above it, neurons are collapsed.
+        If this is not enough, or more than `selection.MAX_EDGES` edges lead to neurons, layers are
+        collapsed.  If this is not enough, only the nodes nearest to the roots are kept.
+    expand: paths of modules to show whole, whatever else is collapsed.
 
     Raises:
         TypeError: ``max_nodes`` is not a whole number or None; ``collapse`` or ``expand`` is not
@@ -190,12 +197,12 @@ def build(
 class Builder:
     """Turns nodes into records, in two passes: first their places, then the records.
 
-    roots      the nodes that the drawing is of
-    order      all nodes, in the order of execution
-    modules    the path of the innermost module of each node that is in a module
-    notes      the notes of the graph; `select` adds more
-    boxes      the path of the collapsed module of each node that is in one
-    kept       the places that are drawn; None if all are.  All other nodes are one box
+    roots: the nodes that the drawing is of.
+    order: all nodes, in the order of execution.
+    modules: the path of the innermost module of each node that is in a module.
+    notes: the notes of the graph; `select` adds more.
+    boxes: the path of the collapsed module of each node that is in one.
+    kept: the places that are drawn; None if all are.  All other nodes are one box.
     """
 
     has_numbers: ClassVar[bool] = True
@@ -219,7 +226,7 @@ class Builder:
         max_nodes: int | None,
         expand: str | Iterable[str],
     ) -> Graph:
-        """Returns the records of what is drawn with these options; see `build`."""
+        """Returns the records of what these options draw (see `build`)."""
         self.boxes, self.kept, notes = select(
             self.roots, self.order, self.modules, collapse, max_nodes, expand
         )
@@ -329,25 +336,24 @@ class Builder:
     def edges(self, links: Sequence[Link]) -> Iterator[Edge]:
         """Yields the records of ``links``.
 
-        Those from one place into one box are one edge.  Without numbers, so are those from one box
+        Links from one place into one box are one edge.  Without numbers, so are links from one box
         to one node.
         """
-        slopes = {
-            place: _slopes(members, output)
-            for place, members in self.members.items()
-            if isinstance(place, str) and (output := self.shown(place)) is not None
-        }
-        groups: dict[Any, list[Link]] = {}
+        slopes: dict[Place, dict[Value, float]] = {}
+        for place, members in self.members.items():
+            output = self.shown(place)
+            if isinstance(place, str) and output is not None:
+                slopes[place] = _slopes(members, output)
+        groups: dict[tuple[Any, ...], list[Link]] = {}
         for user, i, arg in links:
             source, target = self.place(arg), self.place(user)
             is_merged = isinstance(target, str) or (
                 isinstance(source, str) and not self.has_numbers
             )
-            key = (source, target) if is_merged else (user, i)
+            key = (source, target) if is_merged else (source, target, user, i)
             groups.setdefault(key, []).append((user, i, arg))
-        for group in groups.values():
+        for (source, target, *_), group in groups.items():
             user, i, arg = group[0]
-            source, target = self.place(arg), self.place(user)
             args = [arg for _, _, arg in group]
             is_single = len(set(args) if isinstance(target, str) else args) == 1
             is_hidden = isinstance(source, str) and source != _REST and not arg.op
@@ -375,8 +381,7 @@ def _is_parameter(node: Value) -> bool:
 
 
 def _slopes(members: Sequence[Value], output: Value) -> dict[Value, float]:
-    """Returns d(output)/d(node) for all nodes that ``members`` use, by a backward sweep over the
-    members."""
+    """Returns d(output)/d(node) for all nodes that ``members`` use: a sweep back over them."""
     slopes = {output: 1.0}
     for node in reversed(members):
         if node in slopes:

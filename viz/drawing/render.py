@@ -1,8 +1,9 @@
-"""`Drawing`: DOT to SVG, PNG and PDF on demand.  This is the only file that needs a layout engine.
+"""`Drawing`: DOT to SVG, PNG and PDF on demand.
 
-`run_engine` uses ``dot`` of Graphviz if it is on the PATH, else the copy of Graphviz inside
-pygraphviz (the extra ``viz``).  Without either it raises `RenderError`, which names both remedies.
-The engine runs in a separate process, so that a layout that takes too long can be stopped.
+This is the only file that needs a layout engine.  `run_engine` uses ``dot`` of Graphviz if it is on
+the PATH, else the copy of Graphviz inside pygraphviz (the extra ``viz``).  Without either it raises
+`RenderError`, which names both remedies.  The engine runs in a separate process, so that a layout
+that takes too long can be stopped.
 """
 
 from __future__ import annotations
@@ -86,13 +87,14 @@ _GROUP_TITLE = re.compile(
 
 @dataclass(eq=False, repr=False)
 class Drawing:
-    """A picture of a graph, made by `viz.draw`.  It shows the numbers at the time of that call; the
-    layout is computed when it is needed.
+    """A picture of a graph, made by `viz.draw`.
 
-    records    the nodes, edges and clusters that are drawn (see `drawing.model`)
-    title      the text above the picture
-    legend     whether the colours are explained
-    source     the DOT text; it needs no layout engine
+    It shows the numbers at the time of that call.  The layout is computed when it is needed.
+
+    records: the nodes, edges and clusters that are drawn (see `drawing.model`).
+    title: the text above the picture.
+    legend: whether the colours are explained.
+    source: the DOT text; it needs no layout engine.
 
     In a notebook it displays itself.  Without a layout engine, the notebook shows a text that says
     what to install.
@@ -105,7 +107,7 @@ class Drawing:
     @cached_property
     def source(self) -> str:
         """The DOT text."""
-        return to_dot(self.records, title=self.title, legend=self.legend)
+        return to_dot(self.records, self.title, self.legend)
 
     @cached_property
     def _svg(self) -> str:
@@ -173,8 +175,10 @@ class Drawing:
         return _printable(self.title) or f"computation graph of {outputs or 'a value'}"
 
     def _standalone(self, svg: str) -> str:
-        """Returns ``svg`` for a file or a page: without prolog, at most as wide as its container,
-        and with tooltips for people."""
+        """Returns ``svg`` for a file or a page, with tooltips for people.
+
+        It has no prolog, and is at most as wide as its container.
+        """
         svg = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg"):], flags=re.DOTALL)
         title = html.escape(self._name)
         # Never wider than its container, and never cut off: the viewBox scales all of it, with the
@@ -196,8 +200,10 @@ class Drawing:
         return _GROUP_TITLE.sub(with_title, svg)
 
     def _tooltips(self) -> dict[str, str]:
-        """Returns the tooltip of each part of the picture, by its id: the numbers with all their
-        digits."""
+        """Returns the tooltip of each part of the picture, by its id.
+
+        Tooltips have the numbers with all their digits.
+        """
         nodes = self.records.by_name
         tooltips = {name: "\n".join(_node_tooltip_lines(node)) for name, node in nodes.items()}
         for i, edge in enumerate(self.records.edges):
@@ -282,7 +288,7 @@ def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
 
 
 def package_folder(name: str) -> Path | None:
-    """Returns the folder of a package, without importing it; None if it is not installed."""
+    """Returns the folder of a package without importing it, or None if it is not installed."""
     try:
         spec = find_spec(name)
     except (ImportError, ValueError):

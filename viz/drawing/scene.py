@@ -1,5 +1,6 @@
-"""A drawing whose numbers change from step to step while everything keeps its place: `Scene`, for
-pages, animations and notebooks.
+"""`Scene`: a drawing whose numbers change from step to step while everything keeps its place.
+
+Pages, animations and notebooks show it.
 
     >>> from tinygrad_edu import Stepper, record
     >>> from tinygrad_edu.examples import lecture_neuron
@@ -26,9 +27,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from tinygrad_edu import Stepper, Value
-from tinygrad_edu.debug.recording import Event, Recording
-from tinygrad_edu.debug.stepper import recording_of
+from tinygrad_edu import Stepper
+from tinygrad_edu.debug.recording import Recording
 
 from .frame import SVG, Caption, EdgeLook, NodeLook
 from .model import MAX_NODES, Graph, Node, build
@@ -48,19 +48,18 @@ ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 class Scene:
     """The drawing of a recording, laid out once.
 
-    recording    the `Recording`
-    graph        the records that are drawn (see `drawing.model`)
-    svg          the annotated SVG text, with the numbers of the end of the recording
-    nodes        for each position in ``recording.nodes``, the index in ``graph.nodes`` of the box
-                 that shows it; None if it is left out
-    edges        the index in ``graph.edges`` of each ``(user, operand)``; edges inside a box are
-                 missing
-    hidden       for each step of the recording, whether it changes nothing that is drawn
+    recording: the `Recording`.
+    graph: the records that are drawn (see `drawing.model`).
+    svg: the annotated SVG text, with the numbers of the end of the recording.
+    nodes: for each position in ``recording.nodes``, the index in ``graph.nodes`` of the box that
+        shows it; None if it is left out.
+    edges: the index in ``graph.edges`` of each ``(user, operand)``; edges inside a box are missing.
+    hidden: for each step of the recording, whether it changes nothing that is drawn.
 
-    collapse, max_nodes, expand    as in `viz.draw`
-    widest       data and gradient to leave space for, by position, if wider numbers will be shown
-                 than the recording has
-    slopes       whether the local derivatives are written on the edges
+    collapse, max_nodes, expand: as in `viz.draw`.
+    widest: data and gradient to leave space for, by position, if wider numbers will be shown than
+        the recording has.
+    slopes: whether the local derivatives are written on the edges.
 
     Raises:
         RenderError: no layout engine is installed, or it fails.
@@ -69,14 +68,14 @@ class Scene:
 
     def __init__(
         self,
-        recording: Recording | Value | Stepper,
+        recording: Recording,
         collapse: str | Iterable[str] | None = None,
         max_nodes: int | None = MAX_NODES,
         widest: Mapping[int, tuple[float, float]] | None = None,
         expand: str | Iterable[str] = (),
         slopes: bool = True,
     ) -> None:
-        self.recording = recording_of(recording, "Scene()")
+        self.recording = recording
         roots = self.recording.values()[-1:]
         self.graph: Graph = self._with_widest_numbers(
             build(roots, collapse, max_nodes, expand), widest or {}
@@ -118,7 +117,7 @@ class Scene:
 
     @property
     def frame_size(self) -> tuple[float, float]:
-        """Width and height in points of a frame with its caption; all frames have the same."""
+        """Width and height in points of every frame, with its caption."""
         return self._caption.width, self._caption.height
 
     def frame(self, stepper: Stepper, caption: bool = True) -> str:
@@ -154,14 +153,16 @@ class Scene:
         return flows
 
     def name_of(self, node: Node) -> str:
-        """Returns the name of a drawn node in the sentences; for a box, its path."""
+        """Returns the name of a drawn node in the sentences, or the path of a box."""
         if node.shows is None or node.role == "module":
             return node.label
         return self.recording.nodes[node.shows].name
 
     def _completed(self) -> dict[str, int]:
-        """Returns, by the name of each drawn operation, the number of the step after which it is
-        computed: for a box, its output, or everything in it if it has several outputs."""
+        """Returns after which step each drawn operation is computed, by its name.
+
+        A box is computed when its output is, or everything in it if it has several outputs.
+        """
         rest = next((node for node in self.graph.nodes if node.role == "rest"), None)
         done = {}
         for number, event in enumerate(self.recording.events[:self.recording.forward], 1):
@@ -174,9 +175,8 @@ class Scene:
     def _with_widest_numbers(self, graph: Graph, given: Mapping[int, tuple[float, float]]) -> Graph:
         room: dict[int, tuple[float, float]] = {}
         for event in self.recording.events[self.recording.forward:]:
-            start = self.recording.nodes[event.node].data, 0.0
-            data, widest = room.get(event.node, start)
-            room[event.node] = data, max(widest, event.after, key=_text_length)
+            data, widest = room.get(event.node, (self.recording.nodes[event.node].data, 0.0))
+            room[event.node] = data, max(widest, event.after, key=lambda x: len(number_text(x)))
         room.update(given)
 
         def widened(node: Node) -> Node:
@@ -192,8 +192,7 @@ class Scene:
         return Caption(self.recording, *self.size)
 
     def _named_records(self, slopes: bool) -> Graph:
-        """Returns the records with the names that the sentences use, so that readers find ``v6``
-        in the picture."""
+        """Returns the records with the names in the sentences, so that readers find ``v6``."""
         edges = self.graph.edges
         if not slopes:
             edges = tuple([replace(edge, derivative=None, parameter="") for edge in edges])
@@ -225,12 +224,7 @@ class Scene:
         """Returns how each part is drawn at the position of ``stepper``, by its id."""
         position = stepper.position
         waiting = {name for name, number in self._completed_at.items() if position < number}
-        lit: dict[str, str] = {}
-        lit_edges: set[int] = set()
-        if position:
-            event = self.recording.events[position - 1]
-            lit = self._lit_number(event)
-            lit_edges = self._lit_edges(event)
+        lit, lit_edges = self._lit(position)
         looks: dict[str, NodeLook | EdgeLook] = {}
         for node in self.graph.nodes:
             data, grad = (None, 0.0) if node.shows is None else stepper.numbers(node.shows)
@@ -250,25 +244,30 @@ class Scene:
             looks[f"e{i}"] = EdgeLook(faint, color, width, i in flows, i in lit_edges)
         return looks
 
-    def _lit_number(self, event: Event) -> dict[str, str]:
-        """Returns the name of the drawn node that the step changed, and which number of it, as in
-        `NodeLook.lit`."""
-        i = self.nodes[event.node]
-        if i is None:
-            return {}
-        node = self.graph.nodes[i]
-        kind = "data" if event.before is None else "grad"
-        return {node.name: kind if node.shows == event.node else "box"}
+    def _lit(self, position: int) -> tuple[dict[str, str], set[int]]:
+        """Returns what the last step changed and used.
 
-    def _lit_edges(self, event: Event) -> set[int]:
+        This is the name of the drawn node with the number that it changed (`NodeLook.lit`), and the
+        indices of the edges.
+        """
+        if not position:
+            return {}, set()
+        event = self.recording.events[position - 1]
+        kind = "grad"
         links: list[tuple[int | None, int]] = [(event.user, event.operand)]
         if event.before is None:  # a step forward, which uses all operands
+            kind = "data"
             operands = self.recording.nodes[event.node].args
             links = [(event.node, operand) for operand in range(len(operands))]
-        return {self.edges[link] for link in links if link in self.edges}
+        edges = {self.edges[link] for link in links if link in self.edges}
+        i = self.nodes[event.node]
+        if i is None:
+            return {}, edges
+        node = self.graph.nodes[i]
+        return {node.name: kind if node.shows == event.node else "box"}, edges
 
     def _part(self, element: ET.Element, looks: dict[str, NodeLook | EdgeLook]) -> str:
-        """Returns the SVG text of a part; if its look has not changed, the text is reused."""
+        """Returns the SVG text of a part, the same as before if its look has not changed."""
         name = element.attrib["id"]
         look = looks.get(name)
         drawn_look, text = self._drawn.get(name, (None, ""))
@@ -292,15 +291,13 @@ def _flow_color(flow: float) -> str:
 
 
 def flow_width(flow: float) -> float:
-    """Returns the width in points of an edge along which this gradient flowed: 1 at 1e-4 and below,
-    4 at 1, 6 at most."""
+    """Returns the width in points of an edge along which this gradient flowed.
+
+    It is 1 at 1e-4 and below, 4 at 1, and 6 at most.
+    """
     if not flow or math.isnan(flow):
         return 1.0
     return min(max(4 + 0.75 * math.log10(min(abs(flow), 1e300)), 1.0), 6.0)
-
-
-def _text_length(x: float) -> int:
-    return len(number_text(x))
 
 
 def _annotate_node(group: ET.Element, node: Node) -> None:

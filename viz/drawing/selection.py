@@ -43,10 +43,10 @@ def select(
     max_nodes: int | None,
     expand: str | Iterable[str],
 ) -> tuple[dict[Value, str], set[Place] | None, list[str]]:
-    """Returns the box of each node that is in a box, the places that are drawn (None for all), and
-    notes about both.
+    """Returns the box of each node that is in one, the places that are drawn, and notes about both.
 
-    A box is the path of a collapsed module; see `model.build` for the options.
+    A box is the path of a collapsed module.  If all places are drawn, None is returned for them.
+    See `model.build` for the options.
     """
     limit = node_limit(max_nodes)
     chains = map(enclosing, dict.fromkeys(modules.values()))
@@ -59,8 +59,10 @@ def select(
     opened = {outer for path in expanded for outer in around[path]}
 
     def box_of(path: str, chosen: set[str]) -> str:
-        """Returns the outermost chosen module around ``path``; if it must stay open, the outermost
-        module inside it that need not."""
+        """Returns the outermost chosen module around ``path``, or "" if there is none.
+
+        If that module must stay open, it is the outermost module inside it that need not.
+        """
         if not expanded.isdisjoint(around[path]):
             return ""
         covered = dropwhile(lambda outer: outer not in chosen, around[path])
@@ -69,7 +71,7 @@ def select(
     def boxes_of(chosen: set[str]) -> tuple[dict[Value, str], int]:
         """Returns the boxes, and how many nodes are drawn with them."""
         box_of_path = {path: box_of(path, chosen) for path in around}
-        boxes = {node: box for node, path in modules.items() if (box := box_of_path[path])}
+        boxes = {node: box_of_path[path] for node, path in modules.items() if box_of_path[path]}
         return boxes, len(order) - len(boxes) + len(set(boxes.values()))
 
     boxes, size = boxes_of(collapsed)
@@ -99,10 +101,8 @@ def select(
 
 def _edges_into(boxes: dict[Value, str]) -> int:
     """Returns how many edges lead into boxes if edges between the same two ends count once."""
-    edges: set[tuple[Place, str]] = set()
-    for user, box in boxes.items():
-        edges.update((boxes.get(arg, arg), box) for arg in user.args if boxes.get(arg) != box)
-    return len(edges)
+    edges = {(boxes.get(arg, arg), box) for user, box in boxes.items() for arg in user.args}
+    return sum(source != box for source, box in edges)
 
 
 def _chosen_paths(
@@ -139,8 +139,10 @@ def _chosen_paths(
 def _nearest(
     roots: Iterable[Value], order: Sequence[Value], boxes: dict[Value, str], limit: int
 ) -> set[Place]:
-    """Returns the ``limit`` nodes and boxes that are the fewest edges away from the roots; of
-    equally near ones, the later ones."""
+    """Returns the ``limit`` nodes and boxes that are the fewest edges away from the roots.
+
+    Of equally near ones, the later ones are returned.
+    """
     members: dict[Place, list[Any]] = {}
     for node, box in boxes.items():
         members.setdefault(box, []).append(node)

@@ -20,31 +20,30 @@ LARGE = 15
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The look of one role: a Graphviz shape, colours, ``style`` and ``peripheries``, and its text
-    in the legend."""
+    """The look of one role: its text in the legend, and attributes of Graphviz."""
 
+    legend: str
     shape: str
-    fill: str
-    line: str
+    fillcolor: str
+    color: str
     style: str = "filled"
-    width: float = 1.2
-    peripheries: int = 1
-    legend: str = ""
+    penwidth: str = "1.2"
+    peripheries: str = "1"
     margin: str = "0.06,0.04"
 
 
 ROLES: dict[str, Style] = {
-    "input": Style("note", "#e3f0f9", "#0072b2", legend="input", margin="0.08,0.05"),
-    "parameter": Style("cylinder", "#fdebdc", "#b34e00", legend="parameter", margin="0.06,0.04"),
+    "input": Style("input", "note", "#e3f0f9", "#0072b2", margin="0.08,0.05"),
+    "parameter": Style("parameter", "cylinder", "#fdebdc", "#b34e00"),
     "constant": Style(
-        "box", "#f4f4f4", "#8a8a8a", "filled,dashed", 0.8,
-        legend="constant (no gradient)", margin="0.05,0.03",
+        "constant (no gradient)", "box", "#f4f4f4", "#8a8a8a", "filled,dashed", "0.8",
+        margin="0.05,0.03",
     ),
-    "operation": Style("box", "#ffffff", "#404040", "filled,rounded", legend="operation"),
-    "output": Style("box", "#dcf3ea", "#00795a", "filled,rounded", 1.6, 2, legend="output"),
-    "module": Style("box3d", "#f6e7f0", "#a2457b", legend="collapsed module", margin="0.1,0.08"),
+    "operation": Style("operation", "box", "#ffffff", "#404040", "filled,rounded"),
+    "output": Style("output", "box", "#dcf3ea", "#00795a", "filled,rounded", "1.6", "2"),
+    "module": Style("collapsed module", "box3d", "#f6e7f0", "#a2457b", margin="0.1,0.08"),
     "rest": Style(
-        "folder", "#fffbe0", "#8f7a00", "filled,dashed", legend="nodes left out", margin="0.12,0.08"
+        "nodes left out", "folder", "#fffbe0", "#8f7a00", "filled,dashed", margin="0.12,0.08"
     ),
 }
 

@@ -47,16 +47,16 @@ BACKWARD = "∂"
 
 
 def tape_builder(tape: Tape) -> Builder:
-    """Returns what makes the records of a tape, without modules."""
+    """Returns the builder of the records of a tape, without modules."""
     order, roots = _entries(tape, {})
     returned = _result_names([0.0] * len(roots) if len(roots) > 1 else 0.0)
     return _builder(tape, order, roots, {}, returned)
 
 
 def jitted_builder(jitted: Jitted[Any], gradient: bool = False) -> Builder:
-    """Returns what makes the records of the program that ``jitted`` used last.
+    """Returns the builder of the records of the program that ``jitted`` used last.
 
-    gradient    whether to take the program that also computes the derivatives
+    gradient: whether to take the program that also computes the derivatives.
 
     Raises:
         TypeError: ``gradient`` is True and the function returns more than one number.
@@ -112,15 +112,16 @@ def _builder(
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """An input, a constant or an instruction, with the attributes that `Builder` and `find_modules`
-    read from a node of a graph.
+    """An input, a constant or an instruction of a tape.
 
-    role        input, parameter, constant or operation
-    name        the name in the tape's text
-    label       the label of a parameter's leaf, from which modules are found; "" for others
-    operands    all operands of an instruction
-    args        the operands that are drawn
-    returned    the names under which the program returns it, if its name does not say so
+    It has the attributes that `Builder` and `find_modules` read from a node of a graph.
+
+    role: input, parameter, constant or operation.
+    name: the name in the tape's text.
+    label: the label of a parameter's leaf, from which modules are found; "" for others.
+    operands: all operands of an instruction.
+    args: the operands that are drawn.
+    returned: the names under which the program returns it, if its name does not say so.
     """
 
     role: str
@@ -166,8 +167,10 @@ def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any
 
 
 def _has_node(tape: Tape, op: str, i: int, constant: Register) -> bool:
-    """Returns whether a constant that is operand ``i`` of an instruction has a node; otherwise only
-    the instruction's text shows it."""
+    """Returns whether a constant that is operand ``i`` of an instruction has a node.
+
+    Without a node, only the instruction's text shows it.
+    """
     x = _number(tape, constant)
     if op == DOT:
         return x != (1 if i else 0)
@@ -229,8 +232,10 @@ def _backward_modules(
 
 
 def _innermost_common(paths: Iterable[str], layers: Sequence[str]) -> str:
-    """Returns the innermost module around all ``paths`` that are in the first of the ``layers``; ""
-    if there are no paths."""
+    """Returns the innermost module around all ``paths`` that are in the first of the ``layers``.
+
+    If there are no paths, it is "".
+    """
     chains = [enclosing(path) for path in paths if path]
     if not chains:
         return ""
@@ -244,13 +249,13 @@ def _innermost_common(paths: Iterable[str], layers: Sequence[str]) -> str:
 
 
 def _result_names(result: Any) -> list[str]:
-    """Returns the names of the numbers of a result: ``returned``, or ``returned['b'][0]``."""
+    """Returns the names of the numbers in a result, such as ``returned['b'][0]``."""
     return leaf_names(flatten(result, "returned", []), "returned")
 
 
 @dataclass(kw_only=True)
 class _TapeBuilder(Builder):
-    """Makes the records of entries instead of Values; edges of a tape have no numbers."""
+    """Makes the records of entries instead of Values, and edges without numbers."""
 
     has_numbers = False
     tape: Tape
@@ -272,8 +277,11 @@ class _TapeBuilder(Builder):
         return "output" if node in self.root_places else node.role
 
     def _terms(self, entry: Any) -> Iterator[str]:
-        """Yields the summands that an instruction computes, without factors of 1 and a first term
-        of -0; parameters of its own module have short names."""
+        """Yields the summands that an instruction computes.
+
+        Factors of 1 and a first term of -0 are left out.  Parameters of the instruction's own
+        module have short names.
+        """
         module = self.modules.get(entry, "").removeprefix(BACKWARD)
         names = [self._operand(register, module) for register in entry.operands]
         if entry.op != DOT:

@@ -27,7 +27,11 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff
 
 
 def check_title(function: str, title: object) -> None:
-    """Raises TypeError if the title that ``function`` was given is not text."""
+    """Checks the title that ``function`` was given.
+
+    Raises:
+        TypeError: ``title`` is not text.
+    """
     if not isinstance(title, str):
         raise TypeError(
             f"{function}: title must be text, not {type(title).__name__} ({short_repr(title)})"
@@ -35,8 +39,10 @@ def check_title(function: str, title: object) -> None:
 
 
 def number_text(x: float) -> str:
-    """Returns ``x`` with five significant digits (four below 1) and trailing zeros: ``4.0000``,
-    ``-0.7071``, ``1.2346e-7``, ``inf``."""
+    """Returns ``x`` with five significant digits (four below 1) and trailing zeros.
+
+    Examples are ``4.0000``, ``-0.7071``, ``1.2346e-7`` and ``inf``.
+    """
     if not math.isfinite(x):
         return str(x)
     if x == 0:
@@ -48,35 +54,33 @@ def number_text(x: float) -> str:
         return f"{x:.4f}"
     if 1e-3 <= size < 1:
         return f"{x:#.4g}"
-    return _short_exponent(f"{x:.4e}")
+    mantissa, exponent = f"{x:.4e}".split("e")
+    return f"{mantissa}e{int(exponent)}"  # 1e-7, not 1e-07
 
 
 def label_number(x: float | None) -> str:
-    """Returns `number_text` without trailing zeros: ``4``, ``-0.7071``, ``1e20``; "" for None."""
+    """Returns `number_text` without trailing zeros, such as ``4`` or ``1e20``, or "" for None."""
     if x is None:
         return ""
     mantissa, e, exponent = number_text(x).partition("e")
     return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + e + exponent
 
 
-def _short_exponent(text: str) -> str:
-    """Returns ``1e-07`` as ``1e-7``, ``1e+20`` as ``1e20``."""
-    return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].strip('+')}{m[2]}", text)
-
-
 def name_in_module(path: str) -> str:
-    """Returns the name of a parameter or a module inside the module around it: ``w.1`` for
-    ``neurons.0.w.1``."""
+    """Returns the name of a parameter or module inside the module around it.
+
+    For ``neurons.0.w.1``, it is ``w.1``.
+    """
     return path[len(module_path(path)):].removeprefix(".")
 
 
 def escape(text: str, line_length: int = LINE_LENGTH) -> str:
-    r"""Returns ``text`` for an HTML-like label, so that the picture shows it as typed: ``<b>``,
-    ``{a|b}``, ``\N``, any Unicode.
+    r"""Returns ``text`` for an HTML-like label that shows it as typed.
 
-    Long text is broken into lines.  After `MAX_LABEL_LENGTH` characters it is cut, and the number
-    of missing characters is added.  Characters that cannot be shown are replaced: control
-    characters by their pictures in Unicode, lone surrogates by U+FFFD.
+    This includes ``<b>``, ``{a|b}``, ``\N`` and any Unicode.  Long text is broken into lines.
+    After `MAX_LABEL_LENGTH` characters it is cut, and the number of missing characters is added.
+    Characters that cannot be shown are replaced: control characters by their pictures in Unicode,
+    lone surrogates by U+FFFD.
     """
     if len(text) > MAX_LABEL_LENGTH:
         text = f"{text[:MAX_LABEL_LENGTH]}... ({len(text) - MAX_LABEL_LENGTH:,} more characters)"
@@ -100,8 +104,10 @@ def _replacement(match: re.Match[str]) -> str:
 
 
 def _broken(line: str, length: int) -> Iterator[str]:
-    """Yields ``line`` in pieces of about ``length`` characters, broken after a space if there is
-    one, and never between a letter and its accent."""
+    """Yields ``line`` in pieces of about ``length`` characters.
+
+    It is broken after a space if there is one, and never between a letter and its accent.
+    """
     while len(line) > length:
         end = line.rfind(" ", length // 2, length) + 1 or length
         while end < len(line) and _belongs_to(line[end], line[end - 1]):
@@ -112,7 +118,9 @@ def _broken(line: str, length: int) -> Iterator[str]:
 
 
 def _belongs_to(character: str, before: str) -> bool:
-    """Returns whether ``character`` belongs to the one ``before``: accents, joiners and the
-    characters that they join, emoji modifiers."""
+    """Returns whether ``character`` belongs to the one ``before``.
+
+    Accents do, joiners and the characters that they join, and emoji modifiers.
+    """
     return (unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or before == "\u200d"
             or "\U0001f3fb" <= character <= "\U0001f3ff")

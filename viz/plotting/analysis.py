@@ -1,5 +1,6 @@
-"""The numbers behind the plots of models, as plain records: outputs of a model on a grid or along
-a line, and the loss over two parameters.
+"""The numbers behind the plots of models, as plain records.
+
+They are a model's outputs on a grid or along a line, and the loss over two parameters.
 
     >>> from tinygrad_edu import nn
     >>> model = nn.MLP(2, [4, 4, 1], "tanh", rng=1)
@@ -34,10 +35,10 @@ from .samples import Model, Samples, Table, outputs, predicted_class, samples
 class DecisionGrid:
     """A model's outputs over a rectangle in the plane of two features.
 
-    xs, ys      the values of the first and of the second feature
-    outputs     one plane for each output: ``outputs[k][j][i]`` is output k at ``(xs[i], ys[j])``
-    features    the two features of a sample that vary
-    fixed       ``(feature, value)`` for all other features, which stay at their means
+    xs, ys: the values of the first and of the second feature.
+    outputs: one plane for each output: ``outputs[k][j][i]`` is output k at ``(xs[i], ys[j])``.
+    features: the two features of a sample that vary.
+    fixed: ``(feature, value)`` for all other features, which stay at their means.
     """
 
     xs: tuple[float, ...]
@@ -47,7 +48,7 @@ class DecisionGrid:
     fixed: tuple[tuple[int, float], ...]
 
     def classes(self) -> tuple[tuple[int, ...], ...]:
-        """Returns the `predicted_class` at each point: ``classes()[j][i]``."""
+        """Returns the `predicted_class` at each point, as ``classes()[j][i]``."""
         return tuple([tuple(map(predicted_class, zip(*rows))) for rows in zip(*self.outputs)])
 
     def margin(self, k: int) -> Plane:
@@ -71,10 +72,10 @@ def grid_points(
 ) -> GridPoints:
     """Returns a grid of points around the samples ``X``, on which `grid_at` runs a model.
 
-    features      the two features that vary, by default the first two; the others stay at their
-                  means over ``X``
-    resolution    points along an axis; the grid has ``resolution`` times ``resolution`` points
-    margin        how far the grid reaches beyond the samples, as a fraction of their span
+    features: the two features that vary, by default the first two; the others stay at their means
+        over ``X``.
+    resolution: points along an axis; the grid has ``resolution`` times ``resolution`` points.
+    margin: how far the grid reaches beyond the samples, as a fraction of their span.
 
     Samples that contain nan or inf are ignored.
 
@@ -111,9 +112,12 @@ def grid_at(points: GridPoints, model: Model) -> DecisionGrid:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A model's outputs over a range of one feature: ``outputs[k][i]`` is output k at ``xs[i]``.
+    """A model's outputs over a range of one feature.
 
-    ``feature`` is the feature that varies; ``fixed`` is as in `DecisionGrid`.
+    xs: the values of the feature.
+    outputs: ``outputs[k][i]`` is output k at ``xs[i]``.
+    feature: the feature that varies.
+    fixed: as in `DecisionGrid`.
     """
 
     xs: tuple[float, ...]
@@ -129,16 +133,15 @@ def curve_points(
     resolution: int = 200,
     margin: float = 0.1,
 ) -> GridPoints:
-    """Returns ``resolution`` points over one feature of the samples, on which `curve_at` runs a
-    model.
+    """Returns points over one feature of the samples, on which `curve_at` runs a model.
 
-    The other arguments, and what raises, are as in `grid_points`.
+    The arguments are as in `grid_points`, and so are the errors.
     """
     return _grid_points(samples(X), (feature,), resolution, margin)
 
 
 def curve_at(points: GridPoints, model: Model) -> Fit:
-    """Returns the outputs of ``model`` at points that `curve_points` returned; see `grid_at`."""
+    """Returns the outputs of ``model`` at points that `curve_points` returned (see `grid_at`)."""
     (xs,) = points.axes
     (feature,) = points.features
     return Fit(xs, tuple(points.outputs(model)), feature, points.fixed)
@@ -148,11 +151,11 @@ def curve_at(points: GridPoints, model: Model) -> Fit:
 class GridPoints:
     """Points around samples, on which models are run.
 
-    table       the samples
-    axes        the values of each feature that varies, in order
-    features    the features that vary
-    fixed       ``(feature, value)`` for all other features, which stay at their means
-    points      all combinations, row by row: the first feature varies fastest
+    table: the samples.
+    axes: the values of each feature that varies, in order.
+    features: the features that vary.
+    fixed: ``(feature, value)`` for all other features, which stay at their means.
+    points: all combinations, row by row: the first feature varies fastest.
     """
 
     table: Samples
@@ -194,8 +197,10 @@ def _grid_points(
 
 @dataclass(frozen=True, slots=True)
 class LossSurface:
-    """The loss over two parameters: ``losses[j][i]`` with the first one at ``xs[i]`` and the second
-    one at ``ys[j]``."""
+    """The loss over two parameters.
+
+    ``losses[j][i]`` is the loss with the first parameter at ``xs[i]`` and the second at ``ys[j]``.
+    """
 
     xs: tuple[float, ...]
     ys: tuple[float, ...]
@@ -211,14 +216,14 @@ def loss_surface(
     ranges: tuple[Range, Range] | None = None,
     resolution: int = 40,
 ) -> LossSurface:
-    """Returns the loss over two parameters; all others keep their values.
+    """Returns the loss over two parameters, with all others as they are.
 
-    loss          computes the loss, a Value or a number, from the parameters' current data; it is
-                  called ``resolution`` times ``resolution`` times, without recording
-    p, q          the parameters; their data and gradients are restored, also if ``loss`` raises
-    path          points ``(p, q)`` that the ranges cover, in addition to the current one
-    ranges        the ranges of p and q, in place of ``path``
-    resolution    points along an axis
+    loss: computes the loss, a Value or a number, from the parameters' current data; it is called
+        ``resolution`` times ``resolution`` times, without recording.
+    p, q: the parameters; their data and gradients are restored, also if ``loss`` raises.
+    path: points ``(p, q)`` that the ranges cover, in addition to the current one.
+    ranges: the ranges of p and q, in place of ``path``.
+    resolution: points along an axis.
 
     Raises:
         TypeError: ``p`` or ``q`` is not a Value, ``loss`` cannot be called, or the loss is not a
@@ -259,7 +264,12 @@ def loss_surface(
 
 
 def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:
-    """Returns the points of a path as pairs of floats; raises ValueError for other lengths."""
+    """Returns the points of a path as pairs of floats.
+
+    Raises:
+        TypeError: a coordinate is not a number.
+        ValueError: a point is not a pair.
+    """
     points = []
     for i, point in enumerate(path):
         if not hasattr(point, "__len__") or len(point) != 2:

@@ -1,5 +1,7 @@
-"""Plots of a model around its samples: regions over two features, or a curve over one.  A part of
-`viz.plots`."""
+"""Plots of a model around its samples: regions over two features, or a curve over one.
+
+They are a part of `viz.plots`.
+"""
 
 from __future__ import annotations
 
@@ -62,16 +64,16 @@ def decision_boundary(
     Over one feature: the model's outputs as a curve.  Labels that are ints are classes, as above;
     floats are the targets of a regression.
 
-    features        the two features that vary, or one; by default the first two, or the only one.
-                    All others stay at their means over ``X``, as the title says.  The picture is
-                    a section through the input space: a sample far from it may be classified
-                    correctly although it appears in the region of another class
-    resolution      points along an axis; by default 50 (2,500 calls of the model), or 200 for one
-                    feature
-    margin          how far the picture reaches beyond the samples, as a fraction of their span
-    feature_names   for the axes, such as ``data.iris().feature_names``
-    class_names     for the legend
-    ax              an existing Axes to draw into; by default a new Figure is made
+    features: the two features that vary, or one; by default the first two, or the only one. All
+        others stay at their means over ``X``, as the title says.  The picture is a section through
+        the input space: a sample far from it may be classified correctly although it appears in the
+        region of another class.
+    resolution: points along an axis; by default 50 (2,500 calls of the model), or 200 for one
+        feature.
+    margin: how far the picture reaches beyond the samples, as a fraction of their span.
+    feature_names: for the axes, such as ``data.iris().feature_names``.
+    class_names: for the legend.
+    ax: an existing Axes to draw into; by default a new Figure is made.
 
     The model runs in evaluation mode, without recording.  Samples that contain nan or inf are left
     out, and outputs that are not finite are blank; the title says so.  Returns the Figure.
@@ -123,10 +125,10 @@ def decision_boundary(
 class _ShownSamples:
     """The samples that can be drawn, with their targets and the model's outputs.
 
-    columns           the samples by feature
-    has_int_labels    whether the targets were given as ints, that is as classes
-    names             names of the features
-    notes             lines of the title about what is not shown
+    columns: the samples by feature.
+    has_int_labels: whether the targets were given as ints, that is as classes.
+    names: names of the features.
+    notes: lines of the title about what is not shown.
     """
 
     table: Samples
@@ -183,8 +185,12 @@ def _check_count(given: Sequence[Any], count: int, name: str, what: str) -> None
 
 @dataclass(frozen=True, slots=True)
 class _Classes:
-    """The class of each sample, the names of all classes, and the positions of misclassified
-    samples."""
+    """The classes of the samples.
+
+    of_samples: the class of each sample.
+    names: the names of all classes.
+    wrong: the positions of misclassified samples.
+    """
 
     of_samples: Sequence[int]
     names: Sequence[str]
@@ -242,7 +248,7 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
 
 
 def _draw_regression(ax: Any, fit: Fit, shown: _ShownSamples) -> str:
-    """Draws the curve over the samples; returns the title."""
+    """Draws the curve over the samples, and returns the title."""
     plane = drawn_plane(fit.outputs)
     note_blanks(ax, plane, "output", shown.notes)
     size = marker_size(len(shown.targets))
@@ -256,8 +262,10 @@ def _draw_regression(ax: Any, fit: Fit, shown: _ShownSamples) -> str:
 
 
 def _draw_scores(ax: Any, fit: Fit, shown: _ShownSamples, classes: _Classes) -> str:
-    """Draws the score with the samples at their labels, or one curve for each class with its
-    samples on it; returns the title."""
+    """Draws the score, or one curve for each class, and returns the title.
+
+    With the score, samples are at their labels; otherwise they are on the curve of their class.
+    """
     curves = drawn_plane(fit.outputs)
     note_blanks(ax, curves, "output", shown.notes)
     heights = shown.targets

@@ -41,16 +41,13 @@ SPECIAL_ROWS: dict[str, tuple[str, dict[str, float]]] = {
 class Curves:
     """A primitive with one argument varying.
 
-    name, parameters   of the row
-    vary, at           the argument that varies; ``(argument, value)`` for all others
-    xs, value          points of the function; nan interrupts the line
-    partials           the derivative with respect to each argument, in order, at the same points
-    second             the second derivative with respect to ``vary``; empty for ``order=1``
-    height             a readable range for the vertical axis; poles reach beyond it
+    vary, at: the argument that varies; ``(argument, value)`` for all others.
+    xs, value: points of the function; nan interrupts the line.
+    partials: the derivative with respect to each argument, in order, at the same points.
+    second: the second derivative with respect to ``vary``; empty for ``order=1``.
+    height: a readable range for the vertical axis; poles reach beyond it.
     """
 
-    name: str
-    parameters: tuple[str, ...]
     vary: str
     at: tuple[tuple[str, float], ...]
     xs: tuple[float, ...]
@@ -63,7 +60,9 @@ class Curves:
 def row_of(primitive: Primitive | str) -> Primitive:
     """Returns the row of that name or symbol ("-" is subtraction), or the row itself.
 
-    Raises ValueError if the table has no such row, with names that begin so or are similar.
+    Raises:
+        TypeError: ``primitive`` is neither a name nor a row.
+        ValueError: the table has no such row; the message has names that are similar.
     """
     if isinstance(primitive, Primitive):
         return primitive
@@ -94,14 +93,17 @@ def curves(
 ) -> Curves:
     """Returns a primitive and its partial derivatives while one of its arguments varies.
 
-    primitive    a row of the table, its name or its symbol
-    vary         the argument that varies, by default the first
-    at           values of the other arguments; by default readable ones
-    over         the range of the argument; by default the part of `DEFAULT_RANGE` in its domain
-    order        2 to include the second derivative with respect to the argument
-    resolution   the number of points, not counting the two sides of kinks
+    primitive: a row of the table, its name or its symbol.
+    vary: the argument that varies, by default the first.
+    at: values of the other arguments; by default readable ones.
+    over: the range of the argument; by default the part of `DEFAULT_RANGE` in its domain.
+    order: 2 to include the second derivative with respect to the argument.
+    resolution: the number of points, not counting the two sides of kinks.
 
-    Raises ValueError for an unknown name, argument or order, and for an empty range.
+    Raises:
+        TypeError: ``primitive`` is neither a name nor a row, or ``resolution`` is not an int.
+        ValueError: the name or an argument is unknown; ``order`` is not 1 or 2; ``over`` is empty;
+            ``resolution`` is below 2.
     """
     row = row_of(primitive)
     check_int(resolution, "resolution", 2)
@@ -126,8 +128,6 @@ def curves(
     value, *partials = [tuple(_broken_at_poles(line, height)) for line in lines]
     second = partials.pop() if order == 2 else ()
     return Curves(
-        name=row.name,
-        parameters=row.parameters,
         vary=vary,
         at=tuple(fixed.items()),
         xs=tuple(xs),
@@ -141,8 +141,11 @@ def curves(
 def _arguments(
     row: Primitive, vary: str | None, at: Mapping[str, float]
 ) -> tuple[str, dict[str, float]]:
-    """Returns which argument varies, and numbers for all others: those given, or the row's defaults
-    (1 for infinity) or the next of `DEFAULT_ARGUMENTS`, moved into the domain."""
+    """Returns which argument varies, and numbers for all others.
+
+    The numbers are those in ``at``.  Otherwise they are the row's defaults (1 for infinity) or the
+    next of `DEFAULT_ARGUMENTS`, moved into the domain.
+    """
     chosen, preset = SPECIAL_ROWS.get(row.name, (row.parameters[0], {}))
     vary = vary or next((name for name in (chosen, *row.parameters) if name not in at), chosen)
     for name in (vary, *at):
@@ -189,7 +192,7 @@ def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
 
 
 def _with_gaps(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[float]:
-    """Yields ``xs``; between points in different pieces also both sides of the border and a nan."""
+    """Yields ``xs`` and, between points in different pieces, both sides of the border and a nan."""
     yield xs[0]
     for a, b in pairwise(xs):
         for _ in range(8):  # borders between two points; more cannot be told apart anyway
@@ -209,8 +212,11 @@ def _with_gaps(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[f
 
 
 def _numbers(row: Primitive, args: tuple[float, ...], i: int, order: int) -> list[float]:
-    """Returns the value at ``args``, its partial derivatives and, if ``order`` is 2, the second one
-    with respect to argument ``i``; each is nan if it, or the value, cannot be drawn."""
+    """Returns the value at ``args``, its partial derivatives and, for order 2, the second one.
+
+    The second derivative is with respect to argument ``i``.  Each number is nan if it, or the
+    value, cannot be drawn.
+    """
     y = math.nan
     if not any(map(math.isnan, args)):
         with suppress(ArithmeticError, ValueError):  # a row of a user, not with IEEE 754 results

@@ -1,4 +1,4 @@
-"""Plots of a primitive and its derivatives over its domain.  A part of `viz.plots`."""
+"""Plots of a primitive and its derivatives over its domain: a part of `viz.plots`."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def derivatives(
     resolution: int = 400,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws a primitive and its partial derivatives over its domain; the title has their formulas.
+    """Draws a primitive and its partial derivatives over its domain, with their formulas as title.
 
-    primitive    a row of the table, its name, or its symbol: "mul" or "*"; "-" is subtraction
-    vary         the argument on the horizontal axis, by default the first
-    at           values of the other arguments, such as ``{"y": 2.0}``, written below the axis; by
-                 default readable ones
-    over         the range of the argument; by default the part of -5 to 5 in its domain
-    order        2 to include the second derivative with respect to the argument
-    resolution   the number of points
-    ax           an existing Axes to draw into; by default a new Figure is made
+    primitive: a row of the table, its name, or its symbol: "mul" or "*"; "-" is subtraction.
+    vary: the argument on the horizontal axis, by default the first.
+    at: values of the other arguments, such as ``{"y": 2.0}``, written below the axis; by default
+        readable ones.
+    over: the range of the argument; by default the part of -5 to 5 in its domain.
+    order: 2 to include the second derivative with respect to the argument.
+    resolution: the number of points.
+    ax: an existing Axes to draw into; by default a new Figure is made.
 
     Lines are interrupted at jumps, at poles and outside the domain.  Returns the Figure.
 
@@ -71,7 +71,7 @@ def derivatives(
         shown.xs, shown.value, color=BLUE, linewidth=3, alpha=0.8, solid_capstyle="butt",
         label=literal(value),
     )
-    for name, ys, (color, dashes) in zip(shown.parameters, shown.partials, cycle(STYLES)):
+    for name, ys, (color, dashes) in zip(row.parameters, shown.partials, cycle(STYLES)):
         label = literal(f"d/d{name}")
         ax.plot(shown.xs, ys, color=color, linewidth=2, linestyle=dashes, label=label)
     if shown.second:

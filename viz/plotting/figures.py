@@ -1,5 +1,4 @@
-"""Parts that all plots share: colours, a Figure to draw into, and a title and a legend above the
-picture."""
+"""Parts that all plots share: colours, a Figure to draw into, and a title and a legend."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ MAX_NAME_LENGTH = 40  # characters; longer names would leave no room for the Axe
 
 
 def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tuple[Figure, Any]:
-    """Returns the Figure of ``ax`` and ``ax``; by default a new Figure and its Axes.
+    """Returns the Figure of ``ax`` and ``ax``, or a new Figure and its Axes if ``ax`` is None.
 
     ``width`` and ``height`` are in inches.
 
@@ -82,8 +81,10 @@ def title_and_legend(ax: Any, title: str, handles: Sequence[Any] | None = None) 
 
 
 def _layout(lengths: Sequence[int], inches: float) -> tuple[int, int]:
-    """Returns the largest number of columns in which a legend of labels of these lengths fits, and
-    its rows; it is filled by columns."""
+    """Returns the largest number of columns in which a legend fits, and its rows.
+
+    The legend is filled by columns.  ``lengths`` are the numbers of characters of its labels.
+    """
     for columns in range(len(lengths), 1, -1):
         rows = math.ceil(len(lengths) / columns)
         widths = [max(lengths[start : start + rows]) for start in range(0, len(lengths), rows)]
@@ -100,8 +101,7 @@ def drawn_plane(plane: Sequence[Sequence[float]]) -> Plane:
 def note_blanks(ax: Any, plane: Plane, what: str, notes: list[str]) -> None:
     """Makes the background grey, and adds a note, if ``plane`` contains nan."""
     numbers = list(chain(*plane))
-    blank = sum(map(math.isnan, numbers))
-    if blank:
+    if blank := sum(map(math.isnan, numbers)):
         ax.set_facecolor("#d9d9d9")
         notes.append(f"no {what} at {blank} of {len(numbers)} points: {BLANK}")
 
@@ -133,7 +133,7 @@ def class_color(k: int) -> str:
 
 
 def tint(color: str, strength: float) -> str:
-    """Returns ``color`` mixed with white; strength 1 is the colour itself."""
+    """Returns ``color`` mixed with white, or the colour itself for strength 1."""
     parts = [round(255 - (255 - part) * strength) for part in bytes.fromhex(color[1:])]
     return f"#{bytes(parts).hex()}"
 

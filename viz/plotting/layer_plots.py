@@ -1,4 +1,4 @@
-"""Plots of the layers of a model: their gradients, and their outputs.  A part of `viz.plots`."""
+"""Plots of the layers of a model, their gradients and outputs: a part of `viz.plots`."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None
     the layer's name.  A layer is vanishing or exploding, as in `inspection.gradient_flow`, if its
     rms is less than 1e-3 or more than 1e3 times the last layer's rms.
 
-    model    a `Module`, or anything else that `inspection.gradient_flow` takes
-    X        samples to run the model on, to count dead and saturated units
-    ax       an existing Axes to draw into; by default a new Figure is made
+    model: a `Module`, or anything else that `inspection.gradient_flow` takes.
+    X: samples to run the model on, to count dead and saturated units.
+    ax: an existing Axes to draw into; by default a new Figure is made.
 
     Returns the Figure.
 
@@ -135,8 +135,8 @@ def activation_histograms(
     every sample).  If layers differ by a factor of more than 50, the axis is linear around 0 and
     logarithmic further out.
 
-    bins     the number of bins of each histogram
-    ax       an existing Axes to draw into; by default a new Figure is made
+    bins: the number of bins of each histogram.
+    ax: an existing Axes to draw into; by default a new Figure is made.
 
     Returns the Figure.
 
@@ -169,7 +169,7 @@ def activation_histograms(
 
 
 def _draw_histogram(ax: Any, row: int, outputs: Sequence[float], bins: int) -> None:
-    """Draws the histogram of one layer on the line of its row; rows are counted downwards."""
+    """Draws the histogram of one layer on the line of its row, counted downwards."""
     edges = spaced(min(outputs), max(outputs), bins + 1)
     if edges[0] == edges[-1]:
         edges = spaced(*padded_range(outputs), 2 * bins)
@@ -199,8 +199,10 @@ def _label_rows(
     colors: Sequence[str] = (),
     ridge: bool = False,
 ) -> None:
-    """Labels the rows of the vertical axis, paths and notes, from the top down; with ``ridge``,
-    above baselines."""
+    """Labels the rows of the vertical axis with paths and notes, from the top down.
+
+    ridge: whether the rows are baselines, above which their labels stand.
+    """
     labels = ["\n".join([literal(path), *filter(None, notes)]) for path, notes in rows]
     ax.set_yticks([row - 0.35 * ridge for row in range(len(rows))], labels, fontsize=8.5)
     for tick, color in zip(ax.get_yticklabels(), colors):

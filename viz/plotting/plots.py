@@ -1,4 +1,4 @@
-"""Plots with matplotlib (the extra ``plots``): Figures to show, to save, or to draw into your Axes.
+"""Plots with matplotlib (the extra ``plots``) to show, to save, or to draw into your Axes.
 
     viz.plots.loss(history)                        the loss of a training run
     viz.plots.decision_boundary(model, X, y)       predictions: regions, or a curve for one feature

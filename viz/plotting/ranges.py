@@ -15,9 +15,9 @@ Plane = tuple[tuple[float, ...], ...]  # plane[row][column], rows by y and colum
 
 
 def padded_range(numbers: Iterable[float], margin: float = 0.1) -> Range:
-    """Returns a range around the drawable ``numbers``; it is never empty.
+    """Returns a range around the drawable ``numbers``.
 
-    ``margin`` times their span is added on either side.
+    It is never empty.  ``margin`` times their span is added on either side.
     """
     shown = list(filter(drawable, numbers)) or [0.0]
     low = min(shown)
@@ -45,7 +45,8 @@ def spaced(low: float, high: float, n: int) -> tuple[float, ...]:
 def check_range(limits: Range, what: str) -> Range:
     """Returns ``limits`` as two floats.
 
-    Raises ValueError if they are not finite, or the first is not smaller than the second.
+    Raises:
+        ValueError: they are not two finite numbers, or the first is not smaller than the second.
     """
     try:
         low, high = (number(limit, what) for limit in limits)

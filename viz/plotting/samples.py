@@ -17,8 +17,8 @@ from tinygrad_edu.nn.module import mode
 class Samples:
     """A table of inputs as floats.
 
-    rows      one tuple for each sample, all of the same length
-    scalar    whether the samples were numbers instead of rows; the model then gets numbers too
+    rows: one tuple for each sample, all of the same length.
+    scalar: whether the samples were numbers instead of rows; the model then gets numbers too.
     """
 
     rows: tuple[tuple[float, ...], ...]
@@ -66,7 +66,9 @@ def samples(X: Table) -> Samples:
 
 
 def outputs(model: Model, X: Table) -> list[tuple[float, ...]]:
-    """Returns the outputs of ``model`` for each sample, as a tuple of floats; nothing is recorded.
+    """Returns the outputs of ``model`` for each sample, as a tuple of floats.
+
+    Nothing is recorded.
 
     Raises:
         TypeError: the model returns something else than numbers, Values or a list of them.
@@ -84,9 +86,13 @@ def outputs(model: Model, X: Table) -> list[tuple[float, ...]]:
 
 
 def predict(model: Model, inputs: Iterable[Any]) -> list[tuple[float, ...]]:
-    """Returns the outputs of ``model`` for inputs of any kind; their number may vary.
+    """Returns the outputs of ``model`` for inputs of any kind.
 
-    Raises NoNumbersError if an output is not a number.  What the model itself raises is passed on.
+    Their number may vary.  Errors of the model itself are passed on.
+
+    Raises:
+        TypeError: ``model`` cannot be called.
+        NoNumbersError: an output is not a number.
     """
     check_model(model)
     with mode(model, training=False), no_grad():
@@ -100,7 +106,10 @@ class NoNumbersError(TypeError):
 def floats(given: Any, what: str) -> tuple[float, ...]:
     """Returns a number, or a list of numbers, as a tuple of floats.
 
-    Raises NoNumbersError for anything else; ``what`` names it in the message.
+    what: the name of ``given`` in an error message.
+
+    Raises:
+        NoNumbersError: ``given`` is something else.
     """
     is_row = hasattr(given, "__len__") and not isinstance(given, (str, dict))
     several = is_row and getattr(given, "shape", None) != ()
@@ -134,7 +143,8 @@ def class_labels(labels: Sequence[float], outputs: int) -> list[float]:
 def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
     """Returns the class of each label, comparable with `predicted_class`.
 
-    Raises ValueError for a label that is not among the `class_labels`.
+    Raises:
+        ValueError: a label is not one of the `class_labels`.
     """
     classes = class_labels(labels, outputs)
     for i, label in enumerate(labels):

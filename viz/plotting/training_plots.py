@@ -1,5 +1,7 @@
-"""Plots of a training run: the loss of every step, and the loss over two parameters.  A part of
-`viz.plots`."""
+"""Plots of a training run: the loss of every step, and the loss over two parameters.
+
+They are a part of `viz.plots`.
+"""
 
 from __future__ import annotations
 
@@ -105,23 +107,24 @@ def loss_surface(
     resolution: int = 40,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws the loss over two parameters (all others keep their values), and the path of a descent.
+    """Draws the loss over two parameters, with all others as they are, and the path of a descent.
 
-    loss         computes the loss from the parameters' current data:
-                 ``lambda: nn.mse(model(x), y)``
-    p, q         the parameters, whose labels name the axes; their data are restored afterwards
-    path         the points ``(p, q)`` of the descent, in order; start and end are marked.  After
-                 ``fit(..., record_every=1)`` it is ``history.training.path(p, q)``
-    ranges       the ranges of p and q; by default around the path and the current point
-    resolution   points along an axis; the loss is computed ``resolution`` times ``resolution``
-                 times
-    ax           an existing Axes to draw into; by default a new Figure is made
+    loss: computes the loss from the parameters' current data: ``lambda: nn.mse(model(x), y)``.
+    p, q: the parameters, whose labels name the axes; their data are restored afterwards.
+    path: the points ``(p, q)`` of the descent, in order; start and end are marked.  After
+        ``fit(..., record_every=1)`` it is ``history.training.path(p, q)``.
+    ranges: the ranges of p and q; by default around the path and the current point.
+    resolution: points along an axis; the loss is computed ``resolution`` times ``resolution``
+        times.
+    ax: an existing Axes to draw into; by default a new Figure is made.
 
     The levels are logarithmic if the losses are positive and span more than a factor of 50; they
     then cover at most 8 powers of ten.  Losses and points that are not finite are left out, and the
     title says so.  Returns the Figure.
 
-    Raises RenderError if matplotlib is not installed, and what `analysis.loss_surface` raises.
+    Raises:
+        TypeError, ValueError: as in `analysis.loss_surface`.
+        RenderError: matplotlib is not installed.
     """
     points = points_of(path)
     surface = analysis.loss_surface(loss, p, q, path=points, ranges=ranges, resolution=resolution)

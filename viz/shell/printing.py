@@ -38,8 +38,8 @@ _FIRST_LETTER = 0x3400
 def value_text(stepper: Stepper, text: str) -> str:
     """Returns what ``p`` prints for ``text``, a name or an expression of names.
 
-    Raises ValueError for an unknown name, a number that is not computed yet, and text that `parse`
-    rejects.
+    Raises:
+        ValueError: a name is unknown, a number is not computed yet, or `parse` rejects ``text``.
     """
     names = stepper.recording.positions
     name = matching_name(text, names)
@@ -122,8 +122,7 @@ def _evaluate(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
 
 
 def _call_error(word: str, names: Mapping[str, int]) -> str:
-    """Returns the error message for the call of a ``word`` with a dot, a bracket or quotes:
-    ``math.sin(a)``."""
+    """Returns the error message for a call of what is not a plain name, as in ``math.sin(a)``."""
     path, _, function = word.rpartition(".")
     remedy = "functions are called as in tanh(...)"
     if path in names and function in function_names():

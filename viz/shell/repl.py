@@ -1,5 +1,6 @@
-"""A shell that steps through a graph, with the commands of pdb: `debug`, and
-``tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10``.
+"""A shell that steps through a graph, with the commands of pdb: `debug`.
+
+The command ``tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10`` starts it too.
 
     >>> import io
     >>> from tinygrad_edu import Value
@@ -72,14 +73,14 @@ def debug(
 
     The command ``h`` lists the commands.  The graph is not changed.
 
-    y         a Value, a Recording or a Stepper; the shell starts at the Stepper's position and
-              moves it
-    stdin     source of the commands, by default the terminal; other sources are repeated in the
-              output
-    stdout    destination of the output, by default the terminal
-    color     whether to use colours; by default on a terminal, unless NO_COLOR is set
+    y: a Value, a Recording or a Stepper; the shell starts at the Stepper's position and moves it.
+    stdin: source of the commands, by default the terminal; other sources are repeated in the
+        output.
+    stdout: destination of the output, by default the terminal.
+    color: whether to use colours; by default on a terminal, unless NO_COLOR is set.
 
-    Raises TypeError if ``y`` is something else.
+    Raises:
+        TypeError: ``y`` is something else.
     """
     stepper = y if isinstance(y, Stepper) else Stepper(recording_of(y, "debug()"))
     Shell(stepper, stdin, stdout, color).run()
@@ -88,8 +89,8 @@ def debug(
 class Shell(CommandLine):
     """The commands of `debug`: methods ``do_...`` whose docstrings are their help.
 
-    stepper      the `Stepper` that the commands move
-    recording    its recording
+    stepper: the `Stepper` that the commands move.
+    recording: its recording.
     """
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -346,7 +347,10 @@ class Shell(CommandLine):
     # ---- what `cmd` asks for
 
     def onecmd(self, line: str) -> bool:
-        """Runs one line; Ctrl-C stops it and restores the position."""
+        """Runs one line.
+
+        Ctrl-C stops it and restores the position.
+        """
         position = self.stepper.position
         try:
             return super().onecmd(line)
@@ -357,7 +361,11 @@ class Shell(CommandLine):
             return False
 
     def default(self, line: str) -> None:
-        """Raises ValueError, which lists the commands, for an unknown one."""
+        """Rejects an unknown command.
+
+        Raises:
+            ValueError: always; the message lists the commands.
+        """
         if matching_name(line, self._names) is not None:
             raise ValueError(
                 f"{short_repr(line.split(maxsplit=1)[0])} is not a command; p {line} prints the "
@@ -366,8 +374,10 @@ class Shell(CommandLine):
         super().default(line)
 
     def completedefault(self, *args: Any) -> list[str]:
-        """Returns replacements for the last word; ``args`` are the word, the line, and the word's
-        begin and end."""
+        """Returns replacements for the last word.
+
+        args: the word, the line, and the beginning and the end of the word.
+        """
         word, line, _, end = args
         command = self.parseline(line)[0]
         line = line[:end]
@@ -408,7 +418,7 @@ class Shell(CommandLine):
         return f"steps {', '.join(steps[:8])}{more}"
 
     def _add(self, arg: str, things: list[str], known: Collection[str], what: str) -> bool:
-        """Adds the name that was typed, if one was; returns whether there are things now."""
+        """Adds the name that was typed, if one was, and returns whether there are things now."""
         if arg:
             name = find_name(arg, known)
             if name in things:
@@ -433,7 +443,7 @@ class Shell(CommandLine):
         return values[self.recording.root]
 
     def _show_step(self) -> None:
-        """Writes the lines of the step; the prompt follows, unless Ctrl-C comes before."""
+        """Writes the lines of the step, and changes the prompt after them."""
         step = self.stepper.step
         formula = step.sentence.removeprefix(step.words)
         ends = {"sentence": formula, "changed": short_number(step.after)}
@@ -454,8 +464,10 @@ def _title(recording: Recording) -> str:
 
 
 def _expression(recording: Recording) -> str:
-    """Returns the root as an expression of leaves and of nodes used twice, such as
-    tanh(a * b + c); "" if it is too long, or the root is a leaf."""
+    """Returns the root as an expression of leaves and of nodes used twice: ``tanh(a * b + c)``.
+
+    It is "" if the expression is too long, or the root is a leaf.
+    """
     uses = Counter(chain.from_iterable(node.args for node in recording.nodes))
     texts: list[Name] = []
     for i, node in enumerate(recording.nodes):

@@ -1,5 +1,4 @@
-"""A command line for terminals, scripts and notebooks: the part of the shell that does not know
-graphs.
+"""A command line for terminals, scripts and notebooks: the part of a shell without graphs.
 
 `CommandLine` is a `cmd.Cmd` whose commands are methods ``do_...`` with their help as docstrings; a
 subclass with more commands lists them in ``groups``.  Two letters of a command are enough.  An
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import cmd
+import difflib
 import inspect
 import io
 import os
@@ -24,9 +24,9 @@ from itertools import chain
 from typing import IO, Any, ClassVar
 
 from tinygrad_edu.debug.text import printable
-from tinygrad_edu.errors import TinygradEduError, one_line
+from tinygrad_edu.errors import TinygradEduError, one_line, short_repr
 
-from .words import command_of
+from .words import suggestion
 
 MAX_MESSAGE_LENGTH = 400  # characters of an error message
 # what a command may raise: each becomes one line of output
@@ -48,16 +48,16 @@ Part = str | tuple[str, str]  # text, or text and its style
 class CommandLine(cmd.Cmd):
     """Reads commands until `quit`, Ctrl-C or the end of the input.
 
-    stdin     source of the commands, by default the terminal, or a notebook's own ``input``
-    stdout    destination of the output, by default the terminal; characters that its encoding
-              does not have are replaced
-    color     whether to use colours; by default on a terminal, unless NO_COLOR is set
+    stdin: source of the commands, by default the terminal, or a notebook's own ``input``.
+    stdout: destination of the output, by default the terminal; characters that its encoding does
+        not have are replaced.
+    color: whether to use colours; by default on a terminal, unless NO_COLOR is set.
 
     A subclass sets:
 
-    groups     the names of its commands, by the headings of `help`
-    aliases    other names of commands
-    about      text that `help` prints below the list
+    groups: the names of its commands, by the headings of `help`.
+    aliases: other names of commands.
+    about: text that `help` prints below the list.
     """
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"Other": ("help", "quit")}
@@ -92,7 +92,7 @@ class CommandLine(cmd.Cmd):
     # ---- output
 
     def put(self, *parts: Part) -> None:
-        """Writes the parts as one line; unprintable characters are escaped: ``\\x1b``."""
+        """Writes the parts as one line, with unprintable characters escaped."""
         styled = [(part, "") if isinstance(part, str) else part for part in parts]
         pairs = [(self._writable(text), style) for text, style in styled]
         if self._console:
@@ -103,7 +103,7 @@ class CommandLine(cmd.Cmd):
             self.stdout.write("".join(text for text, _ in pairs) + "\n")
 
     def error(self, text: str) -> None:
-        """Writes an error message; on a terminal it is wrapped between words."""
+        """Writes an error message, wrapped between words on a terminal."""
         if len(text) > MAX_MESSAGE_LENGTH:
             text = f"{text[: MAX_MESSAGE_LENGTH - 3]}..."
         text = self._writable(f"*** {text}")
@@ -135,7 +135,10 @@ class CommandLine(cmd.Cmd):
     # ---- what `cmd` asks for
 
     def onecmd(self, line: str) -> bool:
-        """Runs one line, unless it is a comment; an error becomes one line of output."""
+        """Runs one line, unless it is a comment.
+
+        An error becomes one line of output.
+        """
         if line.lstrip().startswith("#"):
             return False
         try:
@@ -147,7 +150,7 @@ class CommandLine(cmd.Cmd):
         return False
 
     def parseline(self, line: str) -> tuple[str | None, str | None, str]:
-        """Returns `cmd.Cmd.parseline` with the full command: ``("until", "a", "unt a")``."""
+        """Returns `cmd.Cmd.parseline` with the full command, ``("until", "a", "unt a")``."""
         name, arg, line = super().parseline(line)
         if name and name != "EOF":
             with suppress(ValueError):  # `default` raises it again
@@ -155,7 +158,11 @@ class CommandLine(cmd.Cmd):
         return name, arg, line
 
     def default(self, line: str) -> None:
-        """Raises ValueError, which lists the commands, for an unknown one."""
+        """Rejects an unknown command.
+
+        Raises:
+            ValueError: always; the message lists the commands.
+        """
         self._command(line.split(maxsplit=1)[0])
 
     def precmd(self, line: str) -> str:
@@ -173,7 +180,25 @@ class CommandLine(cmd.Cmd):
         return tuple(chain(*self.groups.values()))
 
     def _command(self, word: str) -> str:
-        return command_of(word, self._commands(), self.aliases)
+        """Returns the full command for ``word``: a command, the beginning of one, or an alias.
+
+        Raises:
+            ValueError: there is no such command, or there are several.
+        """
+        commands = self._commands()
+        if word in commands:
+            return word
+        if word in self.aliases:
+            return self.aliases[word]
+        begun = [name for name in commands if len(word) > 1 and name.startswith(word)]
+        if len(begun) == 1:
+            return begun[0]
+        if begun:
+            raise ValueError(f"{short_repr(word)} can be {' or '.join(begun)}")
+        near = difflib.get_close_matches(word[:40].lower(), [*commands, *self.aliases], n=1)
+        raise ValueError(
+            f"{short_repr(word)} is not a command; {suggestion(near)} are {', '.join(commands)}"
+        )
 
     # ---- the commands that every shell has
 

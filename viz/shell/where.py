@@ -25,21 +25,22 @@ OPERATION_WIDTH = 40
 
 
 def where(recording: Recording, position: int) -> Iterator[str]:
-    """Yields the lines for the position after ``position`` steps; ``>`` marks the last operation.
+    """Yields the lines for the position after ``position`` steps.
 
-    In the forward phase, the path leads from there up to the root: the operations that wait for it.
-    In the backward phase, it is the path of the gradient, from the root down.  Each line has the
-    derivative that multiplied the gradient, and the last line their product.
+    The last operation is marked by ``>``.  In the forward phase, the path leads from there up to
+    the root: the operations that wait for it. In the backward phase, it is the path of the
+    gradient, from the root down.  Each line has the derivative that multiplied the gradient, and
+    the last line their product.
     """
     forward = recording.forward
     total = len(recording)
-    done = f"{position} of {forward} operations"
+    at = f"step {position} of {total}"
     if position > forward:
-        done = f"{position - forward} of {total - forward} gradient steps"
-    yield f"step {position} of {total}: {done} done"
-    if position > forward:
+        yield f"{at}: {position - forward} of {total - forward} gradient steps done"
         yield from _backward_path(recording, position)
-    elif position:
+        return
+    yield f"{at}: {position} of {forward} operations done"
+    if position:
         yield from _forward_path(recording, position)
 
 
@@ -67,7 +68,7 @@ def _backward_path(recording: Recording, position: int) -> Iterator[str]:
         return
     operations = [recording.operation(user) for user, _ in edges]
     width = min(max(map(len, operations)), OPERATION_WIDTH)
-    factors = [recording.partial(user, operand) for user, operand in edges]
+    factors = [recording.partial(*edge) for edge in edges]
     lines = []
     for operation, (user, operand), factor in zip(operations, edges, factors):
         arg = nodes[nodes[user].args[operand]]
@@ -100,8 +101,10 @@ def _edges_to(recording: Recording, position: int) -> list[tuple[int, int]]:
 
 
 def _one_of_paths(recording: Recording, position: int) -> str:
-    """Returns how many paths there are from the root to a node, "one of 4 paths"; "" if there is
-    only one.  A double edge counts as two."""
+    """Returns "one of 4 paths" if there are 4 paths from the root to a node, or "" if there is one.
+
+    A double edge counts as two.
+    """
     counts = [0] * len(recording.nodes)
     counts[recording.root] = 1
     for i in range(len(counts) - 1, position, -1):

@@ -1,8 +1,7 @@
-"""The meaning of a word typed at the shell: a command, a name or a number.  Errors list what there
-is.
+"""The meaning of a word typed at the shell: a name or a number.
 
-    >>> command_of("unt", ["next", "until", "unwatch"], {"n": "next"})
-    'until'
+Errors list what there is.
+
     >>> find_name("'two words'", ["a", "two words"])
     'two words'
     >>> find_name("alpah", ["a", "alpha"])
@@ -14,35 +13,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from tinygrad_edu.errors import short_repr
-
-
-def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str]) -> str:
-    """Returns the full command for ``word``: one of ``commands``, its beginning, or an alias.
-
-    Raises ValueError if there is no such command, or there are several.
-    """
-    if word in commands:
-        return word
-    if word in aliases:
-        return aliases[word]
-    begun = [name for name in commands if len(word) > 1 and name.startswith(word)]
-    if len(begun) == 1:
-        return begun[0]
-    if begun:
-        raise ValueError(f"{short_repr(word)} can be {' or '.join(begun)}")
-    near = difflib.get_close_matches(word[:40].lower(), [*commands, *aliases], n=1)
-    raise ValueError(
-        f"{short_repr(word)} is not a command; {_suggestion(near)} are {', '.join(commands)}"
-    )
 
 
 def find_name(typed: str, known: Collection[str]) -> str:
     """Returns what `matching_name` gives.
 
-    Raises ValueError, which says what there is, if that is None.
+    Raises:
+        ValueError: there is no such name; the message has the known names.
     """
     name = matching_name(typed, known)
     if name is not None:
@@ -52,7 +32,7 @@ def find_name(typed: str, known: Collection[str]) -> str:
     # some of the names only, because all of them would take long
     near = difflib.get_close_matches(word[:40], [*names[:1000], *names[1000:][-100:]], n=3)
     raise ValueError(
-        f"nothing here is called {short_repr(word)}; {_suggestion(near)} are {names_text(names)}"
+        f"nothing here is called {short_repr(word)}; {suggestion(near)} are {names_text(names)}"
     )
 
 
@@ -62,7 +42,7 @@ def matching_name(typed: str, known: Collection[str]) -> str | None:
 
 
 def names_text(names: Collection[str]) -> str:
-    """Returns the names, separated by commas; of more than twelve, the first and the last."""
+    """Returns the names, separated by commas, or the first and the last of more than twelve."""
     each = list(names)
     if len(each) <= 12:
         return ", ".join(each)
@@ -76,10 +56,13 @@ def unquoted(text: str) -> str:
 
 
 def step_number(digits: str, otherwise: str) -> int:
-    """Returns the number; for more than 18 digits, a number larger than any step's.
+    """Returns the number that was typed.
 
-    (Python does not read very long numbers.)  Raises ValueError with the message ``otherwise`` if
-    ``digits`` contains anything but digits.
+    For more than 18 digits it is a number larger than any step's, because Python does not read
+    very long ones.
+
+    Raises:
+        ValueError: ``digits`` is not digits only; ``otherwise`` is the message.
     """
     if not re.fullmatch("[0-9]+", digits):
         raise ValueError(otherwise)
@@ -87,18 +70,25 @@ def step_number(digits: str, otherwise: str) -> int:
 
 
 def no_argument(arg: str, command: str) -> None:
-    """Raises ValueError if ``command``, which takes no argument, was given one."""
+    """Checks the argument of a command that takes none.
+
+    Raises:
+        ValueError: there is one.
+    """
     if arg:
         raise ValueError(f"{command} takes no argument, but was given {short_repr(arg)}")
 
 
 def completions(word: str, line: str, known: Iterable[str]) -> list[str]:
-    """Returns replacements for ``word``, the last word of ``line``, that make the whole argument
-    one of ``known``."""
+    """Returns replacements for ``word``, the last word of ``line``.
+
+    They make the whole argument one of ``known``.
+    """
     argument = line.partition(" ")[2].lstrip()
     before = argument[:len(argument) - len(word)]
     return [name[len(before):] for name in known if name.startswith(argument)]
 
 
-def _suggestion(near: list[str]) -> str:
+def suggestion(near: list[str]) -> str:
+    """Returns the words before a list of everything that could have been typed."""
     return f"did you mean {' or '.join(near)}? There" if near else "there"

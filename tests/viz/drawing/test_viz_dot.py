@@ -41,8 +41,8 @@ def test_dot_text_of_a_small_graph_is_as_expected():
 def test_every_role_looks_different():
     looks = {(style.shape, style.style, style.peripheries) for style in ROLES.values()}
     assert len(looks) == len(ROLES)
-    assert len({style.fill for style in ROLES.values()}) == len(ROLES)
-    assert len({style.line for style in ROLES.values()}) == len(ROLES)
+    assert len({style.fillcolor for style in ROLES.values()}) == len(ROLES)
+    assert len({style.color for style in ROLES.values()}) == len(ROLES)
 
 
 def test_operations_show_their_symbol_or_name():

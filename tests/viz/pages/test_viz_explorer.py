@@ -217,7 +217,7 @@ def test_light_colours_are_those_of_drawings():
             rf"\.node\.{role} {{ --fill: light-dark\((#\w+), #\w+\); --line: light-dark\((#\w+),",
             css,
         )
-        assert rule.groups() == (look.fill, look.line)
+        assert rule.groups() == (look.fillcolor, look.color)
 
 
 def test_text_has_enough_contrast_on_every_background():
