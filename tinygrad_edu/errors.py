@@ -158,6 +158,35 @@ def check_int(x: object, name: str, least: float = -math.inf, remedy: str = "") 
     return n
 
 
+def check_number(
+    x: object,
+    name: str,
+    least: float = -math.inf,
+    remedy: str = "",
+    *,
+    below: float = math.inf,
+    wanted: str = "",
+) -> float:
+    """Returns ``x`` as a float that is finite, at least ``least`` and less than ``below``.
+
+    name: begins the message, as in ``SGD: lr``.
+    remedy: ends the message.
+    wanted: what the message says that ``x`` must be; by default it names the bounds.
+
+    Raises:
+        TypeError: ``x`` is not a number (see `number`).
+        ValueError: ``x`` is inf or nan, less than ``least``, or not less than ``below``.
+    """
+    value = number(x, name)
+    if math.isfinite(value) and least <= value < below:
+        return value
+    if not wanted:
+        wanted = "finite" if least == -math.inf else f"a finite number >= {least:g}"
+        if below < math.inf:
+            wanted = f"a number >= {least:g} and < {below:g}"
+    raise ValueError(f"{name} must be {wanted}, not {value!r}{f'; {remedy}' if remedy else ''}")
+
+
 def counted(n: int, what: str, plural: str = "") -> str:
     """Returns a count with its noun: ``3 samples``, ``1 sample``."""
     return f"{n:,} {what if n == 1 else plural or what + 's'}"
