@@ -110,8 +110,7 @@ class Watch(LineKeeper):
             if not -inf < root.grad < inf:
                 raise _error(
                     f"backward: the gradient of {_name(root)} is {root.grad} at the start, because "
-                    f"its seed is {seed!r}",
-                    None,
+                    f"its seed is {seed!r}"
                 )
         for node in operations:
             edges = [(arg, partial) for arg, partial in node.edges if partial is not None]
@@ -189,8 +188,7 @@ def gradient_error(
     if not math.isfinite(before):
         return _error(
             f"backward: the gradient of {_name(operand)} was {before} before this pass; "
-            "set it to 0",
-            None,
+            "set it to 0"
         )
     return _at(
         node,
@@ -215,7 +213,7 @@ def _at(node: Value, message: str) -> NonFiniteError:
     return _error(f"{message}\n  the operation was recorded {where}", at)
 
 
-def _error(message: str, at: SourceLine | None) -> NonFiniteError:
+def _error(message: str, at: SourceLine | None = None) -> NonFiniteError:
     error = NonFiniteError(message)
     error.line = at
     return error

@@ -197,11 +197,10 @@ class Recording(Sequence[Step]):
     def targets(self) -> list[str]:
         """Returns everything that `matches` can find: names, labels that several nodes share,
         operations and phases."""
-        found: list[str] = []
-        for node in self.nodes:
-            if not node.constant:
-                found += [name for name in (node.name, node.label) if name and name.isprintable()]
-        for op in dict.fromkeys(node.op for node in self.nodes):
+        nodes = [node for node in self.nodes if not node.constant]
+        names = [name for node in nodes for name in (node.name, node.label)]
+        found = [name for name in names if name and name.isprintable()]
+        for op in dict.fromkeys(node.op for node in nodes):
             found += _names_of_operation(op)
         return list(dict.fromkeys([*found, "forward", "backward"]))
 
@@ -209,14 +208,13 @@ class Recording(Sequence[Step]):
         """Returns a copy of the recorded graph: new Values, in the order of ``nodes``, whose
         gradients are 0."""
         made: list[Any] = []
-        for node in self.nodes[:-1]:
-            made.append(node.data if node.constant else self._value(node, made))
-        return topological_order(self._value(self.nodes[-1], made))
-
-    def _value(self, node: Node, made: Sequence[Any]) -> Value:
-        edges = [(made[arg], partial) for arg, partial in zip(node.args, node.partials)]
-        value: Value = fill(blank(Value), node.data, 0.0, node.label, node.op, edges)
-        return value
+        for i, node in enumerate(self.nodes):
+            if node.constant and i < self.root:
+                made.append(node.data)
+                continue
+            edges = [(made[arg], partial) for arg, partial in zip(node.args, node.partials)]
+            made.append(fill(blank(Value), node.data, 0.0, node.label, node.op, edges))
+        return topological_order(made[-1])
 
     def __repr__(self) -> str:
         naive = ", in the naive order" if self.order == "naive" else ""

@@ -227,21 +227,21 @@ def loss_finding(
         tried = UNKNOWN_CAUSE
         advice = RECORD_ADVICE
     elif kind == "loss oscillates":
-        suggested = rounded_rate(curve.rate / 2)
+        suggested = curve.rate / 2
         tried = (
             "With gradient descent, the learning rate is then at the limit of stability, "
             "2 / curvature; half of it is best, as an estimate."
         )
     elif ratio > 1:
         numbers["growth"] = ratio
-        suggested = rounded_rate(curve.rate / (1 + sqrt(ratio)))
+        suggested = curve.rate / (1 + sqrt(ratio))
         tried = (
             f"At first it grew by a factor of {ratio:.3g} in each step. With gradient descent, the "
             f"curvature is then about (1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and its inverse "
             "is an estimate of the best learning rate."
         )
     if suggested is not None:
-        numbers["suggested_rate"] = suggested
+        numbers["suggested_rate"] = suggested = rounded_rate(suggested)
         advice = f"Start again with a learning rate of {suggested:g}."
     where = f"In {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}"
     sentence = f"{where}, {sentences[kind]}. {tried}".strip()

@@ -323,12 +323,12 @@ def _run_findings(
     margin = MIN_IMPROVEMENT if kind else BETTER_FRACTION
     if kind in ("loss diverges", "loss oscillates", "loss not finite"):
         if best and best < trials.rate:
-            yield curves.loss_finding(curve, kind, rounded_rate(best), _comparison_text(trials))
+            yield curves.loss_finding(curve, kind, best, _comparison_text(trials))
         else:
             yield curves.loss_finding(curve, kind)
     elif best and _is_better_rate(curve, trials, best, (1 - margin) * end):
         if kind:
-            yield curves.loss_finding(curve, kind, rounded_rate(best), _comparison_text(trials))
+            yield curves.loss_finding(curve, kind, best, _comparison_text(trials))
         else:
             ended = f"The training run ended at {end:.4g} after {counted(curve.steps, 'step')}."
             yield _rate_finding(trials, best, f"{_comparison_text(trials)} {ended}")

@@ -5,11 +5,10 @@ All data and gradients are restored afterwards.
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from math import hypot, inf, sqrt
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..engine.value import Value
 from ..errors import NonFiniteError
 from ..nn.module import mode
 from ..optim.optimizer import Optimizer, State
+from ..optim.parameters import temporarily
 from .inspection import recording_model
 
 MAX_TRIAL_SAMPLES = 32
@@ -117,11 +117,8 @@ class Problem:
 
     def _derivatives(self, root: Value) -> dict[Value, float]:
         """Returns the derivative of ``root`` with respect to each leaf of its graph."""
-        order = topological_order(root, constants=False)
-        leaves = [node for node in order if not node.op]
-        with _restoring(leaves, "grad"):
-            for leaf in leaves:
-                leaf.grad = 0.0
+        leaves = [node for node in topological_order(root, constants=False) if not node.op]
+        with temporarily(leaves, "grad", repeat(0.0), None):
             root.backward()
             return {leaf: leaf.grad for leaf in leaves}
 
@@ -169,7 +166,7 @@ def _mean(entries: Sequence[Any]) -> Any:
     anything else."""
     lists = [entry if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
     shapes = {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
-    numbers = itertools.chain.from_iterable(lists)
+    numbers = chain.from_iterable(lists)
     if len(shapes) != 1 or not all(isinstance(x, (Value, float, int)) for x in numbers):
         return None
     means = [Value(sum(map(float, column)) / len(lists)) for column in zip(*lists)]
@@ -181,17 +178,6 @@ def _length(mean: Any) -> int | None:
     if isinstance(mean, list):
         return len(mean)
     return None if mean is None else -1
-
-
-@contextmanager
-def _restoring(values: Iterable[Value], attribute: str) -> Iterator[None]:
-    """Restores an attribute of all the Values at the end of a with block."""
-    before = [(value, getattr(value, attribute)) for value in values]
-    try:
-        yield
-    finally:
-        for value, x in before:
-            setattr(value, attribute, x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +227,13 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     """
     affordable = min(MAX_TRIAL_SAMPLES, MAX_TRIAL_WORK // len(problem.parameters))
     few = problem.reduced(max(MIN_TRIAL_SAMPLES, affordable))
+    parameters = list(few.parameters.values())
     start = few.loss_and_gradient()
     losses = {} if rate else {0.0: start[0]}
     learning: set[float] = set()
 
     def try_one(lr: float) -> None:
-        with _restoring(few.parameters.values(), "data"):
+        with temporarily(parameters, "data", [p.data for p in parameters], None):
             losses[lr] = loss = _loss_after(few, optimizer, lr, start)
             if loss < start[0] and few.beats_constant(loss):
                 learning.add(lr)
@@ -279,7 +266,7 @@ def _loss_after(
 
     ``start`` is the loss and the gradient before the trial.  The parameters are changed.
     """
-    parameters = list(problem.parameters.values())
+    parameters = problem.parameters.values()
     states: list[State] = [(0.0,) * len(optimizer.state)] * len(parameters)
     loss, gradients = start
     limit = loss + (DIVERGENCE_RATIO - 1) * abs(loss)

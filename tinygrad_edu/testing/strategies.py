@@ -123,16 +123,15 @@ def values(size: Size = (1, 10), variables: Sequence[str] | int = 3,
     return expressions(size, variables, primitives).map(_root)
 
 
-@st.composite
 def leaves(
-    draw: st.DrawFn, smallest: float = MODERATE[0], largest: float = MODERATE[1], label: str = ""
-) -> Value:
-    """Draws leaves of either sign with a magnitude from ``smallest`` to ``largest``, every power of
+    smallest: float = MODERATE[0], largest: float = MODERATE[1], label: str = ""
+) -> st.SearchStrategy[Value]:
+    """Returns a strategy for leaves of either sign with a magnitude from ``smallest`` to ``largest``, every power of
     ten equally likely.
 
     Raises ValueError if the bounds are not finite, not above 0 or not in order.
     """
-    return Value(draw(moderate_floats(smallest, largest)), label)
+    return moderate_floats(smallest, largest).map(lambda x: Value(x, label))
 
 
 def _root(f: Expression) -> Value:
