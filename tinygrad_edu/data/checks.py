@@ -9,7 +9,11 @@ from ..errors import check_number, short_repr
 
 
 def spread(noise: float, what: str) -> float:
-    """Returns a standard deviation as a float; raises ValueError unless it is finite and >= 0."""
+    """Returns a standard deviation as a float.
+
+    Raises:
+        ValueError: it is negative, inf or nan.
+    """
     wanted = "a standard deviation, a finite number >= 0"
     return check_number(noise, what, 0, "for no noise pass 0", wanted=wanted)
 

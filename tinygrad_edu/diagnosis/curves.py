@@ -83,8 +83,10 @@ class Curve:
 
     @property
     def last(self) -> float:
-        """The level at the end: the median of the last tenth of the levels, so that one outlier
-        does not decide."""
+        """The level at the end.
+
+        It is the median of the last tenth of the levels, so that one outlier does not decide.
+        """
         return statistics.median(self.levels[-max(1, len(self.levels) // 10):])
 
     @property
@@ -159,8 +161,9 @@ def _oscillates(curve: Curve) -> bool:
 
 
 def growth(curve: Curve) -> float:
-    """Returns the factor by which the loss grew in each step just after its lowest level; nan if it
-    did not grow.
+    """Returns the factor by which the loss grew in each step just after its lowest level.
+
+    Returns nan if it did not grow.
 
     Later growth says less about the curvature at the minimum: the loss becomes flat if units
     saturate or die, and steeper if weights are multiplied with each other.

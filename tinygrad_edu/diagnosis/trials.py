@@ -40,8 +40,9 @@ STABILITY_FACTOR = 3.0
 
 
 def choose_samples(count: int, most: int, targets: Sequence[Any] | None = None) -> list[int]:
-    """Returns the positions of at most ``most`` of ``count`` samples, in order, chosen at random
-    with a fixed random seed.
+    """Returns the positions of at most ``most`` of ``count`` samples, in order.
+
+    They are chosen at random with a fixed random seed.
 
     The choice is random because samples at equal distances could all belong to one class.  With
     ``targets``, every class keeps its share of the samples, and so does every range of numbers.
@@ -71,8 +72,9 @@ class Problem:
         return replace(self, X=[self.X[i] for i in places], y=[self.y[i] for i in places])
 
     def loss_and_gradient(self) -> tuple[float, list[float]]:
-        """Returns the mean loss in evaluation mode, and its derivative with respect to each
-        parameter.  ``.grad`` is not changed.
+        """Returns the mean loss, and its derivative with respect to each parameter.
+
+        The model is in evaluation mode, and ``.grad`` is not changed.
 
         If a loss is a plain number, as ``max(0, 1 - t * p)`` may be, its derivatives are 0.
         """
@@ -82,14 +84,17 @@ class Problem:
         return float(total), [leaves.get(p, 0.0) for p in self.parameters.values()]
 
     def loss_and_rms_gradients(self) -> tuple[float, dict[str, float], tuple[str, ...]]:
-        """Returns the mean loss in evaluation mode; for each parameter the root mean square of the
-        derivatives of the samples' losses; and the names of the parameters that occur in no graph
-        of a loss.  ``.grad`` is not changed.
+        """Returns the mean loss, the size of each parameter's gradient, and the unused parameters.
+
+        The size is the root mean square of the derivatives of the samples' losses.  Unused
+        parameters, given by name, occur in no graph of a loss.  The model is in evaluation mode,
+        and ``.grad`` is not changed.
 
         In the derivative of the mean loss, samples of two classes may cancel each other.  In a root
         mean square they cannot.
 
-        Raises TypeError if no loss is a Value.
+        Raises:
+            TypeError: no loss is a Value.
         """
         total = 0.0
         sizes = dict.fromkeys(self.parameters, 0.0)
@@ -123,13 +128,14 @@ class Problem:
             return {leaf: leaf.grad for leaf in leaves}
 
     def losses(self) -> Iterator[Any]:
-        """Yields the loss of each sample, computed when it is requested.  Iterate over it inside
-        `recording_model`."""
+        """Yields the loss of each sample, computed when it is requested.
+
+        Iterate over it inside `recording_model`.
+        """
         return (self.loss(self.model(x), t) for x, t in zip(self.X, self.y))
 
     def beats_constant(self, loss: float) -> bool:
-        """Returns whether a mean loss of ``loss`` is clearly lower than the loss of a constant
-        prediction.
+        """Returns whether a mean loss is clearly lower than the loss of a constant prediction.
 
         Returns True if this is not known.  If all targets are equal, for example, a constant may be
         all there is to learn.
@@ -138,8 +144,9 @@ class Problem:
         return constant is None or loss <= (1 - BASELINE_MARGIN) * constant
 
     def constant_loss(self) -> float | None:
-        """Returns the mean loss of the best constant prediction: 0, the mean prediction, or the
-        mean target.
+        """Returns the mean loss of the best constant prediction.
+
+        The constants are 0, the mean prediction and the mean target.
 
         The loss of a model that has learned is far lower: 1 - loss / constant_loss is the fraction
         of the loss that the inputs explain.  (For the squared error, this is the coefficient of
@@ -162,8 +169,10 @@ class Problem:
 
 
 def _mean(entries: Sequence[Any]) -> Any:
-    """Returns the mean of numbers, or the entry-by-entry mean of lists of equal length; None for
-    anything else."""
+    """Returns the mean of numbers, or the entry-by-entry mean of lists of equal length.
+
+    Returns None for anything else.
+    """
     lists = [entry if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
     shapes = {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
     numbers = chain.from_iterable(lists)
@@ -200,8 +209,10 @@ class Trials:
     samples: int
 
     def fall(self, rate: float) -> float:
-        """Returns the relative fall of the loss in the trial of a learning rate; negative if the
-        loss rises."""
+        """Returns the relative fall of the loss in the trial of a learning rate.
+
+        It is negative if the loss rises.
+        """
         return (self.before - self.losses[rate]) / abs(self.before) if self.before else 0.0
 
 
@@ -262,7 +273,7 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
 def _loss_after(
     problem: Problem, optimizer: Optimizer, lr: float, start: tuple[float, list[float]]
 ) -> float:
-    """Returns the loss after a trial at the learning rate ``lr``; inf if it diverges.
+    """Returns the loss after a trial at the learning rate ``lr``, or inf if it diverges.
 
     ``start`` is the loss and the gradient before the trial.  The parameters are changed.
     """

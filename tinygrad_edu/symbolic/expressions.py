@@ -93,13 +93,19 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
 
 
 def variables_of(text: str) -> list[str]:
-    """Returns the names in ``text`` that need a value, in order of appearance; raises
-    ExpressionError as `parse` does."""
+    """Returns the names in ``text`` that need a value, in order of appearance.
+
+    Raises:
+        ExpressionError: `parse` would raise it for ``text``.
+    """
     return [name for name in names_in(read(text)) if name not in CONSTANTS]
 
 
 def read(text: str) -> ast.Expression:
-    """Returns the syntax tree of ``text``.  Only its length and depth have been checked."""
+    """Returns the syntax tree of ``text``.
+
+    Only its length and depth have been checked.
+    """
     if not isinstance(text, str):
         raise TypeError(f"parse: the expression must be text, not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
@@ -150,8 +156,10 @@ class _Builder:
     leaves: Mapping[str, Any]
 
     def build(self, node: ast.expr) -> Any:
-        """Returns the Value, number or condition of ``node``.  It recurses; `read` has limited the
-        depth."""
+        """Returns the Value, number or condition of ``node``.
+
+        It recurses; `read` has limited the depth.
+        """
         match node:
             case ast.Constant(value=int() | float() as x) if not isinstance(x, bool):
                 try:
