@@ -162,7 +162,7 @@ class Problem:
             zero: Any = [Value(0.0) for _ in middle] if isinstance(middle, list) else Value(0.0)
             constants = [zero, middle]
             target = _mean(self.y)
-            if _length(target) == _length(middle):
+            if target is not None and _length(target) == _length(middle):
                 constants.append(target)
             losses = [sum(float(self.loss(p, t)) for t in self.y) / len(self.y) for p in constants]
         return min([loss for loss in losses if 0 < loss < inf], default=None)
@@ -174,19 +174,17 @@ def _mean(entries: Sequence[Any]) -> Any:
     Returns None for anything else.
     """
     lists = [entry if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
-    shapes = {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
     numbers = chain.from_iterable(lists)
-    if len(shapes) != 1 or not all(isinstance(x, (Value, float, int)) for x in numbers):
+    is_uniform = len(set(map(_length, entries))) == 1
+    if not is_uniform or not all(isinstance(x, (Value, float, int)) for x in numbers):
         return None
     means = [Value(sum(map(float, column)) / len(lists)) for column in zip(*lists)]
-    return means if isinstance(entries[0], (list, tuple)) else means[0]
+    return means[0] if _length(entries[0]) is None else means
 
 
-def _length(mean: Any) -> int | None:
-    """Returns the length of a list, -1 for a number, and None for None."""
-    if isinstance(mean, list):
-        return len(mean)
-    return None if mean is None else -1
+def _length(entry: Any) -> int | None:
+    """Returns the length of a list or a tuple, or None for anything else."""
+    return len(entry) if isinstance(entry, (list, tuple)) else None
 
 
 @dataclass(frozen=True, slots=True)

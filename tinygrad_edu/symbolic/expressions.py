@@ -27,18 +27,22 @@ from ..engine.value import Value
 from ..errors import ExpressionError, number, shortened
 
 MAX_LENGTH = 10_000  # characters, enough for any formula that a person writes
-MAX_DEPTH = 200  # levels of nesting; `_build` recurses, and Python allows 1,000 nested calls
+MAX_DEPTH = 200  # levels of nesting; `_Builder` recurses, and Python allows 1,000 nested calls
 CONSTANTS = {"pi": _math.pi, "e": _math.e, "tau": _math.tau, "inf": _math.inf, "nan": _math.nan}
-EXTRA_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    name: getattr(math, name)
-    for name in ("log", "hypot", "remainder", "degrees", "radians", "gelu", "fabs")
-}
-OF_ANY_NUMBER: dict[str, Callable[..., Any]] = {
+# functions that are not rows, or that take other arguments than the row of their name
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "log": math.log,
+    "hypot": math.hypot,
+    "remainder": math.remainder,
+    "degrees": math.degrees,
+    "radians": math.radians,
+    "gelu": math.gelu,
+    "fabs": math.fabs,
     "logsumexp": lambda *xs: math.logsumexp(xs),
     "max": lambda *xs: reduce(math.maximum, xs),
     "min": lambda *xs: reduce(math.minimum, xs),
 }
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+_OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: TABLE["add"],
     ast.Sub: TABLE["sub"],
     ast.Mult: TABLE["mul"],
@@ -46,8 +50,6 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Pow: TABLE["pow"],
     ast.Mod: TABLE["remainder"],
     ast.FloorDiv: TABLE["floordiv"],
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -172,10 +174,11 @@ class _Builder:
                 return -self.number(node.operand)
             case ast.UnaryOp(op=ast.UAdd()):
                 return self.number(node.operand)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-                return _BINARY[type(op)](self.number(left), self.number(right))
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
-                return _COMPARE[type(op)](self.number(left), self.number(right))
+            case (
+                ast.BinOp(left=left, op=op, right=right)
+                | ast.Compare(left=left, ops=[op], comparators=[right])
+            ) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)](self.number(left), self.number(right))
             case ast.Call(func=ast.Name(id=name)):
                 return self.call(node, name)
         raise self.error(
@@ -196,7 +199,7 @@ class _Builder:
 
     def call(self, node: ast.Call, name: str) -> Any:
         """Returns the result of the function ``name``."""
-        function = EXTRA_FUNCTIONS.get(name) or OF_ANY_NUMBER.get(name) or TABLE.get(name)
+        function = FUNCTIONS.get(name) or TABLE.get(name)
         if function is None:
             near = get_close_matches(name, function_names(), n=3)
             remedy = (
@@ -233,7 +236,7 @@ class _Builder:
 
 def function_names() -> list[str]:
     """Returns the names of all functions that an expression may call, sorted."""
-    return sorted({*TABLE, *EXTRA_FUNCTIONS, *OF_ANY_NUMBER})
+    return sorted({*TABLE, *FUNCTIONS})
 
 
 _NODE_KINDS: dict[type[ast.expr], str] = {

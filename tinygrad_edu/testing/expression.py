@@ -235,15 +235,12 @@ class Builder:
         Variables that it does not use are left out, unless ``keep`` is true.
         """
         used = _indices(self.steps) or [0]
-        kept = [k for k in range(len(self.columns)) if keep or k >= len(self.point) or k in used]
-        new = {k: i for i, k in enumerate(kept)}
+        size = len(self.point)
+        kept = [k for k in range(size) if keep or k in used]
+        new = {k: i for i, k in enumerate([*kept, *range(size, len(self.columns))])}
         steps = [
             (row, tuple([new[k] if isinstance(k, int) else k for k in operands]))
             for row, operands in self.steps
         ]
-        names = [k for k in kept if k < len(self.point)]
-        return Expression(
-            tuple([variables[k] for k in names]),
-            tuple([self.point[k] for k in names]),
-            tuple(steps),
-        )
+        names = tuple([variables[k] for k in kept])
+        return Expression(names, tuple([self.point[k] for k in kept]), tuple(steps))
