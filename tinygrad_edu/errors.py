@@ -33,8 +33,9 @@ class GraphError(TinygradEduError):
 
 
 class StaleGraphError(GraphError):
-    """A node no longer follows from its operands, because a leaf's data was assigned after
-    recording.
+    """A node no longer follows from its operands.
+
+    A leaf's data was assigned after recording.
 
     First derivatives are stored numbers and stay correct; higher ones would mix old and new
     numbers.  Compute the expression again.
@@ -42,8 +43,9 @@ class StaleGraphError(GraphError):
 
 
 class TraceError(GraphError, TypeError):
-    """A function that `jit` traces needs what is known only when it runs: a number, or whether a
-    condition holds.
+    """A function that `jit` traces needs what is known only when it runs.
+
+    It needs a number, or the truth of a condition.
 
     It is also a TypeError, which float() and indexing raise for other objects than numbers.
     ``line`` is the place in the user's program: file, line number and function.
@@ -78,7 +80,10 @@ class NonFiniteError(TinygradEduError, ArithmeticError):
 
 
 class RenderError(TinygradEduError, RuntimeError):
-    """A drawing cannot be turned into a picture; the message says what to install."""
+    """A drawing cannot be turned into a picture.
+
+    The message says what to install.
+    """
 
 
 class GradientWarning(UserWarning):
@@ -131,14 +136,14 @@ def short_repr(x: object) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Returns ``text``, or its beginning with three dots if it has more than ``most`` characters.
-    """
+    """Returns ``text``, or its beginning with three dots: at most ``most`` characters."""
     return text if len(text) <= most else text[:most - 3] + "..."
 
 
 def check_int(x: object, name: str, least: float = -math.inf, remedy: str = "") -> int:
-    """Returns ``x`` as an int; ints, numpy's integers and other objects with ``__index__`` are
-    accepted.
+    """Returns ``x`` as an int.
+
+    Ints, numpy's integers and other objects with ``__index__`` are accepted.
 
     name: begins the message, as in ``Linear: nin``.
     least: the smallest number allowed; by default any number is.
@@ -156,6 +161,35 @@ def check_int(x: object, name: str, least: float = -math.inf, remedy: str = "") 
     if n < least:
         raise ValueError(f"{name} must be a whole number >= {least}, not {n}{end}")
     return n
+
+
+def check_number(
+    x: object,
+    name: str,
+    least: float = -math.inf,
+    remedy: str = "",
+    *,
+    below: float = math.inf,
+    wanted: str = "",
+) -> float:
+    """Returns ``x`` as a float that is finite, at least ``least`` and less than ``below``.
+
+    name: begins the message, as in ``SGD: lr``.
+    remedy: ends the message.
+    wanted: what the message says that ``x`` must be; by default it names the bounds.
+
+    Raises:
+        TypeError: ``x`` is not a number (see `number`).
+        ValueError: ``x`` is inf or nan, less than ``least``, or not less than ``below``.
+    """
+    value = number(x, name)
+    if math.isfinite(value) and least <= value < below:
+        return value
+    if not wanted:
+        wanted = "finite" if least == -math.inf else f"a finite number >= {least:g}"
+        if below < math.inf:
+            wanted = f"a number >= {least:g} and < {below:g}"
+    raise ValueError(f"{name} must be {wanted}, not {value!r}{f'; {remedy}' if remedy else ''}")
 
 
 def counted(n: int, what: str, plural: str = "") -> str:

@@ -1,5 +1,4 @@
-"""Checks of paths, files that are written completely or not at all, numbers for JSON, and modules
-next to this package."""
+"""Checks of paths, safe writing of files, numbers for JSON, and modules next to this package."""
 
 import math
 import os
@@ -110,7 +109,11 @@ def to_json(x: float) -> float | str:
 
 
 def from_json(entry: Any) -> float:
-    """Returns the number that `to_json` wrote; raises ValueError for anything else."""
+    """Returns the number that `to_json` wrote.
+
+    Raises:
+        ValueError: ``entry`` is anything else.
+    """
     if isinstance(entry, bool) or (
         not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")
     ):

@@ -1,4 +1,6 @@
-"""The argument ``rng`` of functions that draw random numbers; the package has no random state.
+"""The argument ``rng`` of functions that draw random numbers.
+
+The package has no random state of its own.
 
 ``rng`` is a `random.Random`, an int (the random seed of a new one), or None for the standard module
 `random`; then `random.seed` works.
@@ -36,5 +38,8 @@ def generator(rng: Any) -> random.Random:
 
 @interpreted
 def drawn(draw: Callable[[], float]) -> Any:
-    """Returns a number that ``draw`` draws; a compiled function draws it at every call."""
+    """Returns a number that ``draw`` draws.
+
+    A compiled function draws it at every call.
+    """
     return draw()

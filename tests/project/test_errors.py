@@ -2,14 +2,16 @@
 built-in exceptions."""
 
 import inspect
+import math
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from tinygrad_edu import Value, errors, gradients, parse
 from tinygrad_edu.engine.primitive import lookup
-from tinygrad_edu.errors import check_int
+from tinygrad_edu.errors import check_int, check_number
 
 CLASSES = {
     name: cls
@@ -107,3 +109,25 @@ def test_check_int_rejects_other_things_and_small_numbers(x, error, message):
     with pytest.raises(error) as raised:
         check_int(x, "f: n", 3, "pass more")
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("kind", [int, float, np.float32, Fraction])
+def test_check_number_accepts_every_kind_of_finite_number(kind):
+    x = check_number(kind(3), "f: x", 3, below=4)
+    assert x == 3.0
+    assert type(x) is float
+    assert check_number(-1e308, "f: x") == -1e308
+
+
+@pytest.mark.parametrize(("x", "bounds", "message"), [
+    (math.inf, {}, "f: x must be finite, not inf; pass less"),
+    (-math.inf, {}, "f: x must be finite, not -inf; pass less"),
+    (math.nan, {}, "f: x must be finite, not nan; pass less"),
+    (-1, {"least": 0}, "f: x must be a finite number >= 0, not -1.0; pass less"),
+    (math.inf, {"least": 0}, "f: x must be a finite number >= 0, not inf; pass less"),
+    (1, {"least": 0, "below": 1}, "f: x must be a number >= 0 and < 1, not 1.0; pass less"),
+    (2, {"below": 1, "wanted": "small"}, "f: x must be small, not 2.0; pass less"),
+])
+def test_check_number_rejects_infinities_and_numbers_outside_the_bounds(x, bounds, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_number(x, "f: x", remedy="pass less", **bounds)

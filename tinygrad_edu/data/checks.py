@@ -1,31 +1,21 @@
-"""Checks of arguments: standard deviations, finite numbers, samples with targets."""
+"""Checks of arguments: standard deviations, and samples with targets."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import number, short_repr
+from ..errors import check_number, short_repr
 
 
 def spread(noise: float, what: str) -> float:
-    """Returns a standard deviation as a float; raises ValueError unless it is finite and >= 0."""
-    noise = number(noise, what)
-    if not 0 <= noise < math.inf:
-        raise ValueError(
-            f"{what} must be a standard deviation, a finite number >= 0, not {noise!r}; "
-            "for no noise pass 0"
-        )
-    return noise
+    """Returns a standard deviation as a float.
 
-
-def finite(x: float, what: str) -> float:
-    """Returns ``x`` as a float; raises ValueError unless it is finite."""
-    x = number(x, what)
-    if not math.isfinite(x):
-        raise ValueError(f"{what} must be finite, not {x!r}")
-    return x
+    Raises:
+        ValueError: it is negative, inf or nan.
+    """
+    wanted = "a standard deviation, a finite number >= 0"
+    return check_number(noise, what, 0, "for no noise pass 0", wanted=wanted)
 
 
 def matched(X: Sequence[Any], y: Sequence[Any], user: str) -> int:

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard, TypeVar
 
-from ..errors import check_int, short_repr
+from ..errors import check_int, check_number, short_repr
 from ..randomness import Rng, generator
-from .checks import finite, spread
+from .checks import spread
 
 Label = TypeVar("Label")
 Points = list[list[float]]
@@ -63,12 +63,9 @@ def circles(
     """
     n = check_int(n, "circles: n", 2, "each circle needs a sample")
     first, second = _two_labels("circles", labels)
-    factor = finite(factor, "circles: factor")
-    if not 0 <= factor < 1:
-        raise ValueError(
-            f"circles: factor must be an inner radius >= 0 and < 1, not {factor!r}; "
-            "the outer radius is 1"
-        )
+    wanted = "an inner radius >= 0 and < 1"
+    remedy = "the outer radius is 1"
+    factor = check_number(factor, "circles: factor", 0, remedy, below=1, wanted=wanted)
     outer = [(_on_circle(i / (n // 2)), first) for i in range(n // 2)]
     inner = [(_on_circle(i / (n - n // 2), factor), second) for i in range(n - n // 2)]
     return _noisy("circles", outer + inner, noise, rng)
@@ -108,7 +105,7 @@ def spirals(
     """
     classes = check_int(classes, "spirals: classes", 2)
     n = check_int(n, "spirals: n", classes, "each class needs a sample")
-    turns = finite(turns, "spirals: turns")
+    turns = check_number(turns, "spirals: turns")
     samples = []
     for k, m in enumerate(_shares(n, classes)):
         samples += [(_on_circle(turns * i / m + k / classes, i / m), k) for i in range(1, m + 1)]
@@ -157,8 +154,8 @@ def line(
     """
     n = check_int(n, "line: n", 2, "a line needs two points")
     noise = spread(noise, "line: noise")
-    slope = finite(slope, "line: slope")
-    intercept = finite(intercept, "line: intercept")
+    slope = check_number(slope, "line: slope")
+    intercept = check_number(intercept, "line: intercept")
     source = generator(rng)
     xs = _evenly(n, -1.0, 1.0)
     return [[x] for x in xs], [slope * x + intercept + source.gauss(0.0, noise) for x in xs]
@@ -213,7 +210,7 @@ def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
             f"not {short_repr(centers)}"
         )
     return [
-        [finite(x, f"blobs: coordinate {j} of center {i}") for j, x in enumerate(row)]
+        [check_number(x, f"blobs: coordinate {j} of center {i}") for j, x in enumerate(row)]
         for i, row in enumerate(rows)
     ]
 

@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from ..errors import check_int, number, short_repr
+from ..errors import check_int, check_number, number, short_repr
 from ..randomness import Rng, generator
-from .checks import finite, matched
+from .checks import matched
 
 Sample = TypeVar("Sample")
 Target = TypeVar("Target")
@@ -185,5 +185,7 @@ def _table(X: Sequence[Sequence[float]], width: int | None = None) -> list[list[
                 "give all rows the same columns"
             )
         where = f"of row {i} of X"
-        rows.append([finite(x, f"Standardiser: column {j} {where}") for j, x in enumerate(row)])
+        rows.append([
+            check_number(x, f"Standardiser: column {j} {where}") for j, x in enumerate(row)
+        ])
     return rows

@@ -28,8 +28,9 @@ LIBRARY_FOLDER = str(Path(os.__file__).parent) + os.sep
 
 
 def user_location() -> CodePosition:
-    """Returns the current place in the user's program: the innermost call outside this package and
-    Python's library.
+    """Returns the current place in the user's program.
+
+    This is the innermost call outside this package and Python's library.
 
     If this is in an installed package, such as numpy, the line of the user's program that called
     the package is returned, if there is one before the next call of this package.
@@ -52,8 +53,10 @@ def user_location() -> CodePosition:
 
 @cache
 def owner_of_file(file: str) -> str:
-    """Returns who owns a source file: "us" (this package), "library" (Python's own), "installed" (a
-    package) or "user"."""
+    """Returns who owns a source file.
+
+    This is "us" (this package), "library" (Python's own), "installed" (another package) or "user".
+    """
     if file.startswith(PACKAGE_FOLDER):
         return "us"
     if "site-packages" in file or "dist-packages" in file:
@@ -96,8 +99,10 @@ class Watch(LineKeeper):
         roots: Sequence[Any],
         seeds: Sequence[float],
     ) -> None:
-        """Checks the gradients after the usual sweep.  If one is inf or nan, runs the sweep again,
-        node by node, and raises at the first one."""
+        """Checks the gradients after the usual sweep.
+
+        If one is inf or nan, runs the sweep again, node by node, and raises at the first one.
+        """
         nodes = [*operations, *leaves]
         grads = [node.grad for node in nodes]
         usual(operations, roots, seeds)
@@ -110,8 +115,7 @@ class Watch(LineKeeper):
             if not -inf < root.grad < inf:
                 raise _error(
                     f"backward: the gradient of {_name(root)} is {root.grad} at the start, because "
-                    f"its seed is {seed!r}",
-                    None,
+                    f"its seed is {seed!r}"
                 )
         for node in operations:
             edges = [(arg, partial) for arg, partial in node.edges if partial is not None]
@@ -184,13 +188,14 @@ def result_error(node: Value) -> NonFiniteError:
 def gradient_error(
     node: Value, operand: Value, partial: float, adjoint: Any, gradient: float, before: float = 0.0
 ) -> NonFiniteError:
-    """Returns the error for a gradient of ``operand`` that became inf or nan at the edge from
-    ``node``."""
+    """Returns the error for a gradient that became inf or nan.
+
+    This happened to the gradient of ``operand`` at the edge from ``node``.
+    """
     if not math.isfinite(before):
         return _error(
             f"backward: the gradient of {_name(operand)} was {before} before this pass; "
-            "set it to 0",
-            None,
+            "set it to 0"
         )
     return _at(
         node,
@@ -215,7 +220,7 @@ def _at(node: Value, message: str) -> NonFiniteError:
     return _error(f"{message}\n  the operation was recorded {where}", at)
 
 
-def _error(message: str, at: SourceLine | None) -> NonFiniteError:
+def _error(message: str, at: SourceLine | None = None) -> NonFiniteError:
     error = NonFiniteError(message)
     error.line = at
     return error

@@ -64,22 +64,24 @@ _REMEDIES = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """Where the first inf or nan of a graph comes from.  Print it, or draw it with `viz.draw`.
+    """Where the first inf or nan of a graph comes from.
 
-    root        the result that was explained; ``name`` is its name in the sentences
-    phase       "forward" if data is inf or nan; "backward" if all data are finite, but a gradient
-                is inf or nan
-    node        forward, the first node in order of execution whose data is inf or nan; backward,
-                the first node in the order of the backward pass whose gradient is inf or nan
-    operation   forward, how the node was made, in names: ``v3 = log(p)``; for a leaf its name.
-                Backward, the operation whose local derivative and adjoint gave the gradient
-    operands    names and numbers of the operands of ``operation``
-    path        the nodes from ``node`` to the root
-    sentences   the steps of the forward or backward pass at the nodes of the path, in words; the
-                first has the inf or nan
-    line        file, line and function that executed the operation; None unless it was recorded in
-                `detect_anomaly`
-    advice      what is wrong with the operands, and what usually helps
+    Print it, or draw it with `viz.draw`.
+
+    root: the result that was explained; ``name`` is its name in the sentences.
+    phase: "forward" if data is inf or nan; "backward" if all data are finite, but a gradient is inf
+        or nan.
+    node: forward, the first node in order of execution whose data is inf or nan; backward, the
+        first node in the order of the backward pass whose gradient is inf or nan.
+    operation: forward, how the node was made, in names: ``v3 = log(p)``; for a leaf its name.
+        Backward, the operation whose local derivative and adjoint gave the gradient.
+    operands: names and numbers of the operands of ``operation``.
+    path: the nodes from ``node`` to the root.
+    sentences: the steps of the forward or backward pass at the nodes of the path, in words; the
+        first has the inf or nan.
+    line: file, line and function that executed the operation; None unless it was recorded in
+        `detect_anomaly`.
+    advice: what is wrong with the operands, and what usually helps.
     """
 
     root: Value
@@ -119,8 +121,9 @@ class Explanation:
 
 
 def explain_nonfinite(root: Value) -> Explanation | None:
-    """Finds the first inf or nan in the graph of ``root``, and returns its `Explanation`; None if
-    all numbers are finite.
+    """Finds the first inf or nan in the graph of ``root``, and returns its `Explanation`.
+
+    Returns None if all numbers are finite.
 
     Data are examined first, in order of execution.  If all data are finite, the gradients of
     ``root`` are computed and examined in the order of the backward pass; ``.grad`` is neither read
@@ -164,8 +167,10 @@ def _first_nonfinite(numbers: Sequence[float]) -> int | None:
 
 
 def _is_finite(root: Value) -> bool:
-    """Returns whether all data and gradients are finite.  Mostly they are, and this check takes a
-    tenth of the time of a recording."""
+    """Returns whether all data and gradients are finite.
+
+    Mostly they are, and this check takes a tenth of the time of a recording.
+    """
     order = topological_order(root)
     if not all(isfinite(node.data) for node in order):
         return False
@@ -225,8 +230,10 @@ def _explain_gradient(recording: Recording, step: int, user: int) -> Reasons:
 def _shortest_path_to_root(
     nodes: Sequence[Node], start: int, allowed: Callable[[int], bool]
 ) -> list[int]:
-    """Returns the positions on the shortest path from a node to the root, over users that are
-    ``allowed``; [] if there is no such path."""
+    """Returns the positions on the shortest path from a node to the root.
+
+    The path leads over users that are ``allowed``.  If there is no such path, it is [].
+    """
     users: defaultdict[int, list[int]] = defaultdict(list)
     for i, node in enumerate(nodes):
         for arg in node.args:

@@ -15,15 +15,15 @@ TABLE_LINES = 24  # lines of a printed `Comparison`
 
 
 class Comparison(NamedTuple):
-    """The backward pass of one graph in two orders.  Print it to see both, and where and why they
-    differ.
+    """The backward pass of one graph in two orders.
 
-    topological    the recording in topological order, which gives the gradients
-    naive          the recording in the naive recursive order
-    early          the number of the first step of ``naive`` that goes wrong: it passes on a
-                   gradient that is not complete yet.  None if both orders agree
-    late           the number of the step that adds to that gradient later; None if both orders
-                   agree
+    Print it to see both, and where and why they differ.
+
+    topological: the recording in topological order, which gives the gradients.
+    naive: the recording in the naive recursive order.
+    early: the number of the first step of ``naive`` that goes wrong: it passes on a gradient that
+        is not complete yet.  None if both orders agree.
+    late: the number of the step that adds to that gradient later; None if both orders agree.
     """
 
     topological: Recording
@@ -33,8 +33,10 @@ class Comparison(NamedTuple):
 
     @property
     def gradients(self) -> dict[str, tuple[float, float]]:
-        """For every node that is not a constant, its gradient by the topological order and by the
-        naive order."""
+        """For every node that is not a constant, its gradient by each order.
+
+        The first number is right, the second comes from the naive order.
+        """
         right = Stepper(self.topological).finish()
         naive = Stepper(self.naive).finish()
         return {
@@ -90,8 +92,9 @@ class Comparison(NamedTuple):
 
 
 def compare_orders(root: Value) -> Comparison:
-    """Records the backward pass of ``root`` in topological order and in the naive recursive order,
-    and returns both.
+    """Records the backward pass of ``root`` in both orders, and returns the `Comparison`.
+
+    One is the topological order, the other the naive recursive order.
 
         >>> from tinygrad_edu import Value
         >>> a = Value(1.0, "a")

@@ -35,14 +35,14 @@ Edge = tuple[int, int, int, float]  # position of the user, operand, its positio
 class Node(NamedTuple):
     """One node as it was recorded.
 
-    name       its printable label; if it has none, or shares it with other nodes, a name made from
-               its position: ``v3``, ``a#2``
-    label      the label as it was
-    op         the name of the primitive, "" for a leaf
-    data       its number
-    args       the positions of its operands in `Recording.nodes`
-    partials   the local derivatives with respect to its operands; None for a constant operand
-    constant   whether it is a plain number that was combined with a Value
+    name: its printable label; if it has none, or shares it with other nodes, a name made from its
+        position: ``v3``, ``a#2``.
+    label: the label as it was.
+    op: the name of the primitive, "" for a leaf.
+    data: its number.
+    args: the positions of its operands in `Recording.nodes`.
+    partials: the local derivatives with respect to its operands; None for a constant operand.
+    constant: whether it is a plain number that was combined with a Value.
     """
 
     name: str
@@ -57,14 +57,14 @@ class Node(NamedTuple):
 class Event(NamedTuple):
     """One step as data: the number of ``node`` changes from ``before`` to ``after``.
 
-    node       the position of the node.  Its data changes in the forward phase, its gradient in the
-               backward phase
-    user       the position of the operation whose edge the backward phase follows; None in the
-               forward phase and for the seed
-    operand    which operand of ``user`` the node is, counted from 0; 0 if there is no user
-    before     the data (None: not computed yet) or the gradient before the step
-    after      the same number after the step
-    adjoint    the gradient of ``user`` at this step, a factor of the product; 1 for the seed
+    node: the position of the node.  Its data changes in the forward phase, its gradient in the
+        backward phase.
+    user: the position of the operation whose edge the backward phase follows; None in the forward
+        phase and for the seed.
+    operand: which operand of ``user`` the node is, counted from 0; 0 if there is no user.
+    before: the data (None: not computed yet) or the gradient before the step.
+    after: the same number after the step.
+    adjoint: the gradient of ``user`` at this step, a factor of the product; 1 for the seed.
     """
 
     node: int
@@ -78,15 +78,15 @@ class Event(NamedTuple):
 class Step(NamedTuple):
     """One step of a recording, in words.
 
-    number     which step of the recording it is, counted from 1; 0 for the state before the first
-               step
-    phase      "forward" or "backward"; "start" before the first step
-    name       the name of the node whose number changes
-    before     the data (None: not computed yet) or the gradient before the step
-    after      the same number after the step
-    words      what happened, in names and numbers
-    formula    the rule of the table that gave the local derivative; "" if there is none
-    sentence   the words, and the formula in brackets after them
+    number: which step of the recording it is, counted from 1; 0 for the state before the first
+        step.
+    phase: "forward" or "backward"; "start" before the first step.
+    name: the name of the node whose number changes.
+    before: the data (None: not computed yet) or the gradient before the step.
+    after: the same number after the step.
+    words: what happened, in names and numbers.
+    formula: the rule of the table that gave the local derivative; "" if there is none.
+    sentence: the words, and the formula in brackets after them.
     """
 
     number: int
@@ -109,12 +109,12 @@ class Recording(Sequence[Step]):
 
     `record` makes a recording; the sentences of its steps are written when they are read.
 
-    nodes      every node, constants included, in the order of execution
-    events     each step as data
-    root       the position of the root in ``nodes``
-    forward    the number of forward steps; the other steps are backward
-    order      the order of the backward pass, "topological" or "naive"
-    positions  from the name of each node that is not a constant to its position in ``nodes``
+    nodes: every node, constants included, in the order of execution.
+    events: each step as data.
+    root: the position of the root in ``nodes``.
+    forward: the number of forward steps; the other steps are backward.
+    order: the order of the backward pass, "topological" or "naive".
+    positions: from the name of each node that is not a constant to its position in ``nodes``.
     """
 
     nodes: tuple[Node, ...]
@@ -155,20 +155,27 @@ class Recording(Sequence[Step]):
         return {node.name: i for i, node in enumerate(self.nodes) if not node.constant}
 
     def partial(self, user: int, operand: int) -> float:
-        """Returns the local derivative of the node at position ``user`` with respect to its operand
-        number ``operand``; 0 for a constant operand."""
+        """Returns the local derivative of a node, or 0 for a constant operand.
+
+        user: the position of the node.
+        operand: which of its operands, counted from 0.
+        """
         return self.nodes[user].partials[operand] or 0.0
 
     def flow(self, event: Event) -> float:
-        """Returns the gradient that flows along the edge of an event, local derivative times
-        adjoint; 0 if the event has no edge."""
+        """Returns the gradient that flows along the edge of an event.
+
+        It is the local derivative times the adjoint, or 0 if the event has no edge.
+        """
         if event.user is None:
             return 0.0
         return self.partial(event.user, event.operand) * event.adjoint
 
     def operation(self, position: int) -> str:
-        """Returns the operation of the node at ``position`` in names, ``d = a * b``; for a leaf its
-        name."""
+        """Returns the operation of the node at ``position`` in names, ``d = a * b``.
+
+        For a leaf this is its name.
+        """
         node = self.nodes[position]
         if not node.op:
             return node.name
@@ -181,8 +188,9 @@ class Recording(Sequence[Step]):
         return Step(0, "start", "", None, None, f"given: {shown}", "")
 
     def matches(self, index: int, target: str) -> bool:
-        """Returns whether the step at ``index`` involves ``target``: the name or label of its node,
-        its operation, or its phase.
+        """Returns whether the step at ``index`` involves ``target``.
+
+        The target is the name or label of its node, its operation, or its phase.
 
         An operation can be given by its name, ``mul``, or by its symbol, ``*``.
         """
@@ -195,28 +203,30 @@ class Recording(Sequence[Step]):
         return target != "" and target in (node.name, node.label, *_names_of_operation(op), phase)
 
     def targets(self) -> list[str]:
-        """Returns everything that `matches` can find: names, labels that several nodes share,
-        operations and phases."""
-        found: list[str] = []
-        for node in self.nodes:
-            if not node.constant:
-                found += [name for name in (node.name, node.label) if name and name.isprintable()]
-        for op in dict.fromkeys(node.op for node in self.nodes):
+        """Returns everything that `matches` can find.
+
+        These are names, labels that several nodes share, operations and phases.
+        """
+        nodes = [node for node in self.nodes if not node.constant]
+        names = [name for node in nodes for name in (node.name, node.label)]
+        found = [name for name in names if name and name.isprintable()]
+        for op in dict.fromkeys(node.op for node in nodes):
             found += _names_of_operation(op)
         return list(dict.fromkeys([*found, "forward", "backward"]))
 
     def values(self) -> list[Value]:
-        """Returns a copy of the recorded graph: new Values, in the order of ``nodes``, whose
-        gradients are 0."""
-        made: list[Any] = []
-        for node in self.nodes[:-1]:
-            made.append(node.data if node.constant else self._value(node, made))
-        return topological_order(self._value(self.nodes[-1], made))
+        """Returns a copy of the recorded graph, whose gradients are 0.
 
-    def _value(self, node: Node, made: Sequence[Any]) -> Value:
-        edges = [(made[arg], partial) for arg, partial in zip(node.args, node.partials)]
-        value: Value = fill(blank(Value), node.data, 0.0, node.label, node.op, edges)
-        return value
+        It has new Values, in the order of ``nodes``.
+        """
+        made: list[Any] = []
+        for i, node in enumerate(self.nodes):
+            if node.constant and i < self.root:
+                made.append(node.data)
+                continue
+            edges = [(made[arg], partial) for arg, partial in zip(node.args, node.partials)]
+            made.append(fill(blank(Value), node.data, 0.0, node.label, node.op, edges))
+        return topological_order(made[-1])
 
     def __repr__(self) -> str:
         naive = ", in the naive order" if self.order == "naive" else ""
@@ -257,10 +267,10 @@ class Recording(Sequence[Step]):
 def record(root: Value, order: str = "topological") -> Recording:
     """Returns the recording of the graph of ``root``, which is not changed.
 
-    order    the order of the backward pass.  "topological" is the order of the engine.  "naive" is
-             the recursion that one writes first: it follows the edges of a node as soon as one
-             contribution arrives.  If a node has several users, it passes on an unfinished sum,
-             and later the whole sum: see `compare_orders`
+    order: the order of the backward pass.  "topological" is the order of the engine.  "naive" is
+        the recursion that one writes first: it follows the edges of a node as soon as one
+        contribution arrives.  If a node has several users, it passes on an unfinished sum, and
+        later the whole sum: see `compare_orders`.
 
     Raises:
         TypeError: ``root`` is not a Value.
@@ -300,8 +310,10 @@ def not_a_graph(caller: str, takes: str, given: object) -> TypeError:
 
 
 def _names_of_operation(op: str) -> tuple[str, ...]:
-    """Returns the names of an operation: ``mul`` and, as in drawings, ``*``.  ``neg`` has no
-    symbol, because ``-`` means ``sub``."""
+    """Returns the names of an operation: ``mul`` and, as in drawings, ``*``.
+
+    ``neg`` has no symbol, because ``-`` means ``sub``.
+    """
     if not op:
         return ()
     row = lookup(op)
@@ -315,8 +327,13 @@ def _edges_of(user: int, node: Node) -> list[Edge]:
 
 
 def _naive(edges: Sequence[list[Edge]]) -> Iterator[Edge]:
-    """Yields the edges of each node in the order of ``def backward(node): for arg in node.args:
-    arg.grad += partial * node.grad; backward(arg)``."""
+    """Yields the edges of each node in the order of the naive recursion.
+
+        def backward(node):
+            for arg in node.args:
+                arg.grad += partial * node.grad
+                backward(arg)
+    """
     waiting = edges[-1][::-1]
     for _ in range(NAIVE_LIMIT):
         if not waiting:

@@ -29,8 +29,9 @@ MOST_NAMES = 12  # names that a message lists
 
 
 def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
-    """Returns the recording of the argument of a function that shows a graph; a Value is recorded
-    in topological order.
+    """Returns the recording of the argument of a function that shows a graph.
+
+    A Value is recorded in topological order.
 
     Raises:
         TypeError: ``y`` is neither a Value nor a Recording nor a Stepper.  The message names
@@ -46,14 +47,15 @@ def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
 
 
 class Stepper:
-    """A cursor on a recording, which moves forwards and backwards.  Every move returns the stepper,
-    whose repr shows the step.
+    """A cursor on a recording, which moves forwards and backwards.
 
-    recording     the `Recording`.  A Value is recorded; another Stepper shares its recording
-    position      how many steps have been done, 0 to len(recording)
-    step          the last step done; its ``phase`` is "start" if no step was done
-    breakpoints   the targets that `run` stops at: names, labels, operations or phases (`stop_at`)
-    watches       the names whose data and gradient every view shows (`watch`)
+    Every move returns the stepper, whose repr shows the step.
+
+    recording: the `Recording`.  A Value is recorded; another Stepper shares its recording.
+    position: how many steps have been done, 0 to len(recording).
+    step: the last step done; its ``phase`` is "start" if no step was done.
+    breakpoints: the targets that `run` stops at: names, labels, operations or phases (`stop_at`).
+    watches: the names whose data and gradient every view shows (`watch`).
     """
 
     def __init__(self, recording: Recording | Value | Stepper) -> None:
@@ -103,8 +105,9 @@ class Stepper:
         return self
 
     def run_to(self, target: str) -> Stepper:
-        """Does steps until one involves ``target``: a name, a label, an operation, "forward" or
-        "backward".
+        """Does steps until one involves ``target``.
+
+        target: a name, a label, an operation, "forward" or "backward".
 
         Raises:
             ValueError: no later step involves ``target``.  The stepper does not move; the message
@@ -140,7 +143,10 @@ class Stepper:
         return self
 
     def restart(self) -> Stepper:
-        """Goes back to the start; breakpoints and watches stay."""
+        """Goes back to the start.
+
+        Breakpoints and watches stay.
+        """
         return self.goto(0)
 
     def finish(self) -> Stepper:
@@ -148,7 +154,7 @@ class Stepper:
         return self.goto(len(self.recording))
 
     def data(self, name: str) -> float | None:
-        """Returns the data of a node at this position; None if it is not computed yet.
+        """Returns the data of a node at this position, or None if it is not computed yet.
 
         Raises:
             ValueError: the recording has no node of that name.
@@ -164,13 +170,17 @@ class Stepper:
         return self._grads[self._position_of(name)]
 
     def numbers(self, position: int) -> tuple[float | None, float]:
-        """Returns data and gradient, at this position, of the node at ``position`` in
-        `Recording.nodes`."""
+        """Returns data and gradient of a node at this position of the stepper.
+
+        position: the position of the node in `Recording.nodes`.
+        """
         return self._data[position], self._grads[position]
 
     def lines(self) -> list[tuple[str, str]]:
-        """Returns the lines of the view, each with its kind: "position", "sentence", "changed",
-        "watch" or "next"."""
+        """Returns the lines of the view, each with its kind.
+
+        The kinds are "position", "sentence", "changed", "watch" and "next".
+        """
         step = self.step
         total = len(self.recording)
         lines = [

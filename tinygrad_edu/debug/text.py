@@ -7,14 +7,17 @@ MOST_DIGITS = 10  # significant digits of a number that would look like an integ
 
 
 def printable(label: str) -> str:
-    """Returns ``label`` with control characters escaped, so that a terminal does not obey them: a
-    new line as ``\\n``, escape as ``\\x1b``."""
+    """Returns ``label`` with control characters escaped, so that a terminal does not obey them.
+
+    A new line becomes ``\\n``, escape ``\\x1b``.
+    """
     return "".join([c if c.isprintable() else repr(c)[1:-1] for c in label])
 
 
 def short_number(x: float | None) -> str:
-    """Returns a number with four digits, as a person writes it: -3, 0.7071, 1.7e-17.  None, for a
-    number that is not computed yet, is "?".
+    """Returns a number with four digits, as a person writes it: -3, 0.7071, 1.7e-17.
+
+    None, for a number that is not computed yet, is "?".
 
     Below 10,000, a non-integer gets enough digits (at most ten) not to look like an integer:
     1.0001, 1234.5.  A difference that ten digits do not show is a rounding error.

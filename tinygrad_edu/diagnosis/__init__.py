@@ -1,5 +1,8 @@
-"""`diagnose` finds out why a model does not learn, with numbers and one sentence of advice for each
-finding; `inspection` has the gradients and outputs of a model's layers, also for plots."""
+"""`diagnose` finds out why a model does not learn, and gives advice.
+
+Every finding has numbers and one sentence of advice.  `inspection` has the gradients and outputs of
+a model's layers, also for plots.
+"""
 
 from .examination import diagnose
 from .findings import Diagnosis, Finding

@@ -83,8 +83,10 @@ class Curve:
 
     @property
     def last(self) -> float:
-        """The level at the end: the median of the last tenth of the levels, so that one outlier
-        does not decide."""
+        """The level at the end.
+
+        It is the median of the last tenth of the levels, so that one outlier does not decide.
+        """
         return statistics.median(self.levels[-max(1, len(self.levels) // 10):])
 
     @property
@@ -159,8 +161,9 @@ def _oscillates(curve: Curve) -> bool:
 
 
 def growth(curve: Curve) -> float:
-    """Returns the factor by which the loss grew in each step just after its lowest level; nan if it
-    did not grow.
+    """Returns the factor by which the loss grew in each step just after its lowest level.
+
+    Returns nan if it did not grow.
 
     Later growth says less about the curvature at the minimum: the loss becomes flat if units
     saturate or die, and steeper if weights are multiplied with each other.
@@ -227,21 +230,21 @@ def loss_finding(
         tried = UNKNOWN_CAUSE
         advice = RECORD_ADVICE
     elif kind == "loss oscillates":
-        suggested = rounded_rate(curve.rate / 2)
+        suggested = curve.rate / 2
         tried = (
             "With gradient descent, the learning rate is then at the limit of stability, "
             "2 / curvature; half of it is best, as an estimate."
         )
     elif ratio > 1:
         numbers["growth"] = ratio
-        suggested = rounded_rate(curve.rate / (1 + sqrt(ratio)))
+        suggested = curve.rate / (1 + sqrt(ratio))
         tried = (
             f"At first it grew by a factor of {ratio:.3g} in each step. With gradient descent, the "
             f"curvature is then about (1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and its inverse "
             "is an estimate of the best learning rate."
         )
     if suggested is not None:
-        numbers["suggested_rate"] = suggested
+        numbers["suggested_rate"] = suggested = rounded_rate(suggested)
         advice = f"Start again with a learning rate of {suggested:g}."
     where = f"In {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}"
     sentence = f"{where}, {sentences[kind]}. {tried}".strip()

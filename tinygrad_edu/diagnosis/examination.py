@@ -164,8 +164,7 @@ def _named_parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Valu
 def _state_without_loss(
     model: Any, parameters: Mapping[str, Value], X: Sequence[Any] | None
 ) -> ModelState:
-    """Reads the gradients in ``.grad``, and measures the outputs of the units if there are samples.
-    """
+    """Reads the gradients in ``.grad``, and runs the units on the samples if there are any."""
     gradients = {name: parameter.grad for name, parameter in parameters.items()}
     if X is None:
         return ModelState(gradients)
@@ -187,8 +186,7 @@ def _model_state(problem: Problem) -> ModelState:
 
 
 def _diagnose_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:
-    """Examines a model with its samples and loss, and tries learning rates if there is an
-    optimiser."""
+    """Examines a model with its loss, and tries learning rates if there is an optimiser."""
     problem = problem.reduced(MAX_SAMPLES)
     state = _model_state(problem)
     has_learned = state.explained >= LEARNED_FRACTION
@@ -203,8 +201,10 @@ def _diagnose_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosi
 
 
 def _trial_findings(trials: Trials, is_scheduled: bool) -> Iterator[Finding]:
-    """Yields a finding if the learning rate in use is too large or too small.  The first learning
-    rate of a schedule may be small."""
+    """Yields a finding if the learning rate in use is too large or too small.
+
+    is_scheduled: whether it is the first learning rate of a schedule, which may be small.
+    """
     rate, best = trials.rate, trials.best
     if best is None or trials.fall(best) < MIN_IMPROVEMENT:
         return
@@ -252,7 +252,10 @@ def _comparison_text(trials: Trials) -> str:
 
 
 def _trials_text(trials: Trials, start: str) -> str:
-    """Returns a sentence about all trials; ``start`` says from which parameters they started."""
+    """Returns a sentence about all trials.
+
+    start: the parameters from which they started, in words.
+    """
     if trials.best is None:
         result = "none lowers the loss clearly below the loss of a constant prediction"
     else:
@@ -323,12 +326,12 @@ def _run_findings(
     margin = MIN_IMPROVEMENT if kind else BETTER_FRACTION
     if kind in ("loss diverges", "loss oscillates", "loss not finite"):
         if best and best < trials.rate:
-            yield curves.loss_finding(curve, kind, rounded_rate(best), _comparison_text(trials))
+            yield curves.loss_finding(curve, kind, best, _comparison_text(trials))
         else:
             yield curves.loss_finding(curve, kind)
     elif best and _is_better_rate(curve, trials, best, (1 - margin) * end):
         if kind:
-            yield curves.loss_finding(curve, kind, rounded_rate(best), _comparison_text(trials))
+            yield curves.loss_finding(curve, kind, best, _comparison_text(trials))
         else:
             ended = f"The training run ended at {end:.4g} after {counted(curve.steps, 'step')}."
             yield _rate_finding(trials, best, f"{_comparison_text(trials)} {ended}")
@@ -337,8 +340,11 @@ def _run_findings(
 
 
 def _is_better_rate(curve: curves.Curve, trials: Trials, best: float, limit: float) -> bool:
-    """Returns whether the learning rate ``best`` reached the loss ``limit`` in no more steps than
-    the run had, and is far from the learning rate in use."""
+    """Returns whether the learning rate ``best`` is clearly better than the one in use.
+
+    It must reach the loss ``limit`` in no more steps than the run had, and be far from the learning
+    rate in use.
+    """
     is_smaller = best * STABILITY_FACTOR <= trials.rate
     is_larger = best >= SMALL_RATE_RATIO * trials.rate and curve.fall < MIN_TRAINING_FALL
     is_lower = curve.steps >= TRIAL_STEPS and trials.losses[best] <= limit

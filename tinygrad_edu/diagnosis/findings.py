@@ -81,8 +81,10 @@ class Diagnosis:
 
 
 def _wrapped(start: str, text: str, indent: str = "  ") -> list[str]:
-    """Returns ``text`` as lines of at most `WIDTH` characters: the first one begins with ``start``,
-    the others with ``indent``."""
+    """Returns ``text`` as lines of at most `WIDTH` characters.
+
+    The first line begins with ``start``, the others with ``indent``.
+    """
     return textwrap.wrap(
         text, WIDTH, initial_indent=start, subsequent_indent=indent, break_long_words=False,
         break_on_hyphens=False,
@@ -90,6 +92,8 @@ def _wrapped(start: str, text: str, indent: str = "  ") -> list[str]:
 
 
 def rounded_rate(rate: float) -> float:
-    """Returns a learning rate rounded to two digits, because trials and estimates are no more
-    precise than that."""
+    """Returns a learning rate rounded to two digits.
+
+    Trials and estimates are no more precise than that.
+    """
     return float(f"{rate:.1e}")

@@ -1,5 +1,4 @@
-"""The inside of a model, layer by layer: the gradients of its parameters and the outputs of its
-units.
+"""The inside of a model, layer by layer: gradients of parameters and outputs of units.
 
     >>> from tinygrad_edu import nn
     >>> model = nn.MLP(2, [4, 4, 1], "tanh", rng=1)
@@ -75,8 +74,9 @@ class LayerGradients:
 def gradient_flow(
     parameters: Module | Mapping[str, Any] | Iterable[Value],
 ) -> tuple[LayerGradients, ...]:
-    """Returns a `LayerGradients` for each layer, in the order of the parameters, from the gradients
-    that the last backward pass left.
+    """Returns a `LayerGradients` for each layer, in the order of the parameters.
+
+    It reads the gradients that the last backward pass left.
 
         >>> gradients = {"layers.0.neurons.3.w.1": 1.0, "encoder.W.0.5": 1.0, "slope": 1.0}
         >>> [layer.path for layer in gradient_flow(gradients)]
@@ -158,8 +158,10 @@ def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
 
 
 def _verdict(nonfinite: int, rms: float, reference: float) -> str:
-    """Returns the verdict on a layer from the rms of its gradients; ``reference`` is the rms of the
-    last layer."""
+    """Returns the verdict on a layer from the rms of its gradients.
+
+    reference: the rms of the last layer that has a gradient.
+    """
     if nonfinite:
         return "not finite"
     if rms == 0:
@@ -172,14 +174,16 @@ def _verdict(nonfinite: int, rms: float, reference: float) -> str:
 
 
 def _rms(numbers: Sequence[float]) -> float:
-    """Returns the root mean square of the finite numbers; 0.0 if there are none."""
+    """Returns the root mean square of the finite numbers, or 0.0 if there are none."""
     finite = [x for x in numbers if math.isfinite(x)]
     return math.hypot(*finite) / math.sqrt(len(finite)) if finite else 0.0
 
 
 def quantile(ordered: Sequence[float], p: float) -> float:
-    """Returns the ``p``-quantile of sorted numbers, interpolated between the two nearest; 0.0 if
-    there are none."""
+    """Returns the ``p``-quantile of sorted numbers, or 0.0 if there are none.
+
+    It is interpolated between the two nearest numbers.
+    """
     # Not `statistics.quantiles`: it rejects a single number before Python 3.13, its sums overflow
     # near the largest float, and its last digits differ.
     if not ordered:
@@ -211,14 +215,18 @@ class Unit:
 
     @property
     def dead(self) -> bool:
-        """Whether its output and the local derivative of its activation are 0 for every sample.  A
-        dead unit cannot learn from these samples."""
+        """Whether its output and its activation's local derivative are 0 for every sample.
+
+        A dead unit cannot learn from these samples.
+        """
         return bool(self.op) and not any(self.outputs) and not any(self.slopes)
 
     @property
     def saturation(self) -> float:
-        """The fraction of the samples, 0 to 1, that drive it to an asymptote: beyond 0.99 of the
-        way from the middle."""
+        """The fraction of the samples, 0 to 1, that drive it to an asymptote.
+
+        An output is at an asymptote if it is beyond 0.99 of the way from the middle to it.
+        """
         if self.op not in _MIDDLE_AND_REACH:
             return 0.0
         middle, reach = _MIDDLE_AND_REACH[self.op]
@@ -305,7 +313,11 @@ def recording_model(model: Any) -> Iterator[None]:
 
 
 def outputs_of(result: Any) -> list[Value]:
-    """Returns the outputs of a model as a list.  Raises TypeError if one is not a Value."""
+    """Returns the outputs of a model as a list.
+
+    Raises:
+        TypeError: an output is not a Value.
+    """
     roots = list(result) if isinstance(result, (list, tuple)) else [result]
     for root in roots:
         if not isinstance(root, Value):
@@ -323,8 +335,10 @@ def _structure(order: Sequence[Value]) -> list[tuple[str, str, list[int | None]]
 
 
 def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[str, str, int]]:
-    """Returns ``(layer, unit, position in order)`` for the output of every unit in the graph of
-    ``roots``."""
+    """Returns the places of the outputs of all units in the graph of ``roots``.
+
+    A place is ``(layer, unit, position in order)``.
+    """
     modules = find_modules(order)
     users: defaultdict[Value, list[Value]] = defaultdict(list)
     for node in order:
@@ -370,7 +384,8 @@ def samples_of(X: Iterable[Any], function: str) -> list[Any]:
 def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
     """Returns the entries of ``given``, the argument ``name``.
 
-    Raises TypeError if ``given`` is not iterable; the message says what is ``wanted``.
+    Raises:
+        TypeError: ``given`` is not iterable; the message says what is ``wanted``.
     """
     try:
         iterator = iter(given)
@@ -382,7 +397,11 @@ def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
 
 
 def check_model(model: Any) -> None:
-    """Raises TypeError if ``model`` cannot be called."""
+    """Checks that ``model`` can be called.
+
+    Raises:
+        TypeError: it cannot be called.
+    """
     if not callable(model):
         raise TypeError(
             f"the model must be callable, not {short_repr(model)}; pass the model first, then the "

@@ -50,8 +50,10 @@ class ModelState:
 
     @property
     def explained(self) -> float:
-        """1 - loss / (loss of the best constant prediction); nan if it is not known.  1 is
-        perfect; 0 or less is no better than a constant."""
+        """1 - loss / (loss of the best constant prediction), or nan if it is not known.
+
+        1 is perfect; 0 or less is no better than a constant.
+        """
         if self.loss is None or self.constant is None or not isfinite(self.loss):
             return nan
         return 1 - self.loss / self.constant
@@ -127,8 +129,10 @@ def _is_dead(layer: LayerActivations) -> bool:
 
 
 def findings(state: ModelState, has_learned: bool = False) -> Iterator[Finding]:
-    """Yields the findings about a model.  For a model that has learned, only unused parameters are
-    reported."""
+    """Yields the findings about a model.
+
+    has_learned: whether the model has learned; then only unused parameters are reported.
+    """
     yield from unused_findings(state)
     if not has_learned:
         yield from unit_findings(state)
@@ -237,8 +241,10 @@ def _no_gradient_finding(state: ModelState, total: int) -> Finding:
 
 
 def _layer_finding(layer: LayerGradients, last: LayerGradients) -> Finding:
-    """Returns the finding about the gradients of a layer.  ``last`` is the last layer that has a
-    gradient."""
+    """Returns the finding about the gradients of a layer.
+
+    last: the last layer that has a gradient.
+    """
     kind, sentence, advice = _GRADIENT_FINDINGS[layer.verdict]
     numbers = {
         "rms": layer.rms,

@@ -5,11 +5,10 @@ All data and gradients are restored afterwards.
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from math import hypot, inf, sqrt
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..engine.value import Value
 from ..errors import NonFiniteError
 from ..nn.module import mode
 from ..optim.optimizer import Optimizer, State
+from ..optim.parameters import temporarily
 from .inspection import recording_model
 
 MAX_TRIAL_SAMPLES = 32
@@ -40,8 +40,9 @@ STABILITY_FACTOR = 3.0
 
 
 def choose_samples(count: int, most: int, targets: Sequence[Any] | None = None) -> list[int]:
-    """Returns the positions of at most ``most`` of ``count`` samples, in order, chosen at random
-    with a fixed random seed.
+    """Returns the positions of at most ``most`` of ``count`` samples, in order.
+
+    They are chosen at random with a fixed random seed.
 
     The choice is random because samples at equal distances could all belong to one class.  With
     ``targets``, every class keeps its share of the samples, and so does every range of numbers.
@@ -71,8 +72,9 @@ class Problem:
         return replace(self, X=[self.X[i] for i in places], y=[self.y[i] for i in places])
 
     def loss_and_gradient(self) -> tuple[float, list[float]]:
-        """Returns the mean loss in evaluation mode, and its derivative with respect to each
-        parameter.  ``.grad`` is not changed.
+        """Returns the mean loss, and its derivative with respect to each parameter.
+
+        The model is in evaluation mode, and ``.grad`` is not changed.
 
         If a loss is a plain number, as ``max(0, 1 - t * p)`` may be, its derivatives are 0.
         """
@@ -82,14 +84,17 @@ class Problem:
         return float(total), [leaves.get(p, 0.0) for p in self.parameters.values()]
 
     def loss_and_rms_gradients(self) -> tuple[float, dict[str, float], tuple[str, ...]]:
-        """Returns the mean loss in evaluation mode; for each parameter the root mean square of the
-        derivatives of the samples' losses; and the names of the parameters that occur in no graph
-        of a loss.  ``.grad`` is not changed.
+        """Returns the mean loss, the size of each parameter's gradient, and the unused parameters.
+
+        The size is the root mean square of the derivatives of the samples' losses.  Unused
+        parameters, given by name, occur in no graph of a loss.  The model is in evaluation mode,
+        and ``.grad`` is not changed.
 
         In the derivative of the mean loss, samples of two classes may cancel each other.  In a root
         mean square they cannot.
 
-        Raises TypeError if no loss is a Value.
+        Raises:
+            TypeError: no loss is a Value.
         """
         total = 0.0
         sizes = dict.fromkeys(self.parameters, 0.0)
@@ -117,22 +122,20 @@ class Problem:
 
     def _derivatives(self, root: Value) -> dict[Value, float]:
         """Returns the derivative of ``root`` with respect to each leaf of its graph."""
-        order = topological_order(root, constants=False)
-        leaves = [node for node in order if not node.op]
-        with _restoring(leaves, "grad"):
-            for leaf in leaves:
-                leaf.grad = 0.0
+        leaves = [node for node in topological_order(root, constants=False) if not node.op]
+        with temporarily(leaves, "grad", repeat(0.0), None):
             root.backward()
             return {leaf: leaf.grad for leaf in leaves}
 
     def losses(self) -> Iterator[Any]:
-        """Yields the loss of each sample, computed when it is requested.  Iterate over it inside
-        `recording_model`."""
+        """Yields the loss of each sample, computed when it is requested.
+
+        Iterate over it inside `recording_model`.
+        """
         return (self.loss(self.model(x), t) for x, t in zip(self.X, self.y))
 
     def beats_constant(self, loss: float) -> bool:
-        """Returns whether a mean loss of ``loss`` is clearly lower than the loss of a constant
-        prediction.
+        """Returns whether a mean loss is clearly lower than the loss of a constant prediction.
 
         Returns True if this is not known.  If all targets are equal, for example, a constant may be
         all there is to learn.
@@ -141,8 +144,9 @@ class Problem:
         return constant is None or loss <= (1 - BASELINE_MARGIN) * constant
 
     def constant_loss(self) -> float | None:
-        """Returns the mean loss of the best constant prediction: 0, the mean prediction, or the
-        mean target.
+        """Returns the mean loss of the best constant prediction.
+
+        The constants are 0, the mean prediction and the mean target.
 
         The loss of a model that has learned is far lower: 1 - loss / constant_loss is the fraction
         of the loss that the inputs explain.  (For the squared error, this is the coefficient of
@@ -158,40 +162,29 @@ class Problem:
             zero: Any = [Value(0.0) for _ in middle] if isinstance(middle, list) else Value(0.0)
             constants = [zero, middle]
             target = _mean(self.y)
-            if _length(target) == _length(middle):
+            if target is not None and _length(target) == _length(middle):
                 constants.append(target)
             losses = [sum(float(self.loss(p, t)) for t in self.y) / len(self.y) for p in constants]
         return min([loss for loss in losses if 0 < loss < inf], default=None)
 
 
 def _mean(entries: Sequence[Any]) -> Any:
-    """Returns the mean of numbers, or the entry-by-entry mean of lists of equal length; None for
-    anything else."""
+    """Returns the mean of numbers, or the entry-by-entry mean of lists of equal length.
+
+    Returns None for anything else.
+    """
     lists = [entry if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
-    shapes = {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
-    numbers = itertools.chain.from_iterable(lists)
-    if len(shapes) != 1 or not all(isinstance(x, (Value, float, int)) for x in numbers):
+    numbers = chain.from_iterable(lists)
+    is_uniform = len(set(map(_length, entries))) == 1
+    if not is_uniform or not all(isinstance(x, (Value, float, int)) for x in numbers):
         return None
     means = [Value(sum(map(float, column)) / len(lists)) for column in zip(*lists)]
-    return means if isinstance(entries[0], (list, tuple)) else means[0]
+    return means[0] if _length(entries[0]) is None else means
 
 
-def _length(mean: Any) -> int | None:
-    """Returns the length of a list, -1 for a number, and None for None."""
-    if isinstance(mean, list):
-        return len(mean)
-    return None if mean is None else -1
-
-
-@contextmanager
-def _restoring(values: Iterable[Value], attribute: str) -> Iterator[None]:
-    """Restores an attribute of all the Values at the end of a with block."""
-    before = [(value, getattr(value, attribute)) for value in values]
-    try:
-        yield
-    finally:
-        for value, x in before:
-            setattr(value, attribute, x)
+def _length(entry: Any) -> int | None:
+    """Returns the length of a list or a tuple, or None for anything else."""
+    return len(entry) if isinstance(entry, (list, tuple)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +207,10 @@ class Trials:
     samples: int
 
     def fall(self, rate: float) -> float:
-        """Returns the relative fall of the loss in the trial of a learning rate; negative if the
-        loss rises."""
+        """Returns the relative fall of the loss in the trial of a learning rate.
+
+        It is negative if the loss rises.
+        """
         return (self.before - self.losses[rate]) / abs(self.before) if self.before else 0.0
 
 
@@ -241,12 +236,13 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     """
     affordable = min(MAX_TRIAL_SAMPLES, MAX_TRIAL_WORK // len(problem.parameters))
     few = problem.reduced(max(MIN_TRIAL_SAMPLES, affordable))
+    parameters = list(few.parameters.values())
     start = few.loss_and_gradient()
     losses = {} if rate else {0.0: start[0]}
     learning: set[float] = set()
 
     def try_one(lr: float) -> None:
-        with _restoring(few.parameters.values(), "data"):
+        with temporarily(parameters, "data", [p.data for p in parameters], None):
             losses[lr] = loss = _loss_after(few, optimizer, lr, start)
             if loss < start[0] and few.beats_constant(loss):
                 learning.add(lr)
@@ -275,11 +271,11 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
 def _loss_after(
     problem: Problem, optimizer: Optimizer, lr: float, start: tuple[float, list[float]]
 ) -> float:
-    """Returns the loss after a trial at the learning rate ``lr``; inf if it diverges.
+    """Returns the loss after a trial at the learning rate ``lr``, or inf if it diverges.
 
     ``start`` is the loss and the gradient before the trial.  The parameters are changed.
     """
-    parameters = list(problem.parameters.values())
+    parameters = problem.parameters.values()
     states: list[State] = [(0.0,) * len(optimizer.state)] * len(parameters)
     loss, gradients = start
     limit = loss + (DIVERGENCE_RATIO - 1) * abs(loss)

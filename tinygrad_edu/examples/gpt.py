@@ -44,7 +44,9 @@ from ..train import History, fit
 
 
 def documents(path: FilePath | None = None) -> list[str]:
-    """Returns the lines of a text file that are not blank, stripped; by default the packaged names.
+    """Returns the lines of a text file that are not blank, stripped.
+
+    path: the file; None for the packaged names.
 
     Raises:
         OSError: the file cannot be read.
@@ -134,7 +136,10 @@ class Block(Module):
         self.fc2 = Linear(4 * width, width, bias=False, init=init, rng=source)
 
     def read(self, x: Row, past: Past) -> Row:
-        """Returns the row of the next position; ``past`` has keys and values of those before it."""
+        """Returns the row of the next position.
+
+        past: the keys and values of the positions before it.
+        """
         x = _sum(x, self.attention.attend(self.norm(x), past))
         return _sum(x, self.fc2([math.relu(y) for y in self.fc1(self.norm(x))]))
 
@@ -248,8 +253,10 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
 def sequences(
     documents: Sequence[str], vocabulary: Vocabulary, count: int, block: int = 16
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Returns ``count`` samples ``(X, y)`` for `fit`: the tokens of a document, and the token that
-    follows each of them.
+    """Returns ``count`` samples ``(X, y)`` for `fit`.
+
+    X: the tokens of a document.
+    y: the token that follows each of them.
 
     Documents are taken in order, and from the first one again after the last.  Only the first
     ``block`` tokens of a document are used.
@@ -264,7 +271,10 @@ def sequences(
 
 
 def optimizer(model: GPT, steps: int) -> Optimizer:
-    """Returns the article's Adam; its learning rate falls linearly from 0.01 to 0 in ``steps``."""
+    """Returns the article's Adam.
+
+    Its learning rate falls linearly from 0.01 to 0 in ``steps``.
+    """
     return optim.Adam(
         model.parameters(), lr=optim.linear(0.01, steps), betas=(0.85, 0.99), eps=1e-8
     )
@@ -302,8 +312,9 @@ def train(
 
 
 def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rng = None) -> str:
-    """Returns a document that the model invents, token by token, until the boundary is drawn or
-    there are ``block`` tokens.
+    """Returns a document that the model invents, token by token.
+
+    It ends when the boundary is drawn, or when there are ``block`` tokens.
 
     Each token is drawn with the probabilities softmax(logits / temperature).  A temperature near 0
     always gives the likeliest token, 1 the probabilities that the model has learned; a higher one

@@ -9,6 +9,8 @@ import math
 import random
 from collections.abc import Callable
 
+from ..errors import check_number
+
 Initialiser = Callable[[int, int, random.Random], float]
 
 
@@ -41,10 +43,10 @@ def normal(std: float) -> Initialiser:
         nn.Linear(16, 16, init=nn.normal(0.08))
 
     Raises:
+        TypeError: ``std`` is not a number.
         ValueError: ``std`` is negative, inf or nan.
     """
-    if not 0 <= std < math.inf:
-        raise ValueError(f"normal: std must be a finite number >= 0, such as 0.02, not {std!r}")
+    std = check_number(std, "normal: std", 0, wanted="a finite number >= 0, such as 0.02")
 
     def draw(fan_in: int, fan_out: int, rng: random.Random) -> float:
         return rng.gauss(0.0, std)

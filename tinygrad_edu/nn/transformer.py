@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import math
 from ..engine.value import Value
-from ..errors import check_int
+from ..errors import check_int, check_number
 from ..randomness import Rng, generator
 from .init import Initialiser, initialiser
 from .module import Module
@@ -107,9 +107,7 @@ class RMSNorm(Module):
 
     def __init__(self, width: int, eps: float = 1e-5, gain: bool = True) -> None:
         self.width = width = check_int(width, "RMSNorm: width", 1)
-        if not 0 <= eps < math.inf:
-            raise ValueError(f"RMSNorm: eps must be a finite number >= 0, not {eps!r}; usual: 1e-5")
-        self.eps = eps
+        self.eps = check_number(eps, "RMSNorm: eps", 0, "usual: 1e-5")
         self.gain = [Value(1.0) for _ in range(width)] if gain else None
 
     def __call__(self, x: Sequence[Any]) -> Row:

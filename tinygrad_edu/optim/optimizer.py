@@ -10,8 +10,16 @@ from typing import Any
 
 from ..engine.table import Ieee
 from ..engine.value import Number, Value
-from ..errors import CheckpointError, GradientWarning, check_int, counted, number, short_repr
-from .parameters import UsedGradient, assign_all, checked_leaves, in_range, read_numbers
+from ..errors import (
+    CheckpointError,
+    GradientWarning,
+    check_int,
+    check_number,
+    counted,
+    number,
+    short_repr,
+)
+from .parameters import UsedGradient, assign_all, checked_leaves, read_numbers
 from .schedules import Rate, Schedule
 
 State = tuple[Any, ...]
@@ -136,7 +144,7 @@ class Optimizer:
         if not callable(rate):
             return rate
         what = f"the learning rate that {short_repr(rate)} gives for step {step}"
-        return in_range(rate(step), what)
+        return check_number(rate(step), what, 0)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the state from which training continues bit for bit, as a dict for `json`.
@@ -211,10 +219,11 @@ class Optimizer:
     def _checked_rate(self, lr: Rate) -> Rate:
         if callable(lr):
             return lr
-        return in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")
+        name = f"{type(self).__name__}: lr"
+        return check_number(lr, name, 0, "a number such as 0.01, or a schedule")
 
     def _option(self, name: str, x: Number, usual: str, below: float = math.inf) -> float:
-        return in_range(x, f"{type(self).__name__}: {name}", f"usual: {usual}", below)
+        return check_number(x, f"{type(self).__name__}: {name}", 0, f"usual: {usual}", below=below)
 
     def _misfit(self, d: Mapping[str, Any]) -> str:
         """Returns why the state ``d`` is not one of this optimiser; "" if it may be one."""

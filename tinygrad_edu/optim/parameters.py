@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -117,15 +116,3 @@ def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
             )
         position[x] = i
     return leaves
-
-
-def in_range(x: Any, what: str, remedy: str = "", below: float = math.inf) -> float:
-    """Returns ``x`` as a float; raises ValueError unless 0 <= x < ``below``."""
-    value = number(x, what)
-    if not 0 <= value < below:
-        wanted = "a finite number >= 0" if below == math.inf else f"a number >= 0 and < {below:g}"
-        raise ValueError(
-            f"{what} must be {wanted}, not {value!r}" + (f"; {remedy}" if remedy else "")
-        )
-    return value
-

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from ..engine.numerics import power
 from ..engine.value import Number
-from ..errors import check_int
-from .parameters import in_range
+from ..errors import check_int, check_number
 
 # A learning rate, or a schedule: a function from the number of steps done to the learning rate.
 Rate = Number | Callable[[int], float]
@@ -50,8 +49,8 @@ class _Planned(Schedule):
 
 def step_decay(lr: Number, drop: Number = 0.1, *, every: int) -> Schedule:
     """Returns the schedule ``lr * drop ** (step // every)``, constant for ``every`` steps each."""
-    lr = in_range(lr, "step_decay: lr")
-    drop = in_range(drop, "step_decay: drop", "usual: 0.1")
+    lr = check_number(lr, "step_decay: lr", 0)
+    drop = check_number(drop, "step_decay: drop", 0, "usual: 0.1")
     every = check_int(every, "step_decay: every", 1)
     return _Planned(_step_decay, lr, {"drop": drop, "every": every})
 
@@ -93,8 +92,8 @@ def _linear(step: int, lr: float, steps: int, final: float) -> float:
 
 def _to_final(curve: Callable[..., float], lr: Number, steps: int, final: Number) -> Schedule:
     name = curve.__name__[1:]
-    lr = in_range(lr, f"{name}: lr")
-    final = in_range(final, f"{name}: final")
+    lr = check_number(lr, f"{name}: lr", 0)
+    final = check_number(final, f"{name}: final", 0)
     return _Planned(curve, lr, {"steps": check_int(steps, f"{name}: steps", 1), "final": final})
 
 
@@ -105,7 +104,7 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
     afterwards; the peak is ``schedule(0)``.  ``schedule`` may be a number, for a constant one.
     """
     if not callable(schedule):
-        schedule = in_range(schedule, "warmup: the learning rate")
+        schedule = check_number(schedule, "warmup: the learning rate", 0)
     return _Planned(_warmup, schedule, {"steps": check_int(steps, "warmup: steps", 1)})
 
 

@@ -27,18 +27,22 @@ from ..engine.value import Value
 from ..errors import ExpressionError, number, shortened
 
 MAX_LENGTH = 10_000  # characters, enough for any formula that a person writes
-MAX_DEPTH = 200  # levels of nesting; `_build` recurses, and Python allows 1,000 nested calls
+MAX_DEPTH = 200  # levels of nesting; `_Builder` recurses, and Python allows 1,000 nested calls
 CONSTANTS = {"pi": _math.pi, "e": _math.e, "tau": _math.tau, "inf": _math.inf, "nan": _math.nan}
-EXTRA_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    name: getattr(math, name)
-    for name in ("log", "hypot", "remainder", "degrees", "radians", "gelu", "fabs")
-}
-OF_ANY_NUMBER: dict[str, Callable[..., Any]] = {
+# functions that are not rows, or that take other arguments than the row of their name
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "log": math.log,
+    "hypot": math.hypot,
+    "remainder": math.remainder,
+    "degrees": math.degrees,
+    "radians": math.radians,
+    "gelu": math.gelu,
+    "fabs": math.fabs,
     "logsumexp": lambda *xs: math.logsumexp(xs),
     "max": lambda *xs: reduce(math.maximum, xs),
     "min": lambda *xs: reduce(math.minimum, xs),
 }
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+_OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: TABLE["add"],
     ast.Sub: TABLE["sub"],
     ast.Mult: TABLE["mul"],
@@ -46,8 +50,6 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Pow: TABLE["pow"],
     ast.Mod: TABLE["remainder"],
     ast.FloorDiv: TABLE["floordiv"],
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -93,13 +95,19 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
 
 
 def variables_of(text: str) -> list[str]:
-    """Returns the names in ``text`` that need a value, in order of appearance; raises
-    ExpressionError as `parse` does."""
+    """Returns the names in ``text`` that need a value, in order of appearance.
+
+    Raises:
+        ExpressionError: `parse` would raise it for ``text``.
+    """
     return [name for name in names_in(read(text)) if name not in CONSTANTS]
 
 
 def read(text: str) -> ast.Expression:
-    """Returns the syntax tree of ``text``.  Only its length and depth have been checked."""
+    """Returns the syntax tree of ``text``.
+
+    Only its length and depth have been checked.
+    """
     if not isinstance(text, str):
         raise TypeError(f"parse: the expression must be text, not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
@@ -150,8 +158,10 @@ class _Builder:
     leaves: Mapping[str, Any]
 
     def build(self, node: ast.expr) -> Any:
-        """Returns the Value, number or condition of ``node``.  It recurses; `read` has limited the
-        depth."""
+        """Returns the Value, number or condition of ``node``.
+
+        It recurses; `read` has limited the depth.
+        """
         match node:
             case ast.Constant(value=int() | float() as x) if not isinstance(x, bool):
                 try:
@@ -164,10 +174,11 @@ class _Builder:
                 return -self.number(node.operand)
             case ast.UnaryOp(op=ast.UAdd()):
                 return self.number(node.operand)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-                return _BINARY[type(op)](self.number(left), self.number(right))
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
-                return _COMPARE[type(op)](self.number(left), self.number(right))
+            case (
+                ast.BinOp(left=left, op=op, right=right)
+                | ast.Compare(left=left, ops=[op], comparators=[right])
+            ) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)](self.number(left), self.number(right))
             case ast.Call(func=ast.Name(id=name)):
                 return self.call(node, name)
         raise self.error(
@@ -188,7 +199,7 @@ class _Builder:
 
     def call(self, node: ast.Call, name: str) -> Any:
         """Returns the result of the function ``name``."""
-        function = EXTRA_FUNCTIONS.get(name) or OF_ANY_NUMBER.get(name) or TABLE.get(name)
+        function = FUNCTIONS.get(name) or TABLE.get(name)
         if function is None:
             near = get_close_matches(name, function_names(), n=3)
             remedy = (
@@ -225,7 +236,7 @@ class _Builder:
 
 def function_names() -> list[str]:
     """Returns the names of all functions that an expression may call, sorted."""
-    return sorted({*TABLE, *EXTRA_FUNCTIONS, *OF_ANY_NUMBER})
+    return sorted({*TABLE, *FUNCTIONS})
 
 
 _NODE_KINDS: dict[type[ast.expr], str] = {

@@ -88,8 +88,10 @@ class Name(Operand):
 
 
 def as_name(x: Any) -> Name:
-    """Returns ``x`` as a `Name`: a number in its shortest exact form, a known constant as its
-    formula."""
+    """Returns ``x`` as a `Name`.
+
+    A number becomes its shortest exact form, a known constant its formula.
+    """
     if isinstance(x, Name):
         return x
     x = float(x)
@@ -102,7 +104,10 @@ def as_name(x: Any) -> Name:
 
 
 def number_name(text: str) -> Name:
-    """Returns the text of a number as a `Name`; a minus sign is an operator."""
+    """Returns the text of a number as a `Name`.
+
+    A minus sign is an operator.
+    """
     return Name(text, UNARY if text.startswith("-") else ATOM)
 
 

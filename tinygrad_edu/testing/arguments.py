@@ -39,8 +39,9 @@ def floats_for(
     smallest: float = SMALLEST,
     largest: float = LARGEST,
 ) -> Floats:
-    """Returns a strategy for one argument of a row: floats of either sign, every power of ten
-    equally likely.
+    """Returns a strategy for one argument of a row.
+
+    Floats have either sign, and every power of ten is equally likely.
 
     primitive: a row of the table, or its name.
     argument: the position or the name of the argument.
@@ -75,8 +76,9 @@ def floats_for(
 
 def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMALLEST,
                   largest: float = LARGEST) -> Arguments:
-    """Returns a strategy for all arguments of a row, as tuples.  Options and errors are the same
-    as for `floats_for`.
+    """Returns a strategy for all arguments of a row, as tuples.
+
+    Options and errors are the same as for `floats_for`.
 
     In some tuples the arguments are independent, in others they are of about the same size.
     Without ``special``, all tuples lie in the row's ``domain``.  With it, some do not, some have
@@ -141,8 +143,10 @@ def _special_values(row: Primitive, i: int) -> list[float]:
 
 
 def _check_bounds(smallest: float, largest: float) -> None:
-    """Raises ValueError if the bounds on a magnitude are not finite, not above 0 or not in
-    order."""
+    """Checks the bounds on a magnitude.
+
+    Raises ValueError if they are not finite, not above 0 or not in order.
+    """
     if not 0 < smallest <= largest <= LARGEST:
         raise ValueError(
             "smallest and largest must be finite, above 0 and in this order, not "
@@ -215,8 +219,10 @@ def _often_near(
     smallest: float,
     largest: float,
 ) -> tuple[float, ...]:
-    """Draws arguments, in half of the cases all of about the same size, because functions of
-    several arguments are difficult there."""
+    """Draws arguments, in half of the cases all of about the same size.
+
+    Functions of several arguments are difficult there.
+    """
     args = list(draw(columns))
     if draw(st.booleans()):
         for i in range(1, row.arity):
@@ -229,8 +235,10 @@ def _often_near(
 
 @st.composite
 def _sometimes(draw: st.DrawFn, usual: st.SearchStrategy[Any], rare: st.SearchStrategy[Any]) -> Any:
-    """Draws from ``rare`` in one case of five, otherwise from ``usual``.  Examples shrink to
-    ``usual``, which needs fewer choices."""
+    """Draws from ``rare`` in one case of five, otherwise from ``usual``.
+
+    Examples shrink to ``usual``, which needs fewer choices.
+    """
     drawn = draw(usual)
     return draw(rare) if draw(_ONE_IN_FIVE) == 4 else drawn
 
@@ -238,22 +246,26 @@ def _sometimes(draw: st.DrawFn, usual: st.SearchStrategy[Any], rare: st.SearchSt
 def moderate_floats(
     smallest: float = MODERATE[0], largest: float = MODERATE[1]
 ) -> Floats:
-    """Returns a strategy for floats of either sign with a magnitude from ``smallest`` to
-    ``largest``, every power of ten equally likely.
+    """Returns a strategy for floats of either sign, every power of ten equally likely.
 
-    Raises ValueError if the bounds are not finite, not above 0 or not in order.
+    smallest, largest: bounds on the magnitude.
+
+    Raises:
+        ValueError: the bounds are not finite, not above 0 or not in order.
     """
     _check_bounds(smallest, largest)
     return _floats_in([(smallest, largest, (0.0,)), (-largest, -smallest, (0.0,))])
 
 
 def floats_between(low: float, high: float) -> Floats:
-    """Returns a strategy for floats from ``low`` to ``high``: some are drawn evenly, some with
-    every power of ten equally likely.
+    """Returns a strategy for floats from ``low`` to ``high``.
+
+    Some are drawn evenly, others with every power of ten equally likely.
 
     In an interval around 0, the smallest power of ten is a thousandth of the larger end.
 
-    Raises ValueError if the ends are not finite or not in order.
+    Raises:
+        ValueError: the ends are not finite or not in order.
     """
     if not -inf < low <= high < inf:
         raise ValueError(

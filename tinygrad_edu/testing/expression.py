@@ -69,7 +69,8 @@ class Expression:
     def __call__(self, *values: Any) -> Any:
         """Returns the result at ``values``: a float for floats, the root of a new graph for Values.
 
-        Raises TypeError if there is not one value for each variable.
+        Raises:
+            TypeError: there is not one value for each variable.
         """
         return self.run(_apply, *values)
 
@@ -80,7 +81,8 @@ class Expression:
         truth[row.name](*args)`` and mpmath's functions in ``truth``, the result has as many digits
         as you like.
 
-        Raises TypeError if there is not one value for each variable.
+        Raises:
+            TypeError: there is not one value for each variable.
         """
         if len(values) != len(self.variables):
             raise TypeError(
@@ -135,8 +137,11 @@ def _indices(steps: Iterable[_OneStep]) -> list[int]:
 
 
 def _apply(row: Primitive, args: tuple[Any, ...]) -> Any:
-    """Applies a row to operands.  Its Python operator is used, if there is one, for operands other
-    than floats, because `Value` implements some operators without the row."""
+    """Applies a row to operands.
+
+    Operands other than floats get the row's Python operator, if there is one, because `Value`
+    implements some operators without the row.
+    """
     if row.name in _OPERATORS and any(arg.__class__ is not float for arg in args):
         return _OPERATORS[row.name](*args)
     return row(*args)
@@ -192,8 +197,11 @@ class Builder:
         return False
 
     def _choices(self, row: Primitive, wanted: list[int | float]) -> Iterator[Operands]:
-        """Yields the operands that were drawn; then the operands with one or two of them replaced
-        by unused steps; then, for a row of one argument, every possible operand."""
+        """Yields operands for the row, the ones that were drawn first.
+
+        Then one or two of them are replaced by unused steps.  Last, a row of one argument gets
+        every possible operand.
+        """
         for newest in (self.unused[:0], self.unused[-1:], self.unused[-2:]):
             yield (*newest[:row.arity], *wanted[len(newest):row.arity])
         if row.arity == 1:
@@ -222,18 +230,17 @@ class Builder:
         return column
 
     def expression(self, variables: tuple[str, ...], keep: bool) -> Expression:
-        """Returns the finished expression.  Variables that it does not use are left out, unless
-        ``keep`` is true."""
+        """Returns the finished expression.
+
+        Variables that it does not use are left out, unless ``keep`` is true.
+        """
         used = _indices(self.steps) or [0]
-        kept = [k for k in range(len(self.columns)) if keep or k >= len(self.point) or k in used]
-        new = {k: i for i, k in enumerate(kept)}
+        size = len(self.point)
+        kept = [k for k in range(size) if keep or k in used]
+        new = {k: i for i, k in enumerate([*kept, *range(size, len(self.columns))])}
         steps = [
             (row, tuple([new[k] if isinstance(k, int) else k for k in operands]))
             for row, operands in self.steps
         ]
-        names = [k for k in kept if k < len(self.point)]
-        return Expression(
-            tuple([variables[k] for k in names]),
-            tuple([self.point[k] for k in names]),
-            tuple(steps),
-        )
+        names = tuple([variables[k] for k in kept])
+        return Expression(names, tuple([self.point[k] for k in kept]), tuple(steps))

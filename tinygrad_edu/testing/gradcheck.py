@@ -116,8 +116,10 @@ class Report:
 
     @property
     def worst(self) -> float:
-        """The largest difference among the compared entries, as a fraction of the allowed
-        difference; above 1 is a mismatch."""
+        """The largest difference among the compared entries, as a fraction of the allowed one.
+
+        Above 1 is a mismatch.
+        """
         return max((entry.excess for entry in self.compared), default=0.0)
 
     def __str__(self) -> str:
@@ -238,7 +240,10 @@ class _Function:
         self._derivatives: dict[tuple[int, float], list[float]] = {}
 
     def _checked(self, root: Any) -> Value:
-        """Returns ``root``; raises TypeError if it is not a Value."""
+        """Returns ``root`` if it is a Value.
+
+        Raises TypeError otherwise.
+        """
         if isinstance(root, Value):
             return root
         raise TypeError(
@@ -264,16 +269,17 @@ class _Function:
             return float(root)
 
     def derivative(self, i: int, j: int, x: float) -> float:
-        """Returns the derivative with respect to coordinate ``i``, with coordinate ``j`` at
-        ``x``."""
+        """Returns the derivative for coordinate ``i``, with coordinate ``j`` at ``x``."""
         if (j, x) not in self._derivatives:
             with self._at(j, x) as root:
                 self._derivatives[j, x] = [d.data for d in gradients(root, self.leaves)]
         return self._derivatives[j, x][i]
 
     def smooth_step(self, j: int, relative: float) -> tuple[float, bool]:
-        """Returns the first step for coordinate ``j``, reduced until there is no kink within the
-        step, and whether there is such a step."""
+        """Returns the first step for coordinate ``j``, and whether it is free of kinks.
+
+        The step is reduced until there is no kink within it.
+        """
         x = self.leaves[j].data
         step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
         while relative >= SMALLEST_STEP * 0.99:
@@ -290,8 +296,9 @@ class _Function:
 
 
 def _pieces(root: Value) -> list[Any]:
-    """Returns the smooth piece of each primitive in a graph.  There is no kink between two points
-    with equal lists.
+    """Returns the smooth piece of each primitive in a graph.
+
+    There is no kink between two points with equal lists.
 
     An infinite piece, such as a quotient that overflows, is equal to no other, because any number
     of pieces may lie between the points.
@@ -316,8 +323,11 @@ def _entry(
     bound: tuple[float, dict[Value, float]],
     rtol: float,
 ) -> Entry:
-    """Compares ``analytic`` with finite differences of ``at(x)``, where x is coordinate ``j``.
-    ``bound`` is the `_rounding_bound` of the graph that ``at`` evaluates."""
+    """Compares ``analytic`` with finite differences with respect to coordinate ``j``.
+
+    at: the function of this coordinate.
+    bound: the `_rounding_bound` of the graph that ``at`` evaluates.
+    """
     x = function.leaves[j].data
     rounding, adjoints = bound
     scale = adjoints.get(function.leaves[j], 0.0)
@@ -347,8 +357,10 @@ def _entry(
 
 
 def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -> str:
-    """Returns the status of one comparison.  ``is_precise`` says whether the differences are
-    precise enough for it."""
+    """Returns the status of one comparison.
+
+    is_precise: whether the differences are precise enough for it.
+    """
     if not (isfinite(analytic) and isfinite(numeric)):
         return "nonfinite"
     if abs(analytic - numeric) > allowed:
@@ -357,8 +369,10 @@ def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -
 
 
 def _best_of(tried: Sequence[Entry], is_finite: bool, rtol: float) -> Entry:
-    """Returns the entry with the smallest error, with a status that takes all entries into account.
-    ``is_finite`` says whether the function is finite at the point."""
+    """Returns the entry with the smallest error, with a status that considers all entries.
+
+    is_finite: whether the function is finite at the point.
+    """
     best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else inf)
     agreeing = [e for e in tried if abs(e.numeric - best.numeric) <= AGREEMENT * abs(best.numeric)]
     difference = abs(best.analytic - best.numeric)
@@ -372,8 +386,9 @@ def _best_of(tried: Sequence[Entry], is_finite: bool, rtol: float) -> Entry:
 
 
 def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
-    """Returns whether the one-sided derivatives of ``f`` at ``x`` differ from each other by more
-    than each of them changes with the step.
+    """Returns whether the left and the right derivative of ``f`` at ``x`` differ.
+
+    The difference must be larger than the change of each of them with the step.
 
     This finds kinks that are not kinks of a primitive, because a program branches with ``if`` or
     ``max``.
@@ -390,8 +405,7 @@ def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
 def _ridders(
     f: Callable[[float], float], x: float, step: float, rtol: float
 ) -> tuple[float, float, float]:
-    """Returns the derivative of ``f`` at ``x``, an estimate of its error, and the smallest step
-    that it is computed from.
+    """Returns the derivative of ``f`` at ``x``, its estimated error and the smallest step used.
 
     The first column of the tableau has central differences with decreasing steps.  Each further
     column is an extrapolation that removes the next even power of the step from the error.
@@ -420,8 +434,10 @@ def _ridders(
 
 
 def _rounding_bound(root: Value) -> tuple[float, dict[Value, float]]:
-    """Returns a bound on the rounding error of ``root``, and the adjoints of its graph, accumulated
-    with absolute values."""
+    """Returns a bound on the rounding error of ``root``, and the adjoints of its graph.
+
+    The adjoints are accumulated with absolute values.
+    """
     order = topological_order(root, constants=False)
     adjoints = accumulate([root], [1.0], order, _absolute_edges)
     total = 0.0
@@ -453,7 +469,8 @@ def name_of(f: Callable[..., Any]) -> str:
 def signature_of(f: Callable[..., Any]) -> inspect.Signature:
     """Returns the signature of a function or a row.
 
-    Raises TypeError or ValueError if a function has none.
+    Raises:
+        TypeError, ValueError: a function has none.
     """
     return signature(f.parameters) if isinstance(f, Primitive) else inspect.signature(f)
 

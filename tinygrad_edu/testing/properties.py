@@ -145,8 +145,9 @@ class Property:
         self._entry_counts: dict[str, Counter[str]] = {}
 
     def check(self, point: Point) -> None:
-        """Compares every derivative at ``point``.  Tells hypothesis to reject the point if nothing
-        can be compared.
+        """Compares every derivative at ``point``.
+
+        Tells hypothesis to reject the point if nothing can be compared.
 
         Raises:
             AssertionError: a derivative is wrong; the message has everything about it.
@@ -188,7 +189,10 @@ class Property:
         return not self.f.domain(*[numbers[name] for name in self.f.parameters])
 
     def run(self, examples: int) -> None:
-        """Checks ``examples`` points, the same points each time.  Raises what `check` raises."""
+        """Checks ``examples`` points, the same points each time.
+
+        Raises what `check` raises.
+        """
         quiet = settings(
             max_examples=examples,
             derandomize=True,
@@ -209,8 +213,10 @@ class Property:
             raise self._too_few_error() from None
 
     def _strategy(self, drawn: dict[str, Floats]) -> st.SearchStrategy[Point]:
-        """Returns the strategy for points: a number for each argument that is differentiated, as
-        ``drawn``, or else from the default intervals."""
+        """Returns the strategy for points, with a number for each argument to differentiate.
+
+        Arguments that are not in ``drawn`` come from the default intervals.
+        """
         self._names = [
             name
             for name, parameter in self._signature.parameters.items()
@@ -235,8 +241,7 @@ class Property:
         return st.builds(point, numbers, st.fixed_dictionaries(drawn))
 
     def _function(self, point: Point) -> Callable[..., Any]:
-        """Returns ``f`` as a function of the arguments in ``point``, positional and in its
-        order."""
+        """Returns ``f`` as a function of the arguments in ``point``, in the point's order."""
         def call(*xs: Any) -> Any:
             given = {**self._fixed, **dict(zip(point, xs))}
             ordered = {n: given[n] for n in self._signature.parameters if n in given}
@@ -247,8 +252,10 @@ class Property:
         return call
 
     def _check_counts(self) -> None:
-        """Raises FailedHealthCheck if too few points could be compared, or a derivative at no
-        point."""
+        """Checks that enough points were compared, and each derivative at some point.
+
+        Raises FailedHealthCheck otherwise.
+        """
         __tracebackhide__ = True
         compared = self.counts["compared"]
         if self.counts.total() - compared >= MAX_REJECTED and compared < MIN_COMPARED:
@@ -259,8 +266,12 @@ class Property:
                     raise self._too_few_error(name)
 
     def _too_few_error(self, entry: str = "") -> FailedHealthCheck:
-        """Returns the error that the derivatives, or the one of the name ``entry``, could be
-        compared at too few points.  Clears the counts, because the test may run again."""
+        """Returns the error that too few points could be compared.
+
+        entry: the name of one derivative; "" for all of them.
+
+        Clears the counts, because the test may run again.
+        """
         counts = self._entry_counts[entry] if entry else self.counts
         what = f"the derivative with respect to {entry}" if entry else "the derivatives"
         argument = entry.partition(",")[0] or self._names[0]
@@ -304,8 +315,10 @@ _REASONS = {"nonfinite": "not finite", "kink": "at a kink", "imprecise": "too in
 
 
 def _place(f: Callable[..., Any]) -> str:
-    """Returns where ``f`` is defined.  This text is the same in every process and differs between
-    functions."""
+    """Returns where ``f`` is defined.
+
+    This text is the same in every process and differs between functions.
+    """
     line = getattr(getattr(f, "__code__", None), "co_firstlineno", 0)
     return f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', repr(f))}:{line}"
 
@@ -347,8 +360,11 @@ def _argument(name: str, given: Any) -> Floats:
 
 
 def _row_arguments(row: Primitive, order: int) -> Arguments:
-    """Returns the strategy for arguments of a row: moderate ones, for which differences are
-    precise, and for first derivatives also the whole domain and its edges."""
+    """Returns the strategy for arguments of a row.
+
+    They are moderate, because differences are precise there.  For first derivatives, some are from
+    the whole domain and its edges.
+    """
     try:
         args = arguments_for(row, special=False, smallest=MODERATE[0], largest=MODERATE[1])
     except ValueError:  # the row takes no moderate arguments

@@ -1,5 +1,4 @@
-"""Hypothesis strategies, inferred from the table: arguments of primitives, random functions and
-graphs.
+"""Hypothesis strategies, inferred from the table: arguments of primitives, functions and graphs.
 
 A property test of a primitive that you define takes three lines::
 
@@ -71,8 +70,9 @@ Size = int | tuple[int, int]
 
 def expressions(size: Size = (1, 10), variables: Sequence[str] | int = 3,
                 primitives: Iterable[Row] | None = None) -> st.SearchStrategy[Expression]:
-    """Returns a strategy for random functions, each an `Expression` with a point well inside its
-    domain.
+    """Returns a strategy for random functions, each with a point well inside its domain.
+
+    The functions are `Expression` objects.
 
     size: the number of operations, or the least and the largest number.  A function without
         operations is a variable.
@@ -102,8 +102,10 @@ def expressions(size: Size = (1, 10), variables: Sequence[str] | int = 3,
 
 def scalar_functions(arity: int = 1, size: Size = (1, 10),
                      primitives: Iterable[Row] | None = None) -> st.SearchStrategy[Expression]:
-    """Returns a strategy for random functions of exactly ``arity`` arguments.  Options and
-    errors are the same as for `expressions`, except that a function need not use all arguments.
+    """Returns a strategy for random functions of exactly ``arity`` arguments.
+
+    Options and errors are the same as for `expressions`, but a function need not use all of its
+    arguments.
 
     ``gradcheck(f, f.point)`` holds for each function, and so does everything that is true of all
     smooth functions.  For example, the Hessian is symmetric, and a Jacobian times a vector is a
@@ -114,8 +116,9 @@ def scalar_functions(arity: int = 1, size: Size = (1, 10),
 
 def values(size: Size = (1, 10), variables: Sequence[str] | int = 3,
            primitives: Iterable[Row] | None = None) -> st.SearchStrategy[Value]:
-    """Returns a strategy for the roots of random graphs.  Options and errors are the same as
-    for `expressions`.
+    """Returns a strategy for the roots of random graphs.
+
+    Options and errors are the same as for `expressions`.
 
     Leaves are labelled with the names of the variables.  A failing test shows the formula in a
     note.
@@ -123,16 +126,18 @@ def values(size: Size = (1, 10), variables: Sequence[str] | int = 3,
     return expressions(size, variables, primitives).map(_root)
 
 
-@st.composite
 def leaves(
-    draw: st.DrawFn, smallest: float = MODERATE[0], largest: float = MODERATE[1], label: str = ""
-) -> Value:
-    """Draws leaves of either sign with a magnitude from ``smallest`` to ``largest``, every power of
-    ten equally likely.
+    smallest: float = MODERATE[0], largest: float = MODERATE[1], label: str = ""
+) -> st.SearchStrategy[Value]:
+    """Returns a strategy for leaves of either sign, every power of ten equally likely.
 
-    Raises ValueError if the bounds are not finite, not above 0 or not in order.
+    smallest, largest: bounds on the magnitude.
+    label: the label of every leaf.
+
+    Raises:
+        ValueError: the bounds are not finite, not above 0 or not in order.
     """
-    return Value(draw(moderate_floats(smallest, largest)), label)
+    return moderate_floats(smallest, largest).map(lambda x: Value(x, label))
 
 
 def _root(f: Expression) -> Value:
@@ -179,7 +184,10 @@ def _drawn(
     rows: tuple[Primitive, ...],
     keep: bool,
 ) -> Expression:
-    """Draws an expression; ``keep`` says whether variables that are not used are kept."""
+    """Draws an expression.
+
+    keep: whether variables that are not used are kept.
+    """
     builder = Builder([draw(moderate_floats()) for _ in variables], rows)
     picks = st.integers(0, len(variables) + size[1] + len(CONSTANTS) - 1)
     # Every row gets the same number of picks.  If another row replaces it while an example shrinks,

@@ -68,8 +68,10 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
 
 
 def _conclusion(recording: Recording, all_right: bool) -> list[str]:
-    """Returns the last lines, the conclusion on the whole graph.  ``all_right`` says whether each
-    local derivative is right."""
+    """Returns the last lines, the conclusion on the whole graph.
+
+    all_right: whether each local derivative is right.
+    """
     if recording.forward > MAX_OPERATIONS:
         return [f"... and {recording.forward - MAX_OPERATIONS} more operations"]
     for node in recording.nodes:
@@ -90,8 +92,10 @@ def _conclusion(recording: Recording, all_right: bool) -> list[str]:
 
 
 def _with_analytic(entry: Entry, d: float, rtol: float) -> Entry:
-    """Returns ``entry`` with the derivative ``d`` of a node, which need not come from the rule, in
-    place of the one from the rule, compared with the same differences."""
+    """Returns ``entry`` with the derivative ``d``, compared with the same differences.
+
+    ``d`` is the derivative that a node has, which need not come from the rule.
+    """
     if entry.status not in ("ok", "mismatch"):
         return entry
     entry = entry._replace(analytic=d, allowed=entry.error + rtol * abs(entry.numeric))
@@ -113,7 +117,7 @@ def _rule_text(recording: Recording, k: int) -> str:
 
 
 def _mark(op: str, entry: Entry) -> str:
-    """Returns the mark behind a wrong derivative; "" if it is right."""
+    """Returns the mark behind a wrong derivative, or "" if it is right."""
     if entry.status != "mismatch":
         return ""
     return (
