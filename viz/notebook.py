@@ -109,7 +109,7 @@ def _show_explanation(explanation: Explanation) -> Bundle:
     return _picture_above_text(picture, explanation, records.notes)
 
 
-def _drawn(y: Value | Tape | Jitted) -> Bundle:
+def _drawn(y: Value | Tape | Jitted[Any]) -> Bundle:
     return {"image/svg+xml": draw(y).svg()}
 
 
