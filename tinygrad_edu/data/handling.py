@@ -36,12 +36,18 @@ def batches(
     n = matched(X, y, "batches")
     if size is not None:
         size = check_int(size, "batches: size", 1, "for one batch of all samples, pass None")
-    order = list(range(n))
-    if shuffle and size is not None:
-        generator(rng).shuffle(order)
-    size = n if size is None else size
-    parts = [order[start:start + size] for start in range(0, n, size)]
+    parts = batches_of_indices(n, size, shuffle, rng)
     return (([X[i] for i in part], [y[i] for i in part]) for part in parts)
+
+
+def batches_of_indices(n: int, size: int | None, shuffle: bool, rng: Rng) -> list[list[int]]:
+    """Returns the indices 0 to n - 1 in batches, see `batches`."""
+    order = list(range(n))
+    if size is None:
+        return [order]
+    if shuffle:
+        generator(rng).shuffle(order)
+    return [order[start:start + size] for start in range(0, n, size)]
 
 
 def split(

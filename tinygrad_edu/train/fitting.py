@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from .. import data
 from ..data.checks import matched
+from ..data.handling import batches_of_indices
 from ..errors import check_int
 from ..nn.module import mode
 from ..optim import Optimizer
@@ -243,13 +243,11 @@ class _Run:
         task = self.task
         history = self.history
         totals = dict.fromkeys(task.metrics, 0.0)
-        order = range(len(task.X))
-        for indices, _ in data.batches(
-            order, order, task.batch_size, shuffle=task.shuffle, rng=task.rng
-        ):
+        samples = len(task.X)
+        for indices in batches_of_indices(samples, task.batch_size, task.shuffle, task.rng):
             self._step(indices, totals)
         for name, total in totals.items():
-            history.metrics[name].append(total / len(order))
+            history.metrics[name].append(total / samples)
         history.epoch_ends.append(len(history))
         self.show(history)
 
