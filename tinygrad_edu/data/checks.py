@@ -10,7 +10,11 @@ from ..errors import number, short_repr
 
 
 def spread(noise: float, what: str) -> float:
-    """Returns a standard deviation as a float; raises ValueError unless it is finite and >= 0."""
+    """Returns a standard deviation as a float.
+
+    Raises:
+        ValueError: it is negative, inf or nan.
+    """
     noise = number(noise, what)
     if not 0 <= noise < math.inf:
         raise ValueError(
@@ -21,7 +25,11 @@ def spread(noise: float, what: str) -> float:
 
 
 def finite(x: float, what: str) -> float:
-    """Returns ``x`` as a float; raises ValueError unless it is finite."""
+    """Returns ``x`` as a float.
+
+    Raises:
+        ValueError: ``x`` is inf or nan.
+    """
     x = number(x, what)
     if not math.isfinite(x):
         raise ValueError(f"{what} must be finite, not {x!r}")
@@ -29,7 +37,9 @@ def finite(x: float, what: str) -> float:
 
 
 def matched(X: Sequence[Any], y: Sequence[Any], user: str) -> int:
-    """Returns the number of samples in ``X`` and ``y``; ``user`` begins the message of an error.
+    """Returns the number of samples in ``X`` and ``y``.
+
+    user: begins the message of an error.
 
     Raises:
         TypeError: ``X`` or ``y`` is not a list, a tuple, an array or another sequence.

@@ -23,15 +23,15 @@ def batches(
     shuffle: bool = True,
     rng: Rng = None,
 ) -> Iterator[tuple[list[Sample], list[Target]]]:
-    """Yields the data once, as batches ``(X_batch, y_batch)`` of ``size`` samples; the last may be
-    smaller.
+    """Yields the data once, as batches ``(X_batch, y_batch)`` of ``size`` samples.
 
-    Each call shuffles the samples again: in the same order if ``rng`` is a random seed, in a new
-    order if it is a `random.Random`.  ``size=None`` is one batch of all samples, in the order
-    given; ``rng`` is then not used.
+    The last batch may be smaller.  Each call shuffles the samples again: in the same order if
+    ``rng`` is a random seed, in a new order if it is a `random.Random`.  ``size=None`` is one batch
+    of all samples, in the order given; ``rng`` is then not used.
 
-    Raises, when it is called:
-        ValueError: X and y differ in length or are empty, or size < 1.
+    Raises:
+        ValueError: X and y differ in length or are empty, or size < 1.  It is raised by the call,
+            before the first batch is asked for.
     """
     n = matched(X, y, "batches")
     if size is not None:
@@ -41,7 +41,7 @@ def batches(
 
 
 def batches_of_indices(n: int, size: int | None, shuffle: bool, rng: Rng) -> list[list[int]]:
-    """Returns the indices 0 to n - 1 in batches, see `batches`."""
+    """Returns the indices 0 to n - 1 in batches (see `batches`)."""
     order = list(range(n))
     if size is None:
         return [order]

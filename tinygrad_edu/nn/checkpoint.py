@@ -30,8 +30,9 @@ MAX_LEVELS = 50  # of nested lists and dicts; a checkpoint of this package's opt
 
 
 def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> Path:
-    """Writes the parameters of ``model``, and the state of ``optimizer`` if given; returns the
-    path.
+    """Writes the parameters of ``model``, and the state of ``optimizer`` if given.
+
+    Returns the path.
 
     Raises:
         TypeError: ``model`` is not a Module.
@@ -54,8 +55,7 @@ def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | Non
 
 
 def load(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> None:
-    """Sets ``model``'s parameters, and ``optimizer``'s state if given, from a file that `save`
-    wrote.
+    """Restores ``model``, and ``optimizer`` if given, from a file that `save` wrote.
 
     Model and optimiser keep what they had if anything raises.
 
@@ -131,7 +131,10 @@ def _from_text(entry: str) -> float | str:
 
 
 def _flat(groups: Any, path: object) -> dict[str, float]:
-    """Returns the state that `_grouped` turned into ``groups``; ``path`` is for the message."""
+    """Returns the state that `_grouped` turned into ``groups``.
+
+    path: the file, for the message of an error.
+    """
     state: dict[str, float] = {}
     try:
         for name, group in groups.items():

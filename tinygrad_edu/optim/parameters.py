@@ -120,7 +120,12 @@ def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
 
 
 def in_range(x: Any, what: str, remedy: str = "", below: float = math.inf) -> float:
-    """Returns ``x`` as a float; raises ValueError unless 0 <= x < ``below``."""
+    """Returns ``x`` as a float.
+
+    Raises:
+        TypeError: ``x`` is not a number.
+        ValueError: ``x`` is not >= 0 and < ``below``.
+    """
     value = number(x, what)
     if not 0 <= value < below:
         wanted = "a finite number >= 0" if below == math.inf else f"a number >= 0 and < {below:g}"

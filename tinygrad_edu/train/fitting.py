@@ -155,7 +155,11 @@ def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | N
 
 
 def _check_functions(**functions: Any) -> None:
-    """Raises TypeError if one of the arguments cannot be called; two of them may be None."""
+    """Checks that each argument can be called, or is None if it is optional.
+
+    Raises:
+        TypeError: one of them cannot be called.
+    """
     for name, function in functions.items():
         is_missing = function is None and name in ("penalty", "on_epoch")
         if not callable(function) and not is_missing:
@@ -163,7 +167,7 @@ def _check_functions(**functions: Any) -> None:
 
 
 def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
-    """Returns the metrics by name; functions of the same name are numbered."""
+    """Returns the metrics by name, with numbers for functions of the same name."""
     if metrics is None:
         return {}
     if isinstance(metrics, Mapping):
@@ -200,7 +204,7 @@ class _Run:
             self.recorder = Recorder(self.history.training)
 
     def run(self) -> None:
-        """Makes all steps.  Ctrl-C ends the run after a finished step."""
+        """Makes all steps, or fewer if Ctrl-C ends the run."""
         task = self.task
         steps_before = task.optimizer.steps
         try:

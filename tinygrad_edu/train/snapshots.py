@@ -38,13 +38,14 @@ MAX_NUMBERS = 2_000_000  # in all snapshots together: 16 MB
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The parameters around one step, as arrays of floats in the order of
-    `TrainingRecord.parameters`.
+    """The parameters around one step.
 
-    step        the number of the step, counted from 1: its loss is ``history.loss[step - 1]``
-    before      the data before the update, from which the loss was computed
-    gradients   the gradients that the update used, after clipping
-    after       the data after the update
+    The numbers are arrays of floats, in the order of `TrainingRecord.parameters`.
+
+    step: the number of the step, counted from 1: its loss is ``history.loss[step - 1]``
+    before: the data before the update, from which the loss was computed
+    gradients: the gradients that the update used, after clipping
+    after: the data after the update
     """
 
     step: int
@@ -57,19 +58,19 @@ class Snapshot:
 class TrainingRecord:
     """The objects that were trained, and snapshots of the run.
 
-    model        the model that was passed to `fit`; this object itself, not a copy
-    loss         the loss function that was passed to `fit`
-    X, y         the samples and their targets, not copies
-    parameters   the optimiser's parameters
-    optimizer    the optimiser, if `fit` recorded it.  Its learning rate and state are of the
-                 present, not of a snapshot
-    names        a unique name for each parameter, by default its label: ``model 2.layers.0.w.0`` if
-                 two models have the same names, ``w#2`` for the second plain ``w``, ``parameter 3``
-                 without a label (counted from 0, as in the messages of `optim`)
-    snapshots    a list of `Snapshot`, in the order of the steps; the last one is of the last
-                 finished step
-    interval     the distance between snapshots in steps: except for the first and the last, they
-                 are of multiples of it
+    model: the model that was passed to `fit`; this object itself, not a copy
+    loss: the loss function that was passed to `fit`
+    X, y: the samples and their targets, not copies
+    parameters: the optimiser's parameters
+    optimizer: the optimiser, if `fit` recorded it.  Its learning rate and state are of the present,
+        not of a snapshot
+    names: a unique name for each parameter, by default its label: ``model 2.layers.0.w.0`` if two
+        models have the same names, ``w#2`` for the second plain ``w``, ``parameter 3`` without a
+        label (counted from 0, as in the messages of `optim`)
+    snapshots: a list of `Snapshot`, in the order of the steps; the last one is of the last finished
+        step
+    interval: the distance between snapshots in steps: except for the first and the last, they are
+        of multiples of it
 
     Memory is bounded.  Above `MAX_SNAPSHOTS` snapshots, or `MAX_NUMBERS` numbers in all of them
     (reached first with more than 3,333 parameters), every second snapshot is dropped and the

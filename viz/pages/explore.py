@@ -33,26 +33,25 @@ def explore(
     path: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Page | Path:
-    """Returns an interactive `Page`, which a notebook displays, or writes it to ``path`` and
-    returns the path.
+    """Returns an interactive `Page`, or writes it to ``path`` and returns the path.
 
-    The page is one HTML file that needs no network.
+    A notebook displays the page.  It is one HTML file that needs no network.
 
     For a Value, a Recording or a Stepper, the page steps through the graph forwards and backwards.
     Options:
 
-    collapse, expand   modules that are drawn as boxes, or as a whole, as in `draw`
-    max_nodes          above this many nodes modules are collapsed, as in `draw`; by default 2,000
-    title              title of the page
+    collapse, expand: modules that are drawn as boxes, or as a whole, as in `draw`
+    max_nodes: above this many nodes modules are collapsed, as in `draw`; by default 2,000
+    title: title of the page
 
     For the History of ``fit(..., record_every=k)``, the page plays the training run.  Options:
 
-    title              title of the page
-    progress           whether to show a progress bar, because the model runs many times
-    max_frames         largest number of snapshots, evenly chosen; by default 30
-    features           the two features that span the picture; by default ``(0, 1)``
-    feature_names      names of all features
-    samples            largest number of samples that get a graph; by default 60
+    title: title of the page
+    progress: whether to show a progress bar, because the model runs many times
+    max_frames: largest number of snapshots, evenly chosen; by default 30
+    features: the two features that span the picture; by default ``(0, 1)``
+    feature_names: names of all features
+    samples: largest number of samples that get a graph; by default 60
 
     Raises:
         TypeError: ``y`` is of another type, or an option is unknown.

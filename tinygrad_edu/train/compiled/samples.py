@@ -72,7 +72,7 @@ def nodes_of(trace: Trace, kind: str) -> list[int]:
 
 
 def parameter_nodes(trace: Trace, trained: Sequence[Value]) -> list[int]:
-    """Returns the nodes of the trained parameters; makes nodes of those that are not used."""
+    """Returns the nodes of the trained parameters, and makes nodes of those that are not used."""
     return [int(trace.operand(parameter)) for parameter in trained]
 
 
@@ -95,12 +95,12 @@ class Program:
     The inputs are the trained parameters, in whole blocks; other leaves, which are read again at
     each step; and what varies: the numbers of a sample, and random numbers.
 
-    depends       whether the loss uses a trained parameter
-    fixed         the other leaves
-    first         the position of the first of them among the inputs
-    draws         the functions that draw the random numbers
-    varying       how many inputs vary
-    buffer_size   how many inputs there are
+    depends: whether the loss uses a trained parameter
+    fixed: the other leaves
+    first: the position of the first of them among the inputs
+    draws: the functions that draw the random numbers
+    varying: how many inputs vary
+    buffer_size: how many inputs there are
     """
 
     def __init__(
@@ -191,10 +191,13 @@ class Loss(Program):
             self.outputs = AlignedBuffer(len(tape.outputs))
 
     def accept(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
-        """Raises ValueError if the loss rejects a target; a traced loss does not see it.
+        """Checks a target, which a traced loss does not see.
 
         The loss is called only for a target with a new number: the call takes longer than a
         compiled step, and losses reject single numbers, not combinations.
+
+        Raises:
+            ValueError: the loss rejects the target.
         """
         numbers: list[Any] = []
         met = self._accepted.setdefault(flatten(target, "target", numbers), set())
@@ -214,7 +217,10 @@ class Loss(Program):
 
 
 class Group:
-    """The samples of a batch that have one structure; ``members`` are their positions in it."""
+    """The samples of a batch that have one structure.
+
+    members: their positions in the batch.
+    """
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         self.loss = loss

@@ -36,9 +36,9 @@ Form = tuple[tuple[str, str, tuple[int, ...]], ...]
 class SampleGraph:
     """One sample's graph.
 
-    sample    its index in the training data
-    scene     the index of its drawing in `SampleGraphs.scenes`
-    numbers   for each snapshot, the `Numbers` of each drawn node that has numbers
+    sample: its index in the training data
+    scene: the index of its drawing in `SampleGraphs.scenes`
+    numbers: for each snapshot, the `Numbers` of each drawn node that has numbers
     """
 
     sample: int
@@ -50,8 +50,8 @@ class SampleGraph:
 class SampleGraphs:
     """The graphs of some samples, evenly chosen from the training data.
 
-    scenes    a `Scene` for each form of graph; most models have one
-    graphs    a `SampleGraph` for each sample
+    scenes: a `Scene` for each form of graph; most models have one
+    graphs: a `SampleGraph` for each sample
     """
 
     scenes: tuple[Scene, ...]
@@ -69,18 +69,18 @@ def sample_graphs(
 ) -> SampleGraphs:
     """Returns the graphs of samples of ``training`` at each of ``snapshots``.
 
-    samples      indices of the samples to choose from; by default all
-    names        names of the features, for the inputs of the graph; by default "feature 0" and so
-                 on
-    max_samples  largest number of graphs
-    progress     called after each sample with the number of samples done and the number of all
+    samples: indices of the samples to choose from; by default all
+    names: names of the features, for the inputs of the graph; by default "feature 0" and so on
+    max_samples: largest number of graphs
+    progress: called after each sample with the number of samples done and the number of all
 
     The model runs in evaluation mode.  Inputs that are numbers become Values, to have
     gradients.  Parameters and gradients are restored.
 
     At most `MAX_NUMBERS` numbers are kept.  There are no graphs if the loss is not a Value.
 
-    Raises RenderError if there is no layout engine.
+    Raises:
+        RenderError: there is no layout engine.
     """
     losses = _Losses(training, names or names_of_features(training.X))
     samples = samples or range(len(training.X))
@@ -124,7 +124,10 @@ class _Losses:
         self.grads: dict[Value, float] = {}  # their gradients
 
     def try_inputs(self) -> None:
-        """Finds out whether inputs can be Values; a model that uses them as keys needs numbers."""
+        """Finds out whether inputs can be Values.
+
+        A model that uses its inputs as keys needs numbers.
+        """
         try:
             for sample in range(len(self.training.X)):
                 self.inputs(sample)
@@ -183,7 +186,7 @@ class _Layout:
         self.widest: dict[int, tuple[float, float]] = {}
 
     def numbers(self, root: Value) -> list[tuple[float, float]]:
-        """Returns data and gradient of the drawn nodes of a graph; nan if it has another form."""
+        """Returns data and gradient of the drawn nodes of a graph, or nan for another form."""
         order = topological_order(root)
         if _form(order) != self.form:
             return [(nan, nan)] * len(self.shown)
