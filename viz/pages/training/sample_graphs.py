@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from math import nan
 from typing import Any
 
 from tinygrad_edu import Value, record
 from tinygrad_edu.engine.graph import backpropagate, topological_order
 from tinygrad_edu.nn.module import mode
+from tinygrad_edu.optim.parameters import temporarily
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
 from ...drawing.model import build
@@ -86,28 +88,24 @@ def sample_graphs(
     samples = samples or range(len(training.X))
     layouts: dict[Form, _Layout] = {}
     graphs = []
-    try:
-        with mode(training.model, training=False):
-            losses.try_inputs()
-            root = losses.of(samples[0])
-            if not isinstance(root, Value):
-                return SampleGraphs((), ())
-            numbers_of_sample = 3 * len(snapshots) * _Layout(0, root, ()).size
-            most = min(max_samples, max(1, MAX_NUMBERS // numbers_of_sample))
-            chosen = evenly(samples, most)
-            for done, sample in enumerate(chosen, 1):
-                root = losses.of(sample)
-                form = _form(topological_order(root))
-                if form not in layouts and len(layouts) < MAX_SCENES:
-                    layouts[form] = _Layout(len(layouts), root, form)
-                if layout := layouts.get(form):
-                    numbers = [losses.numbers(sample, snapshot, layout) for snapshot in snapshots]
-                    graphs.append(SampleGraph(sample, layout.index, tuple(numbers)))
-                if progress is not None:
-                    progress(done, len(chosen))
-    finally:
-        for node, grad in losses.grads.items():
-            node.grad = grad
+    with mode(training.model, training=False):
+        losses.try_inputs()
+        root = losses.of(samples[0])
+        if not isinstance(root, Value):
+            return SampleGraphs((), ())
+        numbers_of_sample = 3 * len(snapshots) * _Layout(0, root, ()).size
+        most = min(max_samples, max(1, MAX_NUMBERS // numbers_of_sample))
+        chosen = evenly(samples, most)
+        for done, sample in enumerate(chosen, 1):
+            root = losses.of(sample)
+            form = _form(topological_order(root))
+            if form not in layouts and len(layouts) < MAX_SCENES:
+                layouts[form] = _Layout(len(layouts), root, form)
+            if layout := layouts.get(form):
+                numbers = [losses.numbers(sample, snapshot, layout) for snapshot in snapshots]
+                graphs.append(SampleGraph(sample, layout.index, tuple(numbers)))
+            if progress is not None:
+                progress(done, len(chosen))
     return SampleGraphs(tuple([layout.scene() for layout in layouts.values()]), tuple(graphs))
 
 
@@ -121,7 +119,6 @@ class _Losses:
     def __post_init__(self) -> None:
         self.as_values = True
         self.start = Value(0.0).serial  # older nodes are the user's
-        self.grads: dict[Value, float] = {}  # their gradients
 
     def try_inputs(self) -> None:
         """Finds out whether inputs can be Values.
@@ -157,12 +154,11 @@ class _Losses:
         """Returns the numbers of the drawn nodes at one snapshot."""
         with self.training.at(snapshot):
             root = self.of(sample)
-            for node in topological_order(root, constants=False):
-                if node.serial < self.start:
-                    self.grads.setdefault(node, node.grad)
-                    node.grad = 0.0
-            backpropagate([root], [1.0])
-            before = layout.numbers(root)
+            order = topological_order(root, constants=False)
+            older = [node for node in order if node.serial < self.start]
+            with temporarily(older, "grad", repeat(0.0), None):
+                backpropagate([root], [1.0])
+                before = layout.numbers(root)
         with self.training.at(snapshot, after=True):
             return layout.as_text(before, layout.numbers(self.of(sample)))
 
