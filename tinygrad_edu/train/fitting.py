@@ -25,7 +25,7 @@ from ..randomness import Rng, generator
 from .engines import Engines
 from .history import History
 from .progress import progress_bar, suggest_compiled
-from .snapshots import Recorder, TrainingRecord
+from .snapshots import TrainingRecord
 from .task import Metric, Task
 
 
@@ -195,13 +195,11 @@ class _Run:
         self.task = task
         self.history = task.history
         self.engines = Engines(task)
-        self.recorder: Recorder | None = None
         if task.record_every is not None:
             self.history.training = TrainingRecord(
                 task.model, task.loss, task.X, task.y, task.optimizer.params, task.record_every,
                 task.optimizer,
             )
-            self.recorder = Recorder(self.history.training)
 
     def run(self) -> None:
         """Makes all steps, or fewer if Ctrl-C ends the run."""
@@ -218,8 +216,8 @@ class _Run:
         except KeyboardInterrupt:
             self.history.interrupted = True
             self.history._truncate(task.optimizer.steps - steps_before)
-            if self.recorder is not None:
-                self.recorder.settle(len(self.history))
+            if self.history.training is not None:
+                self.history.training._settle(len(self.history))
 
     # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
     def _run_epochs(self) -> None:
@@ -229,7 +227,7 @@ class _Run:
             task.batch_size is None
             and not task.metrics
             and task.max_norm is None
-            and self.recorder is None
+            and history.training is None
             and task.on_epoch is None
         )
         while history.epochs < task.epochs:
@@ -273,13 +271,13 @@ class _Run:
         history.loss.append(value)
         history.learning_rates.append(rate)
         history.seconds.append(task.seconds)
-        if self.recorder is None:
+        if history.training is None:
             runner.step()
         else:
             runner.sync()
-            self.recorder.before_update(len(history))
+            history.training._before_update(len(history))
             runner.step()
             runner.sync(stepped=True)
-            self.recorder.after_update()
+            history.training._after_update()
         self.engines.end_step()
         self.show(history)
