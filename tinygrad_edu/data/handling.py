@@ -162,7 +162,11 @@ class Standardiser:
         ]
 
     def inverse(self, X: Sequence[Sequence[float]]) -> list[list[float]]:
-        """Returns standardised rows in their original scale."""
+        """Returns standardised rows in their original scale.
+
+        Raises:
+            ValueError: the number of columns differs from the training data's.
+        """
         return [
             [x * (sd or 1.0) + mean for x, mean, sd in zip(row, self.mean, self.sd, strict=True)]
             for row in _table(X, len(self.mean))

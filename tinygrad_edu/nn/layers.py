@@ -47,6 +47,10 @@ class Neuron(Module):
     w: the weights, drawn from ``init``.
     b: the bias, at first 0.
     nonlin: False is micrograd's way to say ``activation="linear"``, no activation.
+
+    Raises:
+        TypeError: ``nin`` is not a whole number, or ``rng`` is not a random generator.
+        ValueError: ``nin`` is below 1, or the name of an activation or initialiser is unknown.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class Neuron(Module):
 class Layer(Module):
     """``nout`` neurons with the same ``nin`` inputs.
 
-    For the other arguments see `Neuron`.
+    For the other arguments, and for what raises, see `Neuron`.
     """
 
     def __init__(
@@ -118,6 +122,9 @@ class Sequential(Module):
     """Modules or functions, one after the other::
 
         Sequential(Layer(2, 8), Dropout(0.5), Layer(8, 1, "linear"))
+
+    Raises:
+        TypeError: a part is neither a module nor a function.
     """
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
@@ -152,6 +159,11 @@ class MLP(Sequential):
     output: the activation of the last layer; "linear" gives scores or logits.
     init: draws the weights: "uniform", "xavier", "he" or an initialiser.
     rng: a `random.Random` or a random seed; by default the module `random`, as in micrograd.
+
+    Raises:
+        TypeError: ``nouts`` is not a list, or a number of neurons is not a whole number.
+        ValueError: ``nouts`` is empty, a number of neurons is below 1, or the name of an activation
+            or initialiser is unknown.
     """
 
     def __init__(
@@ -189,6 +201,10 @@ class Dropout(Module):
     rng: a `random.Random` or a random seed; by default the module `random`.
 
     Source: Srivastava et al., 2014, in the "inverted" form.
+
+    Raises:
+        TypeError: ``rng`` is not a random generator.
+        ValueError: ``p`` is not a probability below 1.
     """
 
     def __init__(self, p: float = 0.5, rng: Rng = None) -> None:

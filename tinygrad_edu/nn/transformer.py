@@ -26,6 +26,10 @@ class Linear(Module):
 
     weight: W, ``nout`` lists of ``nin`` parameters, drawn from ``init`` one list after the other.
     bias: b, ``nout`` parameters, at first 0; None without ``bias``.
+
+    Raises:
+        TypeError: a size is not a whole number.
+        ValueError: a size is below 1, or the name of the initialiser is unknown.
     """
 
     def __init__(
@@ -62,6 +66,10 @@ class Embedding(Module):
     weight: the rows, drawn from ``init`` one after the other.  fan_in is ``count``, because row i
         is the output of a `Linear` layer without bias for ``count`` inputs that are 0, except
         the i-th, which is 1.
+
+    Raises:
+        TypeError: a size is not a whole number.
+        ValueError: a size is below 1, or the name of the initialiser is unknown.
     """
 
     def __init__(
@@ -96,6 +104,10 @@ class RMSNorm(Module):
     eps: keeps the result finite for a row of zeros.
 
     Source: Zhang and Sennrich, 2019, equation 4.
+
+    Raises:
+        TypeError: ``width`` is not a whole number.
+        ValueError: ``width`` is below 1, or ``eps`` is negative, inf or nan.
     """
 
     def __init__(self, width: int, eps: float = 1e-5, gain: bool = True) -> None:
@@ -134,6 +146,11 @@ class CausalSelfAttention(Module):
     drawn in this order.
 
     Source: Vaswani et al., 2017, equation 1.
+
+    Raises:
+        TypeError: a size is not a whole number.
+        ValueError: a size is below 1, ``heads`` does not divide ``width``, or the name of the
+            initialiser is unknown.
     """
 
     def __init__(
