@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, counted
-from ..files import each_number, from_json, to_json, write_atomically
+from ..files import FilePath, each_number, from_json, to_json, write_atomically
 from .snapshots import TrainingRecord
 
 FORMAT = "tinygrad_edu history"
@@ -167,7 +166,7 @@ class History:
             and isinstance(self.engine, str)
         )
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: FilePath) -> Path:
         """Writes `to_json` to a file and returns its path.
 
         Raises:
@@ -176,7 +175,7 @@ class History:
         return write_atomically(path, self.to_json() + "\n")
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> History:
+    def load(cls, path: FilePath) -> History:
         """Returns the history that `save` wrote to a file.
 
         Raises:

@@ -20,7 +20,6 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from tinygrad_edu.files import destination, write_atomically
+from tinygrad_edu.files import FilePath, destination, write_atomically
 
 from ..drawing.frame import SVG
 from ..drawing.style import CLUSTER_FILLS
@@ -77,7 +76,7 @@ class Page:
         self.html = _NOT_IN_FILES.sub("\ufffd", html)
         self.name = _NOT_IN_FILES.sub("\ufffd", name)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: FilePath) -> Path:
         """Writes the page to ``path`` and returns the path.
 
         A missing suffix becomes ".html", and ``~`` is your home folder.  The file is written
@@ -102,7 +101,7 @@ class Page:
         )
 
 
-def page_path(path: str | os.PathLike[str]) -> Path:
+def page_path(path: FilePath) -> Path:
     """Returns the path to which a page will be written, checked before anything is computed.
 
     Raises:
