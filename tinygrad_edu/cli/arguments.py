@@ -25,7 +25,7 @@ class Command(NamedTuple):
     arguments: Sequence[Argument]
     epilog: str = ""
 
-    def add_to(self, commands: argparse._SubParsersAction[Any]) -> None:
+    def add_to(self, commands: Any) -> None:
         """Adds the command to the commands of a parser."""
         parser = commands.add_parser(self.name, help=self.help, epilog=self.epilog)
         for names, options in self.arguments:

@@ -104,10 +104,7 @@ def picture_of(
     features: tuple[int, int] | None,
     resolution: int,
 ) -> Picture:
-    """Returns the picture that suits the training run.
-
-    The model is tried at the first snapshot.
-    """
+    """Returns the picture that suits the training run, tried with the model at ``first``."""
     inputs = [training.X[i] for i in shown]
     size = 0
 
