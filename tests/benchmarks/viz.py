@@ -200,9 +200,8 @@ def stepping(sizes: list[int], count: int) -> Table:
         "",
     ):
         table.add_column(column, justify="right")
-    recording = record(
-        nn.MLP(2, sizes, rng=random.Random(0))([Value(1.0, "x1"), Value(-2.0, "x2")])
-    )
+    output: Any = nn.MLP(2, sizes, rng=random.Random(0))([Value(1.0, "x1"), Value(-2.0, "x2")])
+    recording = record(output)
     nodes = f"{len(recording.nodes):,}"
     if absent := browser.missing():
         table.add_row(nodes, "", "", f"{absent}: not installed", "", f"{FRAME * 1e3:.0f}", "")

@@ -105,6 +105,17 @@ def test_a_layer_of_one_neuron_may_feed_another_layer():
     assert gradcheck(lambda: model([0.5, -0.5]), parameters=model.parameters())
 
 
+@pytest.mark.parametrize("make", [lambda **how: nn.Neuron(2, rng=0, **how),
+                                  lambda **how: nn.Layer(2, 3, rng=0, **how)])
+def test_nonlin_of_micrograd_is_a_linear_activation(make):
+    ours = make(nonlin=False)
+    linear = make(activation="linear")
+    assert repr(ours) == repr(linear)
+    assert ours.state_dict() == linear.state_dict()
+    assert repr(ours([0.5, -3.0])) == repr(linear([0.5, -3.0]))
+    assert repr(make(nonlin=True)) == repr(make())
+
+
 def test_a_neuron_is_activation_of_bias_plus_dot_product():
     neuron = nn.Neuron(2, activation="tanh", rng=0)
     w0, w1 = (w.data for w in neuron.w)

@@ -49,6 +49,16 @@ model = nn.MLP(2, [4, 1])
 optimizer = optim.SGD(model.parameters(), lr=0.1)
 history = fit(model, nn.mse, [[0.0, 1.0]], [1.0], optimizer=optimizer, epochs=1, engine="eager")
 losses: list[float] = history.loss
+output: nn.Output = model([0.0, x])
+reveal_type(model([0.0, x]))  # Value | list[Value]
+reveal_type(nn.Sequential(nn.Layer(2, 3))([0.0, x]))  # Value | list[Value]
+reveal_type(nn.Neuron(2, nonlin=False)([0.0, x]))  # Value
+reveal_type(nn.Linear(2, 1)([0.0, x]))  # list[Value]
+reveal_type(nn.Embedding(2, 1)(0))  # list[Value]
+reveal_type(nn.CausalSelfAttention(2, 1)([[0.0, x]]))  # list[list[Value]]
+reveal_type(nn.Dropout()(x))  # Value
+nn.cross_entropy(model([0.0, x]), 1).backward()
+model([0.0, x]) - 1  # error
 viz.draw(y)
 '''
 

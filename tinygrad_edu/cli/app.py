@@ -19,8 +19,10 @@ from . import checks, demo, gpt, graphs, guides, training
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0 for success, 1 for a check that failed, 2 for
-    wrong input, 130 after Ctrl-C."""
+    """Runs one command and returns the exit status.
+
+    It is 0 for success, 1 for a check that failed, 2 for wrong input, and 130 after Ctrl-C.
+    """
     parser = _parser()
     options = parser.parse_args(argv)
     if "run" not in options:

@@ -1,5 +1,7 @@
-"""Commands with their arguments, and how arguments are parsed: numbers, sizes, and expressions with
-their values."""
+"""Commands with their arguments, and how arguments are parsed.
+
+Arguments are numbers, sizes, and expressions with their values.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ class Command(NamedTuple):
     arguments: Sequence[Argument]
     epilog: str = ""
 
-    def add_to(self, commands: argparse._SubParsersAction[Any]) -> None:
+    def add_to(self, commands: Any) -> None:
         """Adds the command to the commands of a parser."""
         parser = commands.add_parser(self.name, help=self.help, epilog=self.epilog)
         for names, options in self.arguments:
@@ -43,7 +45,7 @@ def option(
     kind: Callable[[str], Any] | None = None,
     choices: Iterable[Any] | None = None,
 ) -> Argument:
-    """Returns an option; its help is ``what``, followed by the default.
+    """Returns an option, whose help is ``what``, followed by the default.
 
     names: such as "--seed", or "-o --out" for two spellings.
     kind: converts the text, by default to the type of the default.
@@ -89,7 +91,7 @@ def tolerance(text: str) -> float:
 
 
 def batch_size(text: str) -> int | None:
-    """Parses a batch size; 0 gives None, a full batch."""
+    """Parses a batch size, of which 0 gives None, a full batch."""
     return None if text == "0" else positive(text)
 
 
@@ -135,7 +137,9 @@ def graph_of(options: argparse.Namespace) -> Value:
 
 
 def ranges_of(texts: Sequence[str], known: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Parses ``["a=2", "b=0.1..10"]`` as intervals; a number is an interval of length 0.
+    """Parses ``["a=2", "b=0.1..10"]`` as intervals.
+
+    A number is an interval of length 0.
 
     Raises:
         ValueError: a text is not of this form, or its name is not in ``known`` or occurs twice.
@@ -165,7 +169,11 @@ def assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
 
 
 def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Splits ``["a=2"]`` into ``{"a": "2"}``; each of the ``known`` names occurs at most once."""
+    """Splits ``["a=2"]`` into ``{"a": "2"}``.
+
+    Raises:
+        ValueError: a text has no name, or its name is not in ``known`` or occurs twice.
+    """
     values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -61,7 +61,7 @@ def run_demo(options: argparse.Namespace) -> int:
 
 
 def _check_gradients(model: Any, inputs: Sequence[Any], targets: Sequence[int]) -> bool:
-    """Compares a batch's gradients with finite differences; returns whether all agree."""
+    """Returns whether a batch's gradients agree with finite differences, and prints how many."""
     from .. import nn
     from ..testing import gradcheck
 

@@ -13,7 +13,7 @@ from ..files import write_atomically
 
 
 def pictures(root: Any, out: Path) -> list[Path]:
-    """Draws the graph of ``root`` with neurons as boxes, and in full; returns the paths.
+    """Draws the graph of ``root`` with neurons as boxes, and in full, and returns the paths.
 
     Without a layout engine it prints the reason and writes DOT text instead.
     """
@@ -33,7 +33,7 @@ def pictures(root: Any, out: Path) -> list[Path]:
 
 
 def save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
-    """Writes the history, the checkpoint and the loss curve; returns their paths."""
+    """Writes the history, the checkpoint and the loss curve, and returns their paths."""
     from .. import nn
 
     written = [

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 import random
-from typing import Any
 
 from ..errors import NonFiniteError
 from .arguments import SEED, Command, argument, batch_size, option, out_option, positive, sizes
 from .output import accuracy_text, folder, list_files, save_run
 
-DATA_SETS = ("iris", "moons", "circles", "xor", "spirals", "blobs", "line")
+# from a name in `data` to how many samples are generated (none of a real data set), and to the loss
+# in `nn`, which says what the targets are
+DATA_SETS = {
+    "iris": (None, "cross_entropy"),
+    "moons": (200, "hinge"),
+    "circles": (200, "hinge"),
+    "xor": (200, "hinge"),
+    "spirals": (210, "cross_entropy"),
+    "blobs": (210, "cross_entropy"),
+    "line": (100, "mse"),
+}
 
 # from a name to the class in `optim`, the default learning rate and further options
 OPTIMIZERS: dict[str, tuple[str, float, dict[str, float]]] = {
@@ -29,8 +38,12 @@ def run_train(options: argparse.Namespace) -> int:
 
     out = folder(options.out)
     rng = random.Random(options.seed)
-    inputs, targets, outputs, loss = _data_set(options.data, rng)
-    inputs, targets, test_inputs, test_targets = data.split(inputs, targets, rng=rng)
+    count, loss_name = DATA_SETS[options.data]
+    make = getattr(data, options.data)
+    samples = make() if count is None else make(count, rng=rng)
+    loss = getattr(nn, loss_name)
+    outputs = len(set(samples[1])) if loss is nn.cross_entropy else 1
+    inputs, targets, test_inputs, test_targets = data.split(*samples, rng=rng)
     scale = data.Standardiser(inputs)
     inputs = scale(inputs)
     test_inputs = scale(test_inputs)
@@ -49,7 +62,7 @@ def run_train(options: argparse.Namespace) -> int:
             model, loss, inputs, targets, optimizer=optimizer, epochs=options.epochs,
             batch_size=options.batch_size,
             penalty=(lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None,
-            metrics=[] if options.data == "line" else [nn.accuracy],
+            metrics=[] if loss is nn.mse else [nn.accuracy],
             engine=options.engine, progress=True, rng=rng,
             record_every=1 if options.live else None,
         )
@@ -62,10 +75,9 @@ def run_train(options: argparse.Namespace) -> int:
     if options.live and history.loss:
         from .. import viz
 
-        names = data.iris().feature_names if options.data == "iris" else None
         written.append(viz.explore(
-            history, out / "live.html", title=f"training on {options.data}", feature_names=names,
-            progress=True,
+            history, out / "live.html", title=f"training on {options.data}",
+            feature_names=getattr(samples, "feature_names", None), progress=True,
         ))
     predictions = [model(x) for x in test_inputs]
     if loss is nn.mse:
@@ -76,20 +88,6 @@ def run_train(options: argparse.Namespace) -> int:
         print(accuracy_text(predictions, test_targets))
     list_files(out, written)
     return 0
-
-
-def _data_set(name: str, rng: random.Random) -> tuple[Any, Any, int, Any]:
-    """Returns inputs, targets, the number of outputs that the model needs, and the loss."""
-    from .. import data, nn
-
-    if name == "line":
-        inputs, targets = data.line(100, rng=rng)
-        return inputs, targets, 1, nn.mse
-    if name in ("moons", "circles", "xor"):
-        inputs, targets = getattr(data, name)(200, rng=rng)
-        return inputs, targets, 1, nn.hinge
-    samples, classes = data.iris() if name == "iris" else getattr(data, name)(210, rng=rng)
-    return samples, classes, len(set(classes)), nn.cross_entropy
 
 
 TRAIN = Command(

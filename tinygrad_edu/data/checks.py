@@ -19,7 +19,9 @@ def spread(noise: float, what: str) -> float:
 
 
 def matched(X: Sequence[Any], y: Sequence[Any], user: str) -> int:
-    """Returns the number of samples in ``X`` and ``y``; ``user`` begins the message of an error.
+    """Returns the number of samples in ``X`` and ``y``.
+
+    user: begins the message of an error.
 
     Raises:
         TypeError: ``X`` or ``y`` is not a list, a tuple, an array or another sequence.

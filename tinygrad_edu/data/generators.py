@@ -74,12 +74,11 @@ def circles(
 def xor(
     n: int = 100, noise: float = 0.1, *, labels: Sequence[int] = (-1, 1), rng: Rng = None
 ) -> tuple[Points, list[int]]:
-    """Returns exclusive or, which no straight line separates: ``(X, y)``, n rows of 2 floats and n
-    labels.
+    """Returns exclusive or: ``(X, y)``, n rows of 2 floats and n labels.
 
-    Points are scattered around the corners (-1, -1), (-1, 1), (1, 1), (1, -1), in equal numbers.
-    They have the second label if the signs of the corner differ, else the first.
-    ``xor(4, noise=0)`` is the truth table.
+    No straight line separates the labels.  Points are scattered around the corners (-1, -1), (-1,
+    1), (1, 1), (1, -1), in equal numbers.  They have the second label if the signs of the corner
+    differ, else the first.  ``xor(4, noise=0)`` is the truth table.
 
     Raises:
         ValueError: n < 4, the noise is negative, or there are not two labels.
@@ -144,10 +143,9 @@ def line(
     *,
     rng: Rng = None,
 ) -> tuple[Points, list[float]]:
-    """Returns a straight line: ``(X, y)``, n rows of one float x and n targets
-    y = slope x + intercept + noise.
+    """Returns a straight line: ``(X, y)``, n rows of one float x and n targets y.
 
-    x is evenly spaced from -1 to 1.
+    y is slope x + intercept + noise, and x is evenly spaced from -1 to 1.
 
     Raises:
         ValueError: n < 2, the noise is negative, or slope or intercept is not finite.
@@ -185,7 +183,7 @@ def _on_circle(turn: float, radius: float = 1.0) -> list[float]:
 
 
 def _shares(n: int, classes: int) -> list[int]:
-    """Divides n samples among classes; the first ones get one more if there is a remainder."""
+    """Divides n samples among classes, of which the first get one more if there is a remainder."""
     each, remainder = divmod(n, classes)
     return [each + 1] * remainder + [each] * (classes - remainder)
 

@@ -23,25 +23,31 @@ def batches(
     shuffle: bool = True,
     rng: Rng = None,
 ) -> Iterator[tuple[list[Sample], list[Target]]]:
-    """Yields the data once, as batches ``(X_batch, y_batch)`` of ``size`` samples; the last may be
-    smaller.
+    """Yields the data once, as batches ``(X_batch, y_batch)`` of ``size`` samples.
 
-    Each call shuffles the samples again: in the same order if ``rng`` is a random seed, in a new
-    order if it is a `random.Random`.  ``size=None`` is one batch of all samples, in the order
-    given; ``rng`` is then not used.
+    The last batch may be smaller.  Each call shuffles the samples again: in the same order if
+    ``rng`` is a random seed, in a new order if it is a `random.Random`.  ``size=None`` is one batch
+    of all samples, in the order given; ``rng`` is then not used.
 
-    Raises, when it is called:
-        ValueError: X and y differ in length or are empty, or size < 1.
+    Raises:
+        ValueError: X and y differ in length or are empty, or size < 1.  It is raised by the call,
+            before the first batch is asked for.
     """
     n = matched(X, y, "batches")
     if size is not None:
         size = check_int(size, "batches: size", 1, "for one batch of all samples, pass None")
-    order = list(range(n))
-    if shuffle and size is not None:
-        generator(rng).shuffle(order)
-    size = n if size is None else size
-    parts = [order[start:start + size] for start in range(0, n, size)]
+    parts = batches_of_indices(n, size, shuffle, rng)
     return (([X[i] for i in part], [y[i] for i in part]) for part in parts)
+
+
+def batches_of_indices(n: int, size: int | None, shuffle: bool, rng: Rng) -> list[list[int]]:
+    """Returns the indices 0 to n - 1 in batches (see `batches`)."""
+    order = list(range(n))
+    if size is None:
+        return [order]
+    if shuffle:
+        generator(rng).shuffle(order)
+    return [order[start:start + size] for start in range(0, n, size)]
 
 
 def split(
@@ -156,7 +162,11 @@ class Standardiser:
         ]
 
     def inverse(self, X: Sequence[Sequence[float]]) -> list[list[float]]:
-        """Returns standardised rows in their original scale."""
+        """Returns standardised rows in their original scale.
+
+        Raises:
+            ValueError: the number of columns differs from the training data's.
+        """
         return [
             [x * (sd or 1.0) + mean for x, mean, sd in zip(row, self.mean, self.sd, strict=True)]
             for row in _table(X, len(self.mean))

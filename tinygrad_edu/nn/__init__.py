@@ -9,7 +9,7 @@ from .checkpoint import load, save
 from .init import he, normal, uniform, xavier
 from .layers import ACTIVATIONS, MLP, Dropout, Layer, Neuron, Sequential
 from .losses import accuracy, binary_cross_entropy, cross_entropy, hinge, l1, l2, mse
-from .module import Module, ParameterName
+from .module import Module, Output, ParameterName
 from .transformer import CausalSelfAttention, Embedding, Linear, RMSNorm
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Linear",
     "Module",
     "Neuron",
+    "Output",
     "ParameterName",
     "RMSNorm",
     "Sequential",

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, short_repr
-from ..files import each_number, from_json, nested_deeper_than, to_json, write_atomically
+from ..files import FilePath, each_number, from_json, nested_deeper_than, to_json, write_atomically
 from .module import Module
 
 if TYPE_CHECKING:
@@ -29,9 +28,10 @@ VERSION = 1
 MAX_LEVELS = 50  # of nested lists and dicts; a checkpoint of this package's optimisers has 5
 
 
-def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> Path:
-    """Writes the parameters of ``model``, and the state of ``optimizer`` if given; returns the
-    path.
+def save(model: Module, path: FilePath, optimizer: Optimizer | None = None) -> Path:
+    """Writes the parameters of ``model``, and the state of ``optimizer`` if given.
+
+    Returns the path.
 
     Raises:
         TypeError: ``model`` is not a Module.
@@ -53,9 +53,8 @@ def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | Non
     return write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
-def load(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> None:
-    """Sets ``model``'s parameters, and ``optimizer``'s state if given, from a file that `save`
-    wrote.
+def load(model: Module, path: FilePath, optimizer: Optimizer | None = None) -> None:
+    """Restores ``model``, and ``optimizer`` if given, from a file that `save` wrote.
 
     Model and optimiser keep what they had if anything raises.
 
@@ -131,7 +130,10 @@ def _from_text(entry: str) -> float | str:
 
 
 def _flat(groups: Any, path: object) -> dict[str, float]:
-    """Returns the state that `_grouped` turned into ``groups``; ``path`` is for the message."""
+    """Returns the state that `_grouped` turned into ``groups``.
+
+    path: the file, for the message of an error.
+    """
     state: dict[str, float] = {}
     try:
         for name, group in groups.items():

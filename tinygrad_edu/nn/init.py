@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
+from ..engine.value import Value
 from ..errors import check_number
+from ..randomness import Rng, generator
 
+Entry = TypeVar("Entry")
 Initialiser = Callable[[int, int, random.Random], float]
 
 
@@ -29,10 +33,9 @@ def xavier(fan_in: int, fan_out: int, rng: random.Random) -> float:
 
 
 def he(fan_in: int, fan_out: int, rng: random.Random) -> float:
-    """Draws from the normal distribution with mean 0 and standard deviation sqrt(2 / fan_in): for
-    relu.
+    """Draws from the normal distribution with standard deviation sqrt(2 / fan_in): for relu.
 
-    Source: He et al., 2015, equation 10.
+    Its mean is 0.  Source: He et al., 2015, equation 10.
     """
     return rng.gauss(0.0, math.sqrt(2 / fan_in))
 
@@ -57,17 +60,32 @@ def normal(std: float) -> Initialiser:
 INITIALISERS: dict[str, Initialiser] = {"uniform": uniform, "xavier": xavier, "he": he}
 
 
+def weights(
+    rows: int, columns: int, init: str | Initialiser, rng: Rng, fan: tuple[int, int]
+) -> list[list[Value]]:
+    """Returns rows of parameters, drawn one row after the other.
+
+    fan: ``(fan_in, fan_out)``, for the initialiser.
+    """
+    draw = initialiser(init)
+    source = generator(rng)
+    return [[Value(draw(*fan, source)) for _ in range(columns)] for _ in range(rows)]
+
+
 def initialiser(init: str | Initialiser) -> Initialiser:
-    """Returns the initialiser of that name, or ``init`` itself if it is a function.
+    """Returns the initialiser of that name, or ``init`` itself if it is a function."""
+    return chosen(INITIALISERS, init, "initialiser", "a function (fan_in, fan_out, rng) -> float")
+
+
+def chosen(table: Mapping[str, Entry], x: Any, kind: str, remedy: str) -> Entry:
+    """Returns the function named ``x`` in a table, or ``x`` itself if it is a function.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown.  The message says which ``kind`` of function it should be.
     """
-    if callable(init):
-        return init
-    if init not in INITIALISERS:
-        raise ValueError(
-            f"unknown initialiser {init!r}; choose one of {', '.join(INITIALISERS)}, "
-            "or give a function (fan_in, fan_out, rng) -> float"
-        )
-    return INITIALISERS[init]
+    if callable(x):
+        return x  # type: ignore[no-any-return]
+    if x not in table:
+        names = ", ".join(table)
+        raise ValueError(f"unknown {kind} {x!r}; choose one of {names}, or give {remedy}")
+    return table[x]

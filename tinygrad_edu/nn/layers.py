@@ -1,4 +1,4 @@
-"""Neuron, Layer, MLP, Sequential and Dropout.
+"""Layers of neurons: Neuron, Layer, MLP, Sequential and Dropout.
 
     model = MLP(2, [16, 16, 1])
     score = model([0.5, -1.0])
@@ -10,16 +10,17 @@ list of Values.  Weights are drawn in the order of micrograd, from the same rand
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import math
 from ..engine.value import Value
 from ..errors import check_int
 from ..randomness import Rng, drawn, generator
-from .init import Initialiser, initialiser
-from .module import Module
+from .init import Initialiser, chosen, weights
+from .module import Module, Output
 
 Activation = Callable[[Value], Value]
+Input = TypeVar("Input")
 ACTIVATIONS: dict[str, Activation | None] = {
     "linear": None,
     "relu": math.relu,
@@ -36,19 +37,8 @@ ACTIVATIONS: dict[str, Activation | None] = {
 
 
 def activation_function(activation: str | Activation) -> Activation | None:
-    """Returns the activation of that name (None for "linear"), or the function itself.
-
-    Raises:
-        ValueError: the name is unknown.
-    """
-    if callable(activation):
-        return activation
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}, "
-            "or give a function"
-        )
-    return ACTIVATIONS[activation]
+    """Returns the activation of that name (None for "linear"), or the function itself."""
+    return chosen(ACTIVATIONS, activation, "activation", "a function")
 
 
 class Neuron(Module):
@@ -56,6 +46,11 @@ class Neuron(Module):
 
     w: the weights, drawn from ``init``.
     b: the bias, at first 0.
+    nonlin: False is micrograd's way to say ``activation="linear"``, no activation.
+
+    Raises:
+        TypeError: ``nin`` is not a whole number, or ``rng`` is not a random generator.
+        ValueError: ``nin`` is below 1, or the name of an activation or initialiser is unknown.
     """
 
     def __init__(
@@ -65,14 +60,13 @@ class Neuron(Module):
         init: str | Initialiser = "uniform",
         rng: Rng = None,
         *,
+        nonlin: bool = True,
         fan_out: int = 1,
     ) -> None:
-        draw = initialiser(init)
-        source = generator(rng)
         nin = check_int(nin, "Neuron: nin", 1)
-        self.w = [Value(draw(nin, fan_out, source)) for _ in range(nin)]
+        (self.w,) = weights(1, nin, init, rng, (nin, fan_out))
         self.b = Value(0.0)
-        self.activation = activation
+        self.activation = activation = activation if nonlin else "linear"
         self._activate = activation_function(activation)
 
     def __call__(self, x: Any) -> Value:
@@ -93,7 +87,10 @@ class Neuron(Module):
 
 
 class Layer(Module):
-    """``nout`` neurons with the same ``nin`` inputs."""
+    """``nout`` neurons with the same ``nin`` inputs.
+
+    For the other arguments, and for what raises, see `Neuron`.
+    """
 
     def __init__(
         self,
@@ -102,12 +99,16 @@ class Layer(Module):
         activation: str | Activation = "relu",
         init: str | Initialiser = "uniform",
         rng: Rng = None,
+        *,
+        nonlin: bool = True,
     ) -> None:
         nout = check_int(nout, "Layer: nout", 1)
         source = generator(rng)
-        self.neurons = [Neuron(nin, activation, init, source, fan_out=nout) for _ in range(nout)]
+        self.neurons = [
+            Neuron(nin, activation, init, source, nonlin=nonlin, fan_out=nout) for _ in range(nout)
+        ]
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any) -> Output:
         """Returns the neurons' outputs: a list of Values, or one Value if there is one neuron."""
         x = _as_input(x, len(self.neurons[0].w), self)
         outputs = [neuron(x) for neuron in self.neurons]
@@ -121,6 +122,9 @@ class Sequential(Module):
     """Modules or functions, one after the other::
 
         Sequential(Layer(2, 8), Dropout(0.5), Layer(8, 1, "linear"))
+
+    Raises:
+        TypeError: a part is neither a module nor a function.
     """
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
@@ -132,22 +136,22 @@ class Sequential(Module):
                 )
         self.layers = list(layers)
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any) -> Output:
         """Returns the last part's output."""
         for layer in self.layers:
             x = layer(x)
-        return x
+        return x  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"
 
 
 class MLP(Sequential):
-    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16
-    neurons, and one output.
+    """A multi-layer perceptron: layers of neurons, one after the other.
 
-    It takes a list of ``nin`` numbers or Values.  It returns a list of Values, or one Value if the
-    last layer has one neuron.
+    ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16 neurons, and one output.  It takes
+    a list of ``nin`` numbers or Values.  It returns a list of Values, or one Value if the last
+    layer has one neuron.
 
     nin: the number of inputs.
     nouts: the number of neurons of each layer.
@@ -155,6 +159,11 @@ class MLP(Sequential):
     output: the activation of the last layer; "linear" gives scores or logits.
     init: draws the weights: "uniform", "xavier", "he" or an initialiser.
     rng: a `random.Random` or a random seed; by default the module `random`, as in micrograd.
+
+    Raises:
+        TypeError: ``nouts`` is not a list, or a number of neurons is not a whole number.
+        ValueError: ``nouts`` is empty, a number of neurons is below 1, or the name of an activation
+            or initialiser is unknown.
     """
 
     def __init__(
@@ -192,6 +201,10 @@ class Dropout(Module):
     rng: a `random.Random` or a random seed; by default the module `random`.
 
     Source: Srivastava et al., 2014, in the "inverted" form.
+
+    Raises:
+        TypeError: ``rng`` is not a random generator.
+        ValueError: ``p`` is not a probability below 1.
     """
 
     def __init__(self, p: float = 0.5, rng: Rng = None) -> None:
@@ -203,16 +216,14 @@ class Dropout(Module):
         # None stands for the module `random`, which cannot be copied
         self._rng = None if rng is None else generator(rng)
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Input) -> Input:
         """Returns a list for a list, a Value for a Value."""
+        inputs: Any = x
         if not self.training or self.p == 0:
             return x
         if not isinstance(x, (list, tuple)):
-            return x * self._mask()
-        return [xi * self._mask() for xi in x]
-
-    def _mask(self) -> Any:
-        return drawn(self._draw)
+            return inputs * drawn(self._draw)  # type: ignore[no-any-return]
+        return [xi * drawn(self._draw) for xi in inputs]  # type: ignore[return-value]
 
     def _draw(self) -> float:
         return 0.0 if generator(self._rng).random() < self.p else 1 / (1 - self.p)
@@ -222,8 +233,10 @@ class Dropout(Module):
 
 
 def _as_input(x: Any, size: int, module: Module) -> Sequence[Any]:
-    """Returns ``x`` as a list of ``size`` inputs; a scalar, the output of a layer of one neuron,
-    becomes a list."""
+    """Returns ``x`` as a list of ``size`` inputs.
+
+    A scalar, such as the output of a layer of one neuron, becomes a list.
+    """
     if isinstance(x, (Value, float, int)):
         x = [x]
     if len(x) != size:

@@ -18,7 +18,7 @@ from ..errors import counted
 
 
 def mse(prediction: Any, target: Any) -> Any:
-    """Returns the squared error (p - t)**2; of two lists, its mean over the entries.
+    """Returns the squared error (p - t)**2, or for two lists its mean over the entries.
 
     Raises:
         ValueError: the lists differ in length or are empty.
@@ -80,8 +80,8 @@ def binary_cross_entropy(logit: Any, target: float) -> Any:
     return math.cond(t >= 1, one, lambda: math.cond(t <= 0, zero, between))
 
 
-def cross_entropy(logits: Sequence[Any], target: int) -> Any:
-    """Returns -log(softmax(logits)[target]); ``target`` is the index of the right class.
+def cross_entropy(logits: Any, target: int) -> Any:
+    """Returns -log(softmax(logits)[target]), where ``target`` is the index of the right class.
 
     Raises:
         ValueError: there are fewer than two logits, or ``target`` is not one of their indices.

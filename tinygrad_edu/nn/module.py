@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from itertools import repeat
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ..engine.value import Value
 from ..errors import CheckpointError, number, some
@@ -20,6 +20,7 @@ from ..optim.parameters import assign_all, temporarily
 
 Self = TypeVar("Self", bound="Module")
 Part = TypeVar("Part")
+Output: TypeAlias = Value | list[Value]  # what a layer returns: a Value if it has one neuron
 
 
 class ParameterName(str):
@@ -85,14 +86,17 @@ class Module:
             parameter.grad = 0.0
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Switches this module and all below it to training mode, in which `Dropout` drops inputs;
-        to evaluation mode if ``mode`` is False.  Returns the module."""
+        """Switches this module and all below it to training mode, and returns this module.
+
+        `Dropout` drops inputs in training mode.  If ``mode`` is False, the modules switch to
+        evaluation mode.
+        """
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self: Self) -> Self:
-        """Switches to evaluation mode, in which `Dropout` passes inputs on.  Returns the module."""
+        """Switches to evaluation mode, in which `Dropout` does nothing, and returns this module."""
         return self.train(False)
 
     def state_dict(self) -> dict[str, float]:
@@ -100,8 +104,9 @@ class Module:
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Sets the data of all parameters to a state that `state_dict` returned.  Gradients do not
-        change.
+        """Sets the data of all parameters to a state that `state_dict` returned.
+
+        Gradients do not change.
 
         Raises:
             CheckpointError: ``state`` does not have exactly the names of this module's parameters,
@@ -137,7 +142,10 @@ class Module:
         assign_all(parameters.values(), repeat("data"), numbers)
 
     def __call__(self, x: Any) -> Any:
-        """Returns the output of the module; a subclass defines it."""
+        """Returns the output of the module.
+
+        A subclass defines it, with the type of its own output.
+        """
         raise TypeError(f"{type(self).__name__} has no __call__; define __call__(self, x)")
 
 

@@ -34,7 +34,7 @@ ACTIVATION_ROWS = frozenset({
 
 
 def module_path(label: str) -> str:
-    """Returns the module that a parameter with this label belongs to; "" at the top level.
+    """Returns the module that a parameter with this label belongs to, or "" at the top level.
 
     ``layers.0.neurons.1.w.0`` is entry ``w.0`` of ``layers.0.neurons.1``.
     """
@@ -42,15 +42,19 @@ def module_path(label: str) -> str:
 
 
 def enclosing(path: str) -> list[str]:
-    """Returns the modules around ``path``, from the outside in, and ``path`` itself: ``layers.0``,
-    ``layers.0.neurons.1``."""
+    """Returns the modules around ``path``, from the outside in, and ``path`` itself.
+
+    For ``layers.0.neurons.1`` they are ``layers.0`` and ``layers.0.neurons.1``.
+    """
     steps = _steps(path)
     return [".".join(steps[:i + 1]) for i in range(len(steps))] if path else []
 
 
 def _steps(path: str) -> list[str]:
-    """Splits ``layers.0.neurons.1`` into ``layers.0`` and ``neurons.1``: an index belongs to the
-    name before it."""
+    """Splits ``layers.0.neurons.1`` into ``layers.0`` and ``neurons.1``.
+
+    An index belongs to the name before it.
+    """
     steps: list[str] = []
     for token in path.split("."):
         if steps and token.isdigit():
@@ -87,8 +91,10 @@ def neurons_among(names: Iterable[str]) -> frozenset[str]:
 
 
 def layer_of(name: str, neurons: frozenset[str]) -> str:
-    """Returns the layer of the parameter ``name``: the innermost module around it, or the module
-    around that one if it is a neuron."""
+    """Returns the layer of the parameter ``name``.
+
+    It is the innermost module around the parameter or, if that is a neuron, the module around it.
+    """
     return layer_path(module_path(name), neurons)
 
 

@@ -1,9 +1,8 @@
-"""Parts of a transformer, on lists of numbers and Values: Linear, Embedding, RMSNorm and causal
-self-attention.
+"""Parts of a transformer: Linear, Embedding, RMSNorm and causal self-attention.
 
-A *row* is a list of ``width`` numbers: what the model knows about one position in a sequence.  Data
-are looked up with `math.take`, without any ``if``, so a function made of these parts can be
-compiled.
+They work on lists of numbers and Values.  A *row* is a list of ``width`` numbers: what the model
+knows about one position in a sequence.  Data are looked up with `math.take`, without any ``if``, so
+a function made of these parts can be compiled.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from .. import math
 from ..engine.value import Value
 from ..errors import check_int, check_number
 from ..randomness import Rng, generator
-from .init import Initialiser, initialiser
+from .init import Initialiser, weights
 from .module import Module
 
 Row = list[Any]
@@ -27,6 +26,10 @@ class Linear(Module):
 
     weight: W, ``nout`` lists of ``nin`` parameters, drawn from ``init`` one list after the other.
     bias: b, ``nout`` parameters, at first 0; None without ``bias``.
+
+    Raises:
+        TypeError: a size is not a whole number.
+        ValueError: a size is below 1, or the name of the initialiser is unknown.
     """
 
     def __init__(
@@ -39,12 +42,10 @@ class Linear(Module):
     ) -> None:
         self.nin = nin = check_int(nin, "Linear: nin", 1)
         self.nout = nout = check_int(nout, "Linear: nout", 1)
-        draw = initialiser(init)
-        source = generator(rng)
-        self.weight = [[Value(draw(nin, nout, source)) for _ in range(nin)] for _ in range(nout)]
+        self.weight = weights(nout, nin, init, rng, (nin, nout))
         self.bias = [Value(0.0) for _ in range(nout)] if bias else None
 
-    def __call__(self, x: Sequence[Any]) -> Row:
+    def __call__(self, x: Sequence[Any]) -> list[Value]:
         """Returns the row of outputs for ``x``, a list of ``nin`` numbers or Values.
 
         Raises:
@@ -65,6 +66,10 @@ class Embedding(Module):
     weight: the rows, drawn from ``init`` one after the other.  fan_in is ``count``, because row i
         is the output of a `Linear` layer without bias for ``count`` inputs that are 0, except
         the i-th, which is 1.
+
+    Raises:
+        TypeError: a size is not a whole number.
+        ValueError: a size is below 1, or the name of the initialiser is unknown.
     """
 
     def __init__(
@@ -72,20 +77,16 @@ class Embedding(Module):
     ) -> None:
         count = check_int(count, "Embedding: count", 1)
         width = check_int(width, "Embedding: width", 1)
-        draw = initialiser(init)
-        source = generator(rng)
-        self.weight = [
-            [Value(draw(count, width, source)) for _ in range(width)] for _ in range(count)
-        ]
+        self.weight = weights(count, width, init, rng, (count, width))
 
-    def __call__(self, x: Any) -> Row:
+    def __call__(self, x: Any) -> list[Value]:
         """Returns row ``x``, the parameters themselves.
 
         Raises:
             IndexError: ``x`` is not one of 0, 1, ..., count - 1.
         """
         try:
-            row: Row = math.take(self.weight, x)
+            row: list[Value] = math.take(self.weight, x)
         except IndexError:
             raise IndexError(
                 f"{self!r} has no row {x!r}; give a whole number from 0 to {len(self.weight) - 1}"
@@ -103,6 +104,10 @@ class RMSNorm(Module):
     eps: keeps the result finite for a row of zeros.
 
     Source: Zhang and Sennrich, 2019, equation 4.
+
+    Raises:
+        TypeError: ``width`` is not a whole number.
+        ValueError: ``width`` is below 1, or ``eps`` is negative, inf or nan.
     """
 
     def __init__(self, width: int, eps: float = 1e-5, gain: bool = True) -> None:
@@ -139,6 +144,11 @@ class CausalSelfAttention(Module):
     drawn in this order.
 
     Source: Vaswani et al., 2017, equation 1.
+
+    Raises:
+        TypeError: a size is not a whole number.
+        ValueError: a size is below 1, ``heads`` does not divide ``width``, or the name of the
+            initialiser is unknown.
     """
 
     def __init__(
@@ -157,17 +167,16 @@ class CausalSelfAttention(Module):
                 f"choose a number of heads that divides {width}"
             )
         source = generator(rng)
-        self.query = Linear(width, width, bias, init, source)
-        self.key = Linear(width, width, bias, init, source)
-        self.value = Linear(width, width, bias, init, source)
-        self.output = Linear(width, width, bias, init, source)
+        self.query, self.key, self.value, self.output = [
+            Linear(width, width, bias, init, source) for _ in range(4)
+        ]
 
-    def __call__(self, x: Sequence[Sequence[Any]]) -> list[Row]:
+    def __call__(self, x: Sequence[Sequence[Any]]) -> list[list[Value]]:
         """Returns one row for each row of the list ``x``, the positions of a sequence in order."""
         past: Past = []
         return [self.attend(row, past) for row in x]
 
-    def attend(self, x: Sequence[Any], past: Past) -> Row:
+    def attend(self, x: Sequence[Any], past: Past) -> list[Value]:
         """Returns the row of one position, and appends its key and value to ``past``.
 
         ``past`` has the keys and values of the positions before it; at the beginning it is [].  A
@@ -190,13 +199,9 @@ class CausalSelfAttention(Module):
         return f"CausalSelfAttention({self.width}, heads={self.heads}, bias={has_bias})"
 
 
-
 def _check_row(x: Sequence[Any], width: int, module: Module) -> None:
+    taken = f"{module!r} takes a list of {width} numbers or Values"
     if not isinstance(x, (list, tuple)):
-        raise TypeError(
-            f"{module!r} takes a list of {width} numbers or Values, not {type(x).__name__}"
-        )
+        raise TypeError(f"{taken}, not {type(x).__name__}")
     if len(x) != width:
-        raise ValueError(
-            f"{module!r} takes a list of {width} numbers or Values, but was given {len(x)}"
-        )
+        raise ValueError(f"{taken}, but was given {len(x)}")

@@ -12,12 +12,12 @@ from .parameters import assign_all, checked_leaves, read_numbers
 
 
 def clip_grad_norm(params: Iterable[Value], max_norm: Number) -> float:
-    """Shortens the gradient of ``params``, as one vector, to ``max_norm``; returns its old norm.
+    """Shortens the gradient of ``params``, as one vector, to ``max_norm``, and returns its norm.
 
-    The norm is Euclidean, computed without overflow.  A longer gradient is multiplied by
-    max_norm / norm (torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6).  A shorter gradient is
-    not changed.  A gradient that contains inf or nan is not changed either; the norm returned is
-    then inf or nan.
+    The norm returned is the norm before.  It is Euclidean, computed without overflow.  A longer
+    gradient is multiplied by max_norm / norm (torch.nn.utils.clip_grad_norm_ divides by norm +
+    1e-6).  A shorter gradient is not changed.  A gradient that contains inf or nan is not changed
+    either; the norm returned is then inf or nan.
 
     Raises:
         TypeError: ``max_norm`` is not a number, or a parameter is not a Value.
@@ -45,7 +45,9 @@ def clipped(grads: list[float], limit: float) -> tuple[float, list[float]]:
 
 
 def clip_grad_value(params: Iterable[Value], limit: Number) -> None:
-    """Clips each gradient to the interval from ``-limit`` to ``limit``; nan stays nan.
+    """Clips each gradient to the interval from ``-limit`` to ``limit``.
+
+    A gradient of nan stays nan.
 
     Raises:
         TypeError: ``limit`` is not a number, or a parameter is not a Value.
@@ -59,7 +61,12 @@ def clip_grad_value(params: Iterable[Value], limit: Number) -> None:
 
 
 def checked_limit(x: Number, what: str) -> float:
-    """Returns ``x`` as a float; raises TypeError or ValueError unless it is a number > 0."""
+    """Returns ``x`` as a float.
+
+    Raises:
+        TypeError: ``x`` is not a number.
+        ValueError: ``x`` is not > 0.
+    """
     x = number(x, what)
     if not x > 0:
         raise ValueError(f"{what} must be a number > 0, not {x!r}; pass inf to switch clipping off")

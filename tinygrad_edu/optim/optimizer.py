@@ -1,4 +1,4 @@
-"""`Optimizer`, the base class of the optimisers; subclass it to write your own."""
+"""`Optimizer`, the base class of the optimisers and of your own ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ State = tuple[Any, ...]
 
 
 class Optimizer:
-    """Base class of the optimisers.  It implements everything except the update rule.
+    """Base class of the optimisers.
+
+    It implements everything except the update rule.
 
     To write your own, define the rule::
 
@@ -126,7 +128,9 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next step.  It can be set, to a number or to a schedule.
+        """The learning rate of the next step.
+
+        It can be set, to a number or to a schedule.
 
         Raises:
             TypeError: the schedule does not return a number.
@@ -139,7 +143,11 @@ class Optimizer:
         self.schedule = self._checked_rate(rate)
 
     def lr_at(self, step: int) -> float:
-        """Returns the learning rate after ``step`` steps; raises as `lr` does."""
+        """Returns the learning rate after ``step`` steps.
+
+        Raises:
+            Others: see `lr`.
+        """
         rate = self.schedule
         if not callable(rate):
             return rate
@@ -168,11 +176,11 @@ class Optimizer:
         }
 
     def load_state_dict(self, d: Mapping[str, Any]) -> None:
-        """Restores a state that `state_dict` returned.  The parameters are not part of it.
+        """Restores a state that `state_dict` returned.
 
-        Class, options, slots and the number of parameters must agree.  A learning rate that is a
-        number is restored.  A schedule must be the one that this optimiser was made with, unless
-        ``d["lr"]`` is None.
+        The parameters are not part of it.  Class, options, slots and the number of parameters must
+        agree.  A learning rate that is a number is restored.  A schedule must be the one that this
+        optimiser was made with, unless ``d["lr"]`` is None.
 
         Raises:
             CheckpointError: the state does not fit.  Nothing has changed then.
@@ -226,7 +234,7 @@ class Optimizer:
         return check_number(x, f"{type(self).__name__}: {name}", 0, f"usual: {usual}", below=below)
 
     def _misfit(self, d: Mapping[str, Any]) -> str:
-        """Returns why the state ``d`` is not one of this optimiser; "" if it may be one."""
+        """Returns why the state ``d`` is not one of this optimiser, or "" if it may be one."""
         mine = self.state_dict()
         if not isinstance(d, Mapping) or set(d) != set(mine):
             return (
@@ -268,5 +276,5 @@ class Optimizer:
 
 
 def _keys_of(d: Any) -> str:
-    """Returns the sorted keys of a mapping as text; if ``d`` is not a mapping, its repr."""
+    """Returns the sorted keys of a mapping as text, or the repr of anything else."""
     return str(sorted(map(str, d))) if isinstance(d, Mapping) else short_repr(d)

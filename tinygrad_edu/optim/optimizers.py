@@ -60,7 +60,7 @@ class SGD(Optimizer):
         )
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
-        """Applies the rule above to one parameter; see `Optimizer.update`."""
+        """Applies the rule above to one parameter (see `Optimizer.update`)."""
         if self.weight_decay:
             grad = grad + self.weight_decay * data
         if not self.momentum:
@@ -109,7 +109,7 @@ class RMSprop(Optimizer):
         )
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
-        """Applies the rule above to one parameter; see `Optimizer.update`."""
+        """Applies the rule above to one parameter (see `Optimizer.update`)."""
         if self.weight_decay:
             grad = grad + self.weight_decay * data
         mean_square = self.alpha * state[0] + (1 - self.alpha) * grad * grad
@@ -163,7 +163,7 @@ class Adam(Optimizer):
         )
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
-        """Applies the rule above to one parameter; see `Optimizer.update`."""
+        """Applies the rule above to one parameter (see `Optimizer.update`)."""
         beta1, beta2 = self.betas
         if self.weight_decay:
             data, grad = self._decayed(data, grad, lr)

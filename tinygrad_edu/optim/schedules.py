@@ -18,6 +18,9 @@ class Schedule:
     """A learning rate that depends on the number of steps done: ``schedule(step)`` for 0, 1, 2, ...
 
     Its repr is the call that makes it.  Any other function of one number is a schedule as well.
+
+    Raises:
+        ValueError: the step is negative.
     """
 
     def __call__(self, step: int) -> float:
@@ -48,7 +51,12 @@ class _Planned(Schedule):
 
 
 def step_decay(lr: Number, drop: Number = 0.1, *, every: int) -> Schedule:
-    """Returns the schedule ``lr * drop ** (step // every)``, constant for ``every`` steps each."""
+    """Returns the schedule ``lr * drop ** (step // every)``, constant for ``every`` steps each.
+
+    Raises:
+        TypeError: a number is not a real number, or a count of steps is not a whole number.
+        ValueError: a number is negative, inf or nan, or a count of steps is below 1.
+    """
     lr = check_number(lr, "step_decay: lr", 0)
     drop = check_number(drop, "step_decay: drop", 0, "usual: 0.1")
     every = check_int(every, "step_decay: every", 1)
@@ -65,6 +73,10 @@ def cosine(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
     It is ``final + (lr - final) * (1 + cos(pi * step / steps)) / 2``, and ``final`` from step
     ``steps`` on.  Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm
     restarts, 2017, equation 5.
+
+    Raises:
+        TypeError: a number is not a real number, or a count of steps is not a whole number.
+        ValueError: a number is negative, inf or nan, or a count of steps is below 1.
     """
     return _to_final(_cosine, lr, steps, final)
 
@@ -82,6 +94,10 @@ def linear(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
 
     It is ``lr - (lr - final) * step / steps``, and ``final`` from step ``steps`` on.
     ``linear(1.0, 100, final=0.1)`` is the schedule of micrograd's demo.
+
+    Raises:
+        TypeError: a number is not a real number, or a count of steps is not a whole number.
+        ValueError: a number is negative, inf or nan, or a count of steps is below 1.
     """
     return _to_final(_linear, lr, steps, final)
 
@@ -102,6 +118,10 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
 
     It is ``peak * (step + 1) / steps`` for ``step < steps``, and ``schedule(step - steps)``
     afterwards; the peak is ``schedule(0)``.  ``schedule`` may be a number, for a constant one.
+
+    Raises:
+        TypeError: a number is not a real number, or a count of steps is not a whole number.
+        ValueError: a number is negative, inf or nan, or a count of steps is below 1.
     """
     if not callable(schedule):
         schedule = check_number(schedule, "warmup: the learning rate", 0)

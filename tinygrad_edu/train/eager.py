@@ -32,7 +32,7 @@ class EagerEngine(Runner):
         self.nodes = 0  # in the graph of the first step
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
-        """Returns the loss of some samples, and their predictions; sets the gradients."""
+        """Sets the gradients, and returns the loss of some samples and their predictions."""
         history = self.task.history
         try:
             return self._differentiate(indices)

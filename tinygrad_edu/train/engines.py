@@ -24,7 +24,10 @@ MAX_COUNTED_SAMPLES = 1_000  # samples whose structures are counted
 
 
 class Engines:
-    """The engines of a task; ``runner`` makes the next step."""
+    """The engines of a task.
+
+    runner: the one that makes the next step.
+    """
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -74,7 +77,7 @@ class Engines:
             self._candidate = self.eager
 
     def reread(self) -> None:
-        """Reads again what ``on_epoch`` may have changed; compiles the task again if necessary."""
+        """Reads again what ``on_epoch`` may have changed, and compiles again if necessary."""
         if self.runner.is_current():
             self.runner.refresh()
         elif self.task.engine == "jit":
@@ -92,7 +95,11 @@ class Engines:
         self.task.history._runs_on(engine.name, reason)
 
     def _compiled(self) -> tuple[Runner, str]:
-        """Returns the compiled engine and "", or the eager engine and why; raises as `start`."""
+        """Returns the compiled engine and "", or the eager engine and why.
+
+        Raises:
+            Others: see `start`.
+        """
         if is_watched():
             return self.eager, "inside detect_anomaly"
         if not is_recording():

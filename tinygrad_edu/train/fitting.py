@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from .. import data
 from ..data.checks import matched
+from ..data.handling import batches_of_indices
 from ..errors import check_int
 from ..nn.module import mode
 from ..optim import Optimizer
@@ -25,7 +25,7 @@ from ..randomness import Rng, generator
 from .engines import Engines
 from .history import History
 from .progress import progress_bar, suggest_compiled
-from .snapshots import Recorder, TrainingRecord
+from .snapshots import TrainingRecord
 from .task import Metric, Task
 
 
@@ -155,7 +155,11 @@ def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | N
 
 
 def _check_functions(**functions: Any) -> None:
-    """Raises TypeError if one of the arguments cannot be called; two of them may be None."""
+    """Checks that each argument can be called, or is None if it is optional.
+
+    Raises:
+        TypeError: one of them cannot be called.
+    """
     for name, function in functions.items():
         is_missing = function is None and name in ("penalty", "on_epoch")
         if not callable(function) and not is_missing:
@@ -163,7 +167,7 @@ def _check_functions(**functions: Any) -> None:
 
 
 def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
-    """Returns the metrics by name; functions of the same name are numbered."""
+    """Returns the metrics by name, with numbers for functions of the same name."""
     if metrics is None:
         return {}
     if isinstance(metrics, Mapping):
@@ -191,16 +195,14 @@ class _Run:
         self.task = task
         self.history = task.history
         self.engines = Engines(task)
-        self.recorder: Recorder | None = None
         if task.record_every is not None:
             self.history.training = TrainingRecord(
                 task.model, task.loss, task.X, task.y, task.optimizer.params, task.record_every,
                 task.optimizer,
             )
-            self.recorder = Recorder(self.history.training)
 
     def run(self) -> None:
-        """Makes all steps.  Ctrl-C ends the run after a finished step."""
+        """Makes all steps, or fewer if Ctrl-C ends the run."""
         task = self.task
         steps_before = task.optimizer.steps
         try:
@@ -214,8 +216,8 @@ class _Run:
         except KeyboardInterrupt:
             self.history.interrupted = True
             self.history._truncate(task.optimizer.steps - steps_before)
-            if self.recorder is not None:
-                self.recorder.settle(len(self.history))
+            if self.history.training is not None:
+                self.history.training._settle(len(self.history))
 
     # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
     def _run_epochs(self) -> None:
@@ -225,7 +227,7 @@ class _Run:
             task.batch_size is None
             and not task.metrics
             and task.max_norm is None
-            and self.recorder is None
+            and history.training is None
             and task.on_epoch is None
         )
         while history.epochs < task.epochs:
@@ -243,13 +245,11 @@ class _Run:
         task = self.task
         history = self.history
         totals = dict.fromkeys(task.metrics, 0.0)
-        order = range(len(task.X))
-        for indices, _ in data.batches(
-            order, order, task.batch_size, shuffle=task.shuffle, rng=task.rng
-        ):
+        samples = len(task.X)
+        for indices in batches_of_indices(samples, task.batch_size, task.shuffle, task.rng):
             self._step(indices, totals)
         for name, total in totals.items():
-            history.metrics[name].append(total / len(order))
+            history.metrics[name].append(total / samples)
         history.epoch_ends.append(len(history))
         self.show(history)
 
@@ -271,13 +271,13 @@ class _Run:
         history.loss.append(value)
         history.learning_rates.append(rate)
         history.seconds.append(task.seconds)
-        if self.recorder is None:
+        if history.training is None:
             runner.step()
         else:
             runner.sync()
-            self.recorder.before_update(len(history))
+            history.training._before_update(len(history))
             runner.step()
             runner.sync(stepped=True)
-            self.recorder.after_update()
+            history.training._after_update()
         self.engines.end_step()
         self.show(history)

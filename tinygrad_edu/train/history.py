@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, counted
-from ..files import each_number, from_json, to_json, write_atomically
+from ..files import FilePath, each_number, from_json, to_json, write_atomically
 from .snapshots import TrainingRecord
 
 FORMAT = "tinygrad_edu history"
@@ -26,20 +25,20 @@ OF_EVERY_STEP = ("loss", "learning_rates", "seconds")  # the lists with one numb
 class History:
     """What happened in a run of `fit`.
 
-    loss             the loss of each step, with the penalty, before the update
-    learning_rates   the learning rate of each step
-    seconds          the time from the start of the run to the end of each step
-    metrics          for each metric its mean over each epoch; every prediction is the one from
-                     which its step computed the loss
-    epochs           the number of finished epochs
-    epoch_ends       the number of steps done at the end of each finished epoch
-    interrupted      whether Ctrl-C ended the run
-    engine           which engine made how many steps, and why if another one was asked for:
-                     ``"eager, 320 steps"``, ``"jit, 998 of 1,000 steps; eager, 2: before the model
-                     was compiled"``; "" before the first step
-    training         with ``record_every=`` a `snapshots.TrainingRecord`: the model and snapshots
-                     of its parameters; else None.  It is for this process only: equality,
-                     `to_json`, `save` and pickle leave it out
+    loss: the loss of each step, with the penalty, before the update
+    learning_rates: the learning rate of each step
+    seconds: the time from the start of the run to the end of each step
+    metrics: for each metric its mean over each epoch; every prediction is the one from which its
+        step computed the loss
+    epochs: the number of finished epochs
+    epoch_ends: the number of steps done at the end of each finished epoch
+    interrupted: whether Ctrl-C ended the run
+    engine: which engine made how many steps, and why if another one was asked for: ``"eager, 320
+        steps"``, ``"jit, 998 of 1,000 steps; eager, 2: before the model was compiled"``; "" before
+        the first step
+    training: with ``record_every=`` a `snapshots.TrainingRecord`: the model and snapshots of its
+        parameters; else None.  It is for this process only: equality, `to_json`, `save` and pickle
+        leave it out
     """
 
     def __init__(self, metrics: Iterable[str] = ()) -> None:
@@ -112,7 +111,10 @@ class History:
         )
 
     def to_json(self) -> str:
-        """Returns the history as JSON; inf and nan, which JSON lacks, are strings in it."""
+        """Returns the history as JSON.
+
+        The numbers inf and nan, which JSON lacks, are strings in it.
+        """
         content = {
             "format": FORMAT,
             "version": VERSION,
@@ -126,7 +128,11 @@ class History:
 
     @classmethod
     def from_json(cls, text: str) -> History:
-        """Returns the history that `to_json` wrote; raises DataError for any other text."""
+        """Returns the history that `to_json` wrote.
+
+        Raises:
+            DataError: the text is any other one.
+        """
         try:
             content = json.loads(text)
             if content["format"] != FORMAT or content["version"] != VERSION:
@@ -160,12 +166,16 @@ class History:
             and isinstance(self.engine, str)
         )
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes `to_json` to a file and returns its path; raises OSError if it cannot."""
+    def save(self, path: FilePath) -> Path:
+        """Writes `to_json` to a file and returns its path.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         return write_atomically(path, self.to_json() + "\n")
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> History:
+    def load(cls, path: FilePath) -> History:
         """Returns the history that `save` wrote to a file.
 
         Raises:

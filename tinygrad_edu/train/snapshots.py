@@ -38,13 +38,14 @@ MAX_NUMBERS = 2_000_000  # in all snapshots together: 16 MB
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The parameters around one step, as arrays of floats in the order of
-    `TrainingRecord.parameters`.
+    """The parameters around one step.
 
-    step        the number of the step, counted from 1: its loss is ``history.loss[step - 1]``
-    before      the data before the update, from which the loss was computed
-    gradients   the gradients that the update used, after clipping
-    after       the data after the update
+    The numbers are arrays of floats, in the order of `TrainingRecord.parameters`.
+
+    step: the number of the step, counted from 1: its loss is ``history.loss[step - 1]``
+    before: the data before the update, from which the loss was computed
+    gradients: the gradients that the update used, after clipping
+    after: the data after the update
     """
 
     step: int
@@ -57,19 +58,19 @@ class Snapshot:
 class TrainingRecord:
     """The objects that were trained, and snapshots of the run.
 
-    model        the model that was passed to `fit`; this object itself, not a copy
-    loss         the loss function that was passed to `fit`
-    X, y         the samples and their targets, not copies
-    parameters   the optimiser's parameters
-    optimizer    the optimiser, if `fit` recorded it.  Its learning rate and state are of the
-                 present, not of a snapshot
-    names        a unique name for each parameter, by default its label: ``model 2.layers.0.w.0`` if
-                 two models have the same names, ``w#2`` for the second plain ``w``, ``parameter 3``
-                 without a label (counted from 0, as in the messages of `optim`)
-    snapshots    a list of `Snapshot`, in the order of the steps; the last one is of the last
-                 finished step
-    interval     the distance between snapshots in steps: except for the first and the last, they
-                 are of multiples of it
+    model: the model that was passed to `fit`; this object itself, not a copy
+    loss: the loss function that was passed to `fit`
+    X, y: the samples and their targets, not copies
+    parameters: the optimiser's parameters
+    optimizer: the optimiser, if `fit` recorded it.  Its learning rate and state are of the present,
+        not of a snapshot
+    names: a unique name for each parameter, by default its label: ``model 2.layers.0.w.0`` if two
+        models have the same names, ``w#2`` for the second plain ``w``, ``parameter 3`` without a
+        label (counted from 0, as in the messages of `optim`)
+    snapshots: a list of `Snapshot`, in the order of the steps; the last one is of the last finished
+        step
+    interval: the distance between snapshots in steps: except for the first and the last, they are
+        of multiples of it
 
     Memory is bounded.  Above `MAX_SNAPSHOTS` snapshots, or `MAX_NUMBERS` numbers in all of them
     (reached first with more than 3,333 parameters), every second snapshot is dropped and the
@@ -92,6 +93,7 @@ class TrainingRecord:
         self.parameters = tuple(self.parameters)
         self.names = tuple(unique_names([str(parameter.label) for parameter in self.parameters]))
         self.snapshots: list[Snapshot] = []
+        self._begun = 0, array("d"), array("d")  # the step, counted from 1, and what it read
 
     def at(
         self, snapshot: Snapshot, after: bool = False
@@ -137,6 +139,41 @@ class TrainingRecord:
         data += [snapshot.after for snapshot in self.snapshots[-1:]]
         return [tuple([numbers[at[parameter]] for parameter in parameters]) for numbers in data]
 
+    # ---- filled by `fit`
+
+    # Every step gets a snapshot, because any step may be the last.  The next step replaces it,
+    # unless the interval keeps it.
+
+    def _before_update(self, step: int) -> None:
+        """Notes data and gradients before the update of this step."""
+        gradients = array("d", [parameter.grad for parameter in self.parameters])
+        self._begun = step, self._data(), gradients
+
+    def _after_update(self) -> None:
+        """Makes the snapshot of the step that was begun."""
+        snapshot = Snapshot(*self._begun, self._data())
+        kept = [*self.snapshots, snapshot]
+        interval = self.interval
+        if len(kept) > 1 and not _due(kept[-2].step, interval):
+            del kept[-2]
+        while len(kept) > max(2, min(MAX_SNAPSHOTS, MAX_NUMBERS // (3 * len(self.parameters)))):
+            interval *= 2
+            kept = [each for each in kept if _due(each.step, interval) or each is snapshot]
+        # After an interrupt between these two lines, `_settle` adds the last snapshot.
+        self.interval = interval
+        self.snapshots[:] = kept
+
+    def _settle(self, steps: int) -> None:
+        """Makes, after an interrupt, the snapshot of the last of ``steps`` finished steps."""
+        last = self.snapshots[-1].step if self.snapshots else 0
+        if last < self._begun[0] == steps:
+            self._after_update()
+
+    def _data(self) -> array[float]:
+        return array("d", [parameter.data for parameter in self.parameters])
+
+    # ---- copies
+
     def __copy__(self) -> TrainingRecord:
         twin = replace(self)
         twin.names = self.names
@@ -154,51 +191,6 @@ class TrainingRecord:
         what = f"of steps {steps[0]} to {steps[-1]}" if steps else "yet"
         snapshots = counted(len(steps), "snapshot") if steps else "no snapshots"
         return f"<TrainingRecord: {snapshots} {what}, {counted(len(self.parameters), 'parameter')}>"
-
-
-class Recorder:
-    """Fills a `TrainingRecord`: `fit` calls it before and after every update.
-
-    Every step gets a snapshot, because any step may be the last.  The next step replaces it, unless
-    the interval keeps it.
-    """
-
-    def __init__(self, record: TrainingRecord) -> None:
-        self.record = record
-        self._begun = 0, array("d"), array("d")  # the step, counted from 1, and what it read
-        numbers = 3 * len(record.parameters)
-        self._limit = max(2, min(MAX_SNAPSHOTS, MAX_NUMBERS // numbers))
-
-    def before_update(self, step: int) -> None:
-        """Notes data and gradients before the update of this step."""
-        gradients = array("d", [parameter.grad for parameter in self.record.parameters])
-        self._begun = step, self._data(), gradients
-
-    def after_update(self) -> None:
-        """Makes the snapshot of the step that was begun."""
-        self._add(Snapshot(*self._begun, self._data()))
-
-    def settle(self, steps: int) -> None:
-        """Makes, after an interrupt, the snapshot of the last of ``steps`` finished steps."""
-        last = self.record.snapshots[-1].step if self.record.snapshots else 0
-        if last < self._begun[0] == steps:
-            self.after_update()
-
-    def _data(self) -> array[float]:
-        return array("d", [parameter.data for parameter in self.record.parameters])
-
-    def _add(self, snapshot: Snapshot) -> None:
-        record = self.record
-        kept = [*record.snapshots, snapshot]
-        if len(kept) > 1 and not _due(kept[-2].step, record.interval):
-            del kept[-2]
-        interval = record.interval
-        while len(kept) > self._limit:
-            interval *= 2
-            kept = [each for each in kept if _due(each.step, interval) or each is snapshot]
-        # After an interrupt between these two lines, `settle` adds the last snapshot.
-        record.interval = interval
-        record.snapshots[:] = kept
 
 
 def _due(step: int, interval: int) -> bool:

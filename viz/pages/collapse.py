@@ -14,10 +14,10 @@ from ..drawing.model import build
 def collapse_if_large(
     root: Value, max_nodes: int | None, max_edges: float = math.inf
 ) -> str | None:
-    """Returns "neurons" if the graph of ``root`` has more than ``max_nodes`` nodes, and collapsed
-    neurons make the drawing small enough; else None.
+    """Returns what to collapse in the drawing of ``root``: "neurons", or None.
 
-    Neurons are preferred to layers because each of them shows its numbers.
+    It is "neurons" if the graph has more than ``max_nodes`` nodes, and collapsed neurons make the
+    drawing small enough.  Neurons are preferred to layers because each of them shows its numbers.
     """
     if max_nodes is None or len(topological_order(root)) <= max_nodes:
         return None

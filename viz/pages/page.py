@@ -1,5 +1,6 @@
-"""Self-contained HTML files made of a body, scripts, styles and data: the base of all interactive
-pages.
+"""Self-contained HTML files made of a body, scripts, styles and data.
+
+All interactive pages are made here:
 
     page = assemble("explorer", "my graph", ["cursor", "explorer"], {"numbers": [1, 2]}, svg=svg)
     page.save("y.html")
@@ -19,7 +20,6 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from tinygrad_edu.files import destination, write_atomically
+from tinygrad_edu.files import FilePath, destination, write_atomically
 
 from ..drawing.frame import SVG
 from ..drawing.style import CLUSTER_FILLS
@@ -66,8 +66,8 @@ _UNSAFE_IN_SCRIPT = re.compile("[<>&\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uff
 class Page:
     """An interactive page.
 
-    html    the text of the file; it opens from disk and needs no network
-    name    the title
+    html: the text of the file; it opens from disk and needs no network
+    name: the title
 
     A notebook displays it in a frame.
     """
@@ -76,7 +76,7 @@ class Page:
         self.html = _NOT_IN_FILES.sub("\ufffd", html)
         self.name = _NOT_IN_FILES.sub("\ufffd", name)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: FilePath) -> Path:
         """Writes the page to ``path`` and returns the path.
 
         A missing suffix becomes ".html", and ``~`` is your home folder.  The file is written
@@ -101,10 +101,11 @@ class Page:
         )
 
 
-def page_path(path: str | os.PathLike[str]) -> Path:
-    """Returns the path to which a page will be written; raises what `Page.save` raises.
+def page_path(path: FilePath) -> Path:
+    """Returns the path to which a page will be written, checked before anything is computed.
 
-    It is called before anything is computed.
+    Raises:
+        Others: see `Page.save`.
     """
     return destination(path, "a page", SUFFIXES, "graph.html")
 
@@ -155,12 +156,12 @@ def to_script(data: Any) -> str:
 
 
 def themed(svg: str) -> str:
-    """Returns the SVG text of a `Scene` without colours, fonts and widths, which are in
-    ``theme.css``; this halves its length.
+    """Returns the SVG text of a `Scene` without colours, fonts and widths.
 
-    Texts get the class op, label or small, and frames of modules the class even or odd, by depth.
-    Missing fills and dashes are kept.  The parts are in ``<g class="view">``, which a `Stage` (see
-    ``stage.js``) moves and zooms.
+    They are in ``theme.css``, which halves the length of the text.  Texts get the class op, label
+    or small, and frames of modules the class even or odd, by depth.  Missing fills and dashes are
+    kept.  The parts are in ``<g class="view">``, which a `Stage` (see ``stage.js``) moves and
+    zooms.
     """
     root = ET.fromstring(svg)
     for name in ("width", "height", "role", "aria-label"):

@@ -21,14 +21,14 @@ def whole_blocks(count: int) -> int:
 class Buffers:
     """Buffers for the parameters of an optimiser.
 
-    count    the number of parameters
-    blocks   the number of blocks that they fill
-    data     two copies of their data, and behind each the other inputs of a program
-    state    two copies of the optimiser's state, with a buffer for each slot
-    totals   the loss, and the gradient
-    error    of the last run of a program
-    done     the number of steps; counting a step is what makes it valid
-    columns  for each copy, the addresses of pointers to what a step reads, and to what it writes
+    count: the number of parameters
+    blocks: the number of blocks that they fill
+    data: two copies of their data, and behind each the other inputs of a program
+    state: two copies of the optimiser's state, with a buffer for each slot
+    totals: the loss, and the gradient
+    error: of the last run of a program
+    done: the number of steps; counting a step is what makes it valid
+    columns: for each copy, the addresses of pointers to what a step reads, and to what it writes
     """
 
     def __init__(self, optimizer: Optimizer) -> None:

@@ -39,7 +39,9 @@ MAX_VERIFIED_NODES = 2_000  # nodes that `Engine.verify` computes eagerly
 
 
 class Engine(Runner):
-    """The steps of `fit`, compiled.  `sync` writes the Values, `refresh` reads them again.
+    """The steps of `fit`, compiled.
+
+    `sync` writes the Values, `refresh` reads them again.
 
     Raises:
         TraceError: the loss of the first sample or the penalty cannot be traced.
@@ -104,10 +106,13 @@ class Engine(Runner):
         )
 
     def verify(self) -> None:
-        """Raises TraceError if a compiled loss or penalty differs from the function's own result.
+        """Compares the compiled losses and the compiled penalty with the functions' own results.
 
-        It differs if the function branches on something that a trace cannot show, such as
-        isinstance() or text.  The first samples with different targets are compared.
+        The first samples with different targets are compared.
+
+        Raises:
+            TraceError: they differ, because a function branches on something that a trace cannot
+                show, such as isinstance() or text.
         """
         try:
             if self.penalty and not self.penalty.draws:
@@ -137,7 +142,12 @@ class Engine(Runner):
     # ---- samples
 
     def _sample(self, i: int) -> tuple[Loss, array[float]]:
-        """Returns the program of a sample and its numbers; keeps them if the sample is plain."""
+        """Returns the program of a sample and its numbers, and keeps them if the sample is plain.
+
+        Raises:
+            TypeError: the sample has a Value, or cannot be flattened.
+            ValueError: the loss rejects the target.
+        """
         target = self.task.y[i]
         leaves: list[Any] = []
         with advising_eager():
@@ -179,7 +189,10 @@ class Engine(Runner):
         return buffers.totals[0] * plan.scale + added, predictions
 
     def _planned(self, indices: tuple[int, ...]) -> Plan:
-        """Returns the plan for these samples; it is kept, because full batches are all the same."""
+        """Returns the plan for these samples.
+
+        It is kept, because full batches are all the same.
+        """
         if self._plan is None or self._plan.indices != indices or not self._is_plain:
             samples = self._samples
             self._plan = Plan(indices, [samples.get(i) or self._sample(i) for i in indices])
@@ -285,7 +298,7 @@ class Engine(Runner):
         return self._loop.run(count)
 
     def _made_loop(self, plan: Plan) -> StepLoop | None:
-        """Returns a loop of steps; None if they need something from Python in between."""
+        """Returns a loop of steps, or None if they need something from Python in between."""
         group = plan.groups[0]
         loss = group.loss
         rule = self.rule
@@ -323,7 +336,11 @@ class Engine(Runner):
 
 
 def _check_compiled(what: str, found: float, result: tuple[Any, Any]) -> None:
-    """Raises TraceError if a compiled number is not the one that the function itself returns."""
+    """Checks that a compiled number is the one that the function itself returns.
+
+    Raises:
+        TraceError: it is another one.
+    """
     expected = float(number(result[0]))
     if not is_close(found, expected, abs(expected)):
         raise TraceError(

@@ -177,7 +177,7 @@ class StepLoop:
         return made
 
     def settle(self) -> None:
-        """Adds the steps of the last call to the history; a second call changes nothing."""
+        """Adds the steps of the last call to the history, if this was not done already."""
         if self._pending is None:
             return
         done, steps, rates, began = self._pending

@@ -17,9 +17,10 @@ from .samples import Program
 
 
 class Penalty(Program):
-    """The penalty and its gradient, compiled; ``penalty`` returns it in a pair with None.
+    """The penalty and its gradient, compiled.
 
-    ``address`` is the address of its function, if this needs nothing from Python; otherwise 0.
+    penalty: returns it, in a pair with None.
+    address: the address of its function, or 0 if this needs something from Python.
     """
 
     def __init__(self, penalty: Callable[[], tuple[Any, None]], trained: Sequence[Value]) -> None:

@@ -91,9 +91,9 @@ def check_optimizer(optimizer: Optimizer) -> None:
 class Rule:
     """The rule of an optimiser as a compiled batch, with a column for each of its inputs.
 
-    batch      the program
-    uniform    the buffer of the learning rate and the number of the step
-    scratch    the scratch buffer of the program
+    batch: the program
+    uniform: the buffer of the learning rate and the number of the step
+    scratch: the scratch buffer of the program
     """
 
     def __init__(self, optimizer: Optimizer, counter: Value, trace: Trace, tape: Tape) -> None:

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 from ...engine.value import Value
@@ -72,7 +72,7 @@ def nodes_of(trace: Trace, kind: str) -> list[int]:
 
 
 def parameter_nodes(trace: Trace, trained: Sequence[Value]) -> list[int]:
-    """Returns the nodes of the trained parameters; makes nodes of those that are not used."""
+    """Returns the nodes of the trained parameters, and makes nodes of those that are not used."""
     return [int(trace.operand(parameter)) for parameter in trained]
 
 
@@ -95,12 +95,12 @@ class Program:
     The inputs are the trained parameters, in whole blocks; other leaves, which are read again at
     each step; and what varies: the numbers of a sample, and random numbers.
 
-    depends       whether the loss uses a trained parameter
-    fixed         the other leaves
-    first         the position of the first of them among the inputs
-    draws         the functions that draw the random numbers
-    varying       how many inputs vary
-    buffer_size   how many inputs there are
+    depends: whether the loss uses a trained parameter
+    fixed: the other leaves
+    first: the position of the first of them among the inputs
+    draws: the functions that draw the random numbers
+    varying: how many inputs vary
+    buffer_size: how many inputs there are
     """
 
     def __init__(
@@ -191,10 +191,13 @@ class Loss(Program):
             self.outputs = AlignedBuffer(len(tape.outputs))
 
     def accept(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
-        """Raises ValueError if the loss rejects a target; a traced loss does not see it.
+        """Checks a target, which a traced loss does not see.
 
         The loss is called only for a target with a new number: the call takes longer than a
         compiled step, and losses reject single numbers, not combinations.
+
+        Raises:
+            ValueError: the loss rejects the target.
         """
         numbers: list[Any] = []
         met = self._accepted.setdefault(flatten(target, "target", numbers), set())
@@ -214,7 +217,10 @@ class Loss(Program):
 
 
 class Group:
-    """The samples of a batch that have one structure; ``members`` are their positions in it."""
+    """The samples of a batch that have one structure.
+
+    members: their positions in the batch.
+    """
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         self.loss = loss
@@ -230,17 +236,17 @@ class Group:
 class BatchGroup(Group):
     """A group for a compiled batch: columns in whole blocks, filled up with the last sample.
 
-    ``calls`` are the calls of the compiled batch, for full blocks, and for the rest.  Each is the
-    columns, the results, the blocks (which may be 0), and the samples that count in the last block.
+    The columns of the results follow those of the inputs.  ``calls`` are the calls of the compiled
+    batch, for full blocks, and for the rest.  Each is the addresses of the pointers to the inputs
+    and to the results, the number of blocks (which may be 0), and the samples that count in the
+    last block.
     """
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         super().__init__(loss, members, numbers)
         self._padded = padded = whole_blocks(len(members))
-        self._columns = AlignedBuffer(padded * loss.varying)
-        self._results = AlignedBuffer(padded * loss.returned)
-        for k, column in enumerate(zip(*numbers)):
-            self._write(k, column)
+        self._columns = AlignedBuffer(padded * (loss.varying + loss.returned))
+        self._write(0, numbers)
         self._pointers: list[Any] = []
         valid = len(members) - padded + LANES
         rest = int(valid < LANES)
@@ -250,18 +256,20 @@ class BatchGroup(Group):
         ]
 
     def _call(self, start: int, blocks: int, valid: int) -> tuple[int, int, int, int]:
-        addresses = []
-        for buffer, count in (
-            (self._columns, self.loss.varying), (self._results, self.loss.returned),
-        ):
-            at = [buffer.address + 8 * (start + k * self._padded) for k in range(count)]
-            self._pointers.append(pointers(at))
-            addresses.append(ctypes.addressof(self._pointers[-1]))
-        return addresses[0], addresses[1], blocks, valid
+        if not blocks:
+            return 0, 0, 0, 0
+        loss = self.loss
+        first = self._columns.address + 8 * start
+        size = 8 * self._padded
+        table = pointers(range(first, first + (loss.varying + loss.returned) * size, size))
+        self._pointers.append(table)
+        at = ctypes.addressof(table)
+        return at, at + 8 * loss.varying, blocks, valid
 
-    def _write(self, k: int, column: Sequence[float]) -> None:
-        padding = [column[-1]] * (self._padded - len(column))
-        self._columns.write(self._padded * k, [*column, *padding])
+    def _write(self, k: int, rows: Sequence[Sequence[float]]) -> None:
+        """Writes a row of numbers for each sample, of which the first is in column ``k``."""
+        padding = [rows[-1]] * (self._padded - len(rows))
+        self._columns.write(self._padded * k, [*chain(*zip(*rows, *padding))])
 
     def run(self, buffers: Buffers, scale: float) -> list[Any]:
         """Adds loss and gradient to ``totals``, and returns the predictions."""
@@ -270,8 +278,7 @@ class BatchGroup(Group):
         parameters = buffers.parameters
         self.set(parameters, scale)
         if loss.draws:
-            for k, column in enumerate(zip(*self.drawn), loss.varying - len(loss.draws)):
-                self._write(k, column)
+            self._write(loss.varying - len(loss.draws), self.drawn)
         uniform = parameters.address
         scratch = loss.scratch.address
         totals = buffers.totals.address
@@ -283,8 +290,8 @@ class BatchGroup(Group):
         if not loss.returned:
             return []
         count = len(self.members)
-        starts = [self._padded * k for k in range(loss.returned)]
-        numbers = zip(*[self._results.read(at, at + count) for at in starts])
+        starts = [self._padded * (loss.varying + k) for k in range(loss.returned)]
+        numbers = zip(*[self._columns.read(at, at + count) for at in starts])
         return list(map(loss.prediction, numbers))
 
 

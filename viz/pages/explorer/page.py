@@ -48,14 +48,13 @@ def explore(
 
     The page starts before the first step, or at the position of a Stepper.
 
-    y            a Value, a Recording (also in the naive order) or a Stepper; it is not changed
-    collapse     modules to draw as one box each, as in `viz.draw`.  They cannot be expanded on the
-                 page; all other modules can be collapsed and expanded by a click
-    max_nodes    above this many nodes, neurons are collapsed before layout if that is enough, else
-                 larger modules as in `viz.draw`.  Steps inside them are left out, and the page
-                 says so
-    expand       paths of modules to draw as a whole, whatever else is collapsed
-    title        title of the page, by default "computation graph of" and the name of the root
+    y: a Value, a Recording (also in the naive order) or a Stepper; it is not changed
+    collapse: modules to draw as one box each, as in `viz.draw`.  They cannot be expanded on the
+        page; all other modules can be collapsed and expanded by a click
+    max_nodes: above this many nodes, neurons are collapsed before layout if that is enough, else
+        larger modules as in `viz.draw`.  Steps inside them are left out, and the page says so
+    expand: paths of modules to draw as a whole, whatever else is collapsed
+    title: title of the page, by default "computation graph of" and the name of the root
 
     Raises:
         TypeError: ``y`` is of another type.
@@ -86,17 +85,17 @@ def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
 
     A "count" is the number of steps of the page that are done, 0 before the first one.
 
-    total      number of steps of the recording; the page has those that change something drawn
-    forward    number of forward steps of the page
-    given      the sentence before the first step
-    order      the order of the backward pass, "topological" or "naive"
-    notes      what is not shown, and why
-    marks      for some steps, by their number in the recording, what is wrong with them: in a few
-               words, and as a sentence
-    nodes      one for each drawn node, see `_Fields.node`
-    edges      one for each drawn edge, see `_Fields.edge`
-    frames     one for each module that is drawn as a frame, see `_Fields.frame`
-    steps      a column for each field, see `_Fields.steps`
+    total: number of steps of the recording; the page has those that change something drawn
+    forward: number of forward steps of the page
+    given: the sentence before the first step
+    order: the order of the backward pass, "topological" or "naive"
+    notes: what is not shown, and why
+    marks: for some steps, by their number in the recording, what is wrong with them: in a few
+        words, and as a sentence
+    nodes: one for each drawn node, see `_Fields.node`
+    edges: one for each drawn edge, see `_Fields.edge`
+    frames: one for each module that is drawn as a frame, see `_Fields.frame`
+    steps: a column for each field, see `_Fields.steps`
     """
     fields = _Fields(scene)
     return {
@@ -116,14 +115,14 @@ def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
 class _Fields:
     """The fields of the data, and what several of them need.
 
-    root        the name of the root
-    numbers     the numbers, in the recording, of the steps of the page
-    computed    for each operation, by its position, the count from which on it is computed
-    index       the index of each drawn node, by its name
-    frame_of    the index of each frame, by the path of its module
-    inside      the nodes in each frame, by their names
-    marks       see `page_data`
-    right       by name, the right gradients where the naive order gives wrong ones
+    root: the name of the root
+    numbers: the numbers, in the recording, of the steps of the page
+    computed: for each operation, by its position, the count from which on it is computed
+    index: the index of each drawn node, by its name
+    frame_of: the index of each frame, by the path of its module
+    inside: the nodes in each frame, by their names
+    marks: see `page_data`
+    right: by name, the right gradients where the naive order gives wrong ones
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -160,7 +159,10 @@ class _Fields:
             yield f"To see inside a collapsed module, run: {_call_to_open(boxes[0])}."
 
     def _verdict(self) -> str:
-        """Returns whether the naive order is right; if not, sets ``marks`` and ``right``."""
+        """Returns in words whether the naive order is right.
+
+        If it is wrong, sets ``marks`` and ``right``.
+        """
         comparison = compare_orders(self.recording.values()[-1])
         early = comparison.early
         late = comparison.late
@@ -191,16 +193,16 @@ class _Fields:
     def node(self, node: Node) -> dict[str, Any]:
         """Returns one drawn node.
 
-        label, role, op    as in `viz.drawing.model`; ``symbol`` is the operation as it is shown
-        name               its name in sentences
-        frame              the index of the innermost frame around it, -1 for none
-        contents           of a box: "7 operations, 3 parameters"
-        given              the number of a leaf, short and with all digits; else null
-        grad               whether there is a gradient
-        since              the count from which on it is computed
-        right              the right gradient, if the last step leaves a wrong one (see
-                           `compare_orders`); else null
-        opens              of a module, the call that makes a page of its inside; else ""
+        label, role, op: as in `viz.drawing.model`; ``symbol`` is the operation as it is shown
+        name: its name in sentences
+        frame: the index of the innermost frame around it, -1 for none
+        contents: of a box: "7 operations, 3 parameters"
+        given: the number of a leaf, short and with all digits; else null
+        grad: whether there is a gradient
+        since: the count from which on it is computed
+        right: the right gradient, if the last step leaves a wrong one (see `compare_orders`); else
+            null
+        opens: of a module, the call that makes a page of its inside; else ""
         """
         is_module = node.role == "module"
         name = self.scene.name_of(node)
@@ -227,11 +229,11 @@ class _Fields:
     def edge(self, edge: Edge) -> dict[str, Any]:
         """Returns one drawn edge.
 
-        source, target    the indices of its ends
-        derivative        the local derivative, short and with all digits; or null
-        constant          whether it comes from a constant
-        links             the number of edges that it stands for
-        since             the count from which on the forward pass has used it
+        source, target: the indices of its ends
+        derivative: the local derivative, short and with all digits; or null
+        constant: whether it comes from a constant
+        links: the number of edges that it stands for
+        since: the count from which on the forward pass has used it
         """
         derivative = None
         if edge.derivative is not None:
@@ -248,11 +250,11 @@ class _Fields:
     def frame(self, cluster: Cluster) -> dict[str, Any]:
         """Returns one drawn frame.
 
-        path        the path of the module
-        parent      the index of the frame around it, -1 for none
-        contents    what it contains, in words
-        output      the index of the node that is its only output, -1 if there are several, or if
-                    the node shows no numbers
+        path: the path of the module
+        parent: the index of the frame around it, -1 for none
+        contents: what it contains, in words
+        output: the index of the node that is its only output, -1 if there are several, or if the
+            node shows no numbers
         """
         inside = self.inside[cluster.path]
         outputs = {name for name, node in inside.items() if node.output}
@@ -274,20 +276,21 @@ class _Fields:
         }
 
     def steps(self) -> dict[str, list[Any]]:
-        """Returns the steps of the page as one list for each field, which is shorter than one
-        object for each step.
+        """Returns the steps of the page as one list for each field.
 
-        number      number of the step in the recording
-        node        the index of the drawn node whose number it sets, -1 for none
-        text        the node's number after it (data in the forward phase, else gradient), short;
-                    null if the node shows another number, as boxes do
-        exact       the same number with all digits
-        edge        the index of the edge along which the gradient flows, -1 for none
-        flow        the gradient that flows, short; "" in the forward phase
-        flowed      the sum that has flowed along this edge so far, short
-        lead        the beginning of the sentence, ``∂y/∂a += ``; the sum over users leaves it out
-        rest        the rest of the sentence: ``∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5``
-        formula     the rule that gave the local derivative, or ""
+        This is shorter than one object for each step.
+
+        number: number of the step in the recording
+        node: the index of the drawn node whose number it sets, -1 for none
+        text: the node's number after it (data in the forward phase, else gradient), short; null if
+            the node shows another number, as boxes do
+        exact: the same number with all digits
+        edge: the index of the edge along which the gradient flows, -1 for none
+        flow: the gradient that flows, short; "" in the forward phase
+        flowed: the sum that has flowed along this edge so far, short
+        lead: the beginning of the sentence, ``∂y/∂a += ``; the sum over users leaves it out
+        rest: the rest of the sentence: ``∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5``
+        formula: the rule that gave the local derivative, or ""
         """
         columns: defaultdict[str, list[Any]] = defaultdict(list)
         sums: defaultdict[int, float] = defaultdict(float)

@@ -48,22 +48,22 @@ def frames(
 ) -> RunRecords:
     """Returns the records of a training run, which ``fit(..., record_every=10)`` recorded.
 
-    samples      largest number of samples, evenly chosen
-    grid         points along each axis of a boundary
-    features     the two features that span the picture of a boundary, by default the first two;
-                 the others stay at their means
-    feature_names   one for each feature; by default "feature 0" and so on
-    max_frames   largest number of snapshots, evenly chosen, including the first and the last
-    progress     called after each frame with the number of frames done and the number of all
+    samples: largest number of samples, evenly chosen
+    grid: points along each axis of a boundary
+    features: the two features that span the picture of a boundary, by default the first two; the
+        others stay at their means
+    feature_names: one for each feature; by default "feature 0" and so on
+    max_frames: largest number of snapshots, evenly chosen, including the first and the last
+    progress: called after each frame with the number of frames done and the number of all
 
     The kind of picture depends on the data:
 
-    "fit"          samples of one feature: a curve for each output
-    "boundary"     samples of more features, and classes: targets -1 and 1, or 0 and 1, for a model
-                   of one output, indices of outputs for a model of several
-    "regression"   samples of more features, and other targets: predictions against targets
-    "none"         samples or targets are not numbers, or the model cannot run between the samples
-                   (for example because it looks samples up); a note says why
+    "fit": samples of one feature: a curve for each output
+    "boundary": samples of more features, and classes: targets -1 and 1, or 0 and 1, for a model of
+        one output, indices of outputs for a model of several
+    "regression": samples of more features, and other targets: predictions against targets
+    "none": samples or targets are not numbers, or the model cannot run between the samples (for
+        example because it looks samples up); a note says why
 
     The boundary of a model of one output is the score, 0 or 0.5, at which the loss is the same for
     both classes; 0 if there is none.
@@ -171,8 +171,10 @@ def _recorded_run(history: History) -> TrainingRecord:
 
 
 def _loss_line(numbers: Sequence[float]) -> tuple[tuple[int, Number], ...]:
-    """Returns the numbers of all steps, or, for more than `MAX_STEPS` steps, the first, the last
-    and the extremes of intervals between them."""
+    """Returns ``(step, number)`` for all steps, or for some of more than `MAX_STEPS` steps.
+
+    These are the first, the last, and the extremes of intervals between them.
+    """
     n = len(numbers)
     kept = set(range(n))
     if n > MAX_STEPS:

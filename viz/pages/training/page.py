@@ -59,13 +59,13 @@ def explore_training(
     targets), the loss, the size of the gradient by layer, and the graph of one sample before and
     after the update.  A click chooses the sample.
 
-    title            title of the page
-    max_frames       largest number of snapshots, evenly chosen, including the first and the last
-    features         the two features that span the picture; by default the first two
-    feature_names    one for each feature; by default "feature 0" and so on
-    samples          largest number of samples that get a graph, evenly chosen; large graphs are
-                     made for fewer samples
-    progress         whether to show a progress bar, because the model runs many times
+    title: title of the page
+    max_frames: largest number of snapshots, evenly chosen, including the first and the last
+    features: the two features that span the picture; by default the first two
+    feature_names: one for each feature; by default "feature 0" and so on
+    samples: largest number of samples that get a graph, evenly chosen; large graphs are made for
+        fewer samples
+    progress: whether to show a progress bar, because the model runs many times
 
     Raises:
         TypeError: ``history`` is not a `History`; ``max_frames`` or ``samples`` is not a whole
@@ -109,16 +109,15 @@ def page_data(run: RunRecords, graphs: SampleGraphs, X: Sequence[Any]) -> dict[s
 
     The fields of `RunRecords`, and:
 
-    caption                       of the picture
-    axes                          ``label, low, high`` of each axis of the picture
-    points                        ``x, y, kind`` of each point
-    frames                        as in `RunRecords`, with the loss and the learning rate as text
-    lossRange, lossLogarithmic    the axis of the loss
-    layerRange                    the axis of the gradients of the layers
-    scenes                        for each drawing, the nodes that have numbers, and their names
-    samples                       ``point``, ``scene`` and ``text`` of each, and
-                                  ``numbers[snapshot][node]``: data before the update, gradient,
-                                  data after it
+    caption: of the picture
+    axes: ``label, low, high`` of each axis of the picture
+    points: ``x, y, kind`` of each point
+    frames: as in `RunRecords`, with the loss and the learning rate as text
+    lossRange, lossLogarithmic: the axis of the loss
+    layerRange: the axis of the gradients of the layers
+    scenes: for each drawing, the nodes that have numbers, and their names
+    samples: ``point``, ``scene`` and ``text`` of each, and ``numbers[snapshot][node]``: data before
+        the update, gradient, data after it
     """
     index = {point.sample: i for i, point in enumerate(run.points)}
     losses = [x for _, x in run.loss if x is not None]
@@ -207,8 +206,10 @@ def _sample_name(run: RunRecords, point: Point, x: Any) -> str:
 
 
 def _axis_range(numbers: Sequence[float], logarithmic: bool) -> list[float]:
-    """Returns the range of an axis for these numbers; a logarithmic one spans at least one power
-    of ten."""
+    """Returns the range of an axis for these numbers.
+
+    A logarithmic axis spans at least one power of ten.
+    """
     numbers = [min(max(x, -LARGEST), LARGEST) for x in numbers if not logarithmic or x > 0]
     if not numbers:
         return [0.1, 1.0]

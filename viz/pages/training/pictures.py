@@ -1,8 +1,7 @@
-"""The picture of a model at every snapshot: a decision boundary, a fitted curve, predictions, or
-none.
+"""The picture of a model at every snapshot.
 
-`picture_of` finds out which of them suits a training run; the picture then runs the model at each
-snapshot.
+It is a decision boundary, a fitted curve, predictions, or none.  `picture_of` finds out which suits
+a training run; the picture then runs the model at each snapshot.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ NO_GRID = GridPoints(Samples((), scalar=False), (), (), (), ())
 class Picture:
     """The picture of kind "none", and the base class of the others.
 
-    inputs       the samples in the picture, as the model takes them
-    points       the samples as records
-    outputs      the number of outputs of the model
-    notes        what is not shown, and why
-    classes      the targets that stand for classes; () if the targets are not classes
-    grid         the points at which the model is run, if it is not run on the samples
-    threshold    of a boundary of one output, its score
+    inputs: the samples in the picture, as the model takes them
+    points: the samples as records
+    outputs: the number of outputs of the model
+    notes: what is not shown, and why
+    classes: the targets that stand for classes; () if the targets are not classes
+    grid: the points at which the model is run, if it is not run on the samples
+    threshold: of a boundary of one output, its score
     """
 
     kind: ClassVar[str] = "none"
@@ -105,7 +104,7 @@ def picture_of(
     features: tuple[int, int] | None,
     resolution: int,
 ) -> Picture:
-    """Returns the picture that suits the training run; the model is tried at the first snapshot."""
+    """Returns the picture that suits the training run, tried with the model at ``first``."""
     inputs = [training.X[i] for i in shown]
     size = 0
 
@@ -177,8 +176,10 @@ def _table(X: Sequence[Any]) -> Samples | None:
 
 
 def _classes(targets: Sequence[tuple[float, ...]], size: int) -> tuple[float, ...]:
-    """Returns the targets that stand for the classes of a model with ``size`` outputs, or () if
-    the targets are not classes."""
+    """Returns the targets that stand for the classes of a model with ``size`` outputs.
+
+    Returns () if the targets are not classes.
+    """
     if any(len(target) != 1 for target in targets):
         return ()
     found = {target[0] for target in targets}
@@ -188,7 +189,7 @@ def _classes(targets: Sequence[tuple[float, ...]], size: int) -> tuple[float, ..
 
 
 def _decision_threshold(loss: Callable[[Any, Any], Any], classes: Sequence[float]) -> float:
-    """Returns the score, 0 or 0.5, whose loss is the same for both classes; 0 if there is none."""
+    """Returns the score, 0 or 0.5, whose loss is the same for both classes, or 0 if none is."""
     for score in (0.0, 0.5):
         try:
             with no_grad():
@@ -201,7 +202,7 @@ def _decision_threshold(loss: Callable[[Any, Any], Any], classes: Sequence[float
 
 
 def _margin(scores: Sequence[float]) -> float:
-    """Returns the largest score minus the next one; nan if a score is nan."""
+    """Returns the largest score minus the next one, or nan if a score is nan."""
     if any(map(math.isnan, scores)):
         return math.nan
     *_, second, first = sorted(scores)
@@ -211,8 +212,10 @@ def _margin(scores: Sequence[float]) -> float:
 def _vertical_range(
     points: Iterable[Point], made: Sequence[Iterable[Iterable[Number]]]
 ) -> Range:
-    """Returns a range that includes the points' first targets and the last frame; it is extended
-    towards the other frames by at most half of its size."""
+    """Returns a range that includes the points' first targets and the last frame.
+
+    It is extended towards the other frames by at most half of its size.
+    """
     parts = [*made, [point.target[:1] for point in points]]
     *frames, targets = [[x for x in chain(*rows) if x is not None] for rows in parts]
     low, high = padded_range([*targets, *frames[-1]])

@@ -26,10 +26,10 @@ class Axis:
 class Point:
     """A sample in the picture.
 
-    sample   its index in ``X`` and ``y``
-    at       its features on the axes: two in a boundary, one in a fit, () in a regression
-    target   its target, one number for each output, or the one number of its class
-    label    its class as an index in `RunRecords.classes`; -1 if the targets are not classes
+    sample: its index in ``X`` and ``y``
+    at: its features on the axes: two in a boundary, one in a fit, () in a regression
+    target: its target, one number for each output, or the one number of its class
+    label: its class as an index in `RunRecords.classes`; -1 if the targets are not classes
     """
 
     sample: int
@@ -42,17 +42,16 @@ class Point:
 class Frame:
     """The model before the update of one step, with the loss and the gradients of that step.
 
-    step             counted from 1
-    loss, learning_rate   of the step
-    gradients        the root mean square of the gradients, after clipping, for each of
-                     `RunRecords.layers`
-    scores           of a boundary, ``scores[j][i]`` at ``(xs[i], ys[j])``: of one output, the
-                     output minus the score of the boundary (see `frames`); of several, the largest
-                     output minus the next one
-    winners          of a boundary with several outputs, the class of the largest output at the same
-                     points; -1 for nan
-    curves           of a fit, one curve for each output: ``curves[k][i]`` at ``xs[i]``
-    predictions      of a regression, the outputs for each point
+    step: counted from 1
+    loss, learning_rate: of the step
+    gradients: the root mean square of the gradients, after clipping, for each of
+        `RunRecords.layers`
+    scores: of a boundary, ``scores[j][i]`` at ``(xs[i], ys[j])``: of one output, the output minus
+        the score of the boundary (see `frames`); of several, the largest output minus the next one
+    winners: of a boundary with several outputs, the class of the largest output at the same points;
+        -1 for nan
+    curves: of a fit, one curve for each output: ``curves[k][i]`` at ``xs[i]``
+    predictions: of a regression, the outputs for each point
     """
 
     step: int
@@ -69,22 +68,21 @@ class Frame:
 class RunRecords:
     """Everything that the page of a training run shows, except the graphs of single samples.
 
-    kind            "boundary", "fit", "regression" or "none"; see `frames`
-    names           the names of the features
-    axes            the horizontal and the vertical axis; () for "none"
-    points          the samples in the picture
-    classes         the names of the classes by index; () if the targets are not classes
-    outputs         the number of outputs of the model
-    xs, ys          the points at which the model was run: the grid of a boundary; of a fit, ``xs``
-                    only
-    fixed           ``(feature, value)`` for the features that stay at their means
-    loss            ``(step, loss)`` for all steps, counted from 1; for a long training run, of the
-                    smallest and the largest loss of every interval
-    steps           the number of steps
-    layers          the names of the layers, in the order of the parameters; "parameters" for
-                    parameters outside of modules
-    frames          the frames, in order, including the first and the last snapshot
-    notes           what is not shown, and why
+    kind: "boundary", "fit", "regression" or "none"; see `frames`
+    names: the names of the features
+    axes: the horizontal and the vertical axis; () for "none"
+    points: the samples in the picture
+    classes: the names of the classes by index; () if the targets are not classes
+    outputs: the number of outputs of the model
+    xs, ys: the points at which the model was run: the grid of a boundary; of a fit, ``xs`` only
+    fixed: ``(feature, value)`` for the features that stay at their means
+    loss: ``(step, loss)`` for all steps, counted from 1; for a long training run, of the smallest
+        and the largest loss of every interval
+    steps: the number of steps
+    layers: the names of the layers, in the order of the parameters; "parameters" for parameters
+        outside of modules
+    frames: the frames, in order, including the first and the last snapshot
+    notes: what is not shown, and why
     """
 
     kind: str

@@ -1,7 +1,7 @@
-"""Runs a model on many inputs quickly: its operations are recorded once and replayed on other
-numbers.
+"""Runs a model on many inputs quickly.
 
-`replayed` is what callers need; it returns the model itself where a replay would differ.
+Its operations are recorded once and replayed on other numbers.  `replayed` is what callers need; it
+returns the model itself where a replay would differ.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ def _replay(model: Model, table: Samples) -> Model:
     It is about eight times as fast as the model, because it makes no nodes.  Results are
     bit-identical if the model does the same operations for all inputs.
 
-    Raises ValueError if an operation has more than two operands: such operations are rare, and of
-    `where` a graph has only the branch that was taken.
+    Raises:
+        ValueError: an operation has more than two operands.  Such operations are rare, and of
+            `where` a graph has only the branch that was taken.
     """
     inputs = [Value(x) for x in table.rows[0]]
     result = model(inputs[0] if table.scalar else inputs)

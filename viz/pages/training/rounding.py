@@ -1,5 +1,4 @@
-"""Numbers for a page, rounded to a few digits or None where they are not finite; and an even choice
-of a few items out of many."""
+"""Numbers for a page, rounded to a few digits, and an even choice of a few items out of many."""
 
 from __future__ import annotations
 
@@ -19,8 +18,10 @@ def evenly(items: Sequence[Any], n: int) -> list[Any]:
 
 
 def rounded(x: Any, digits: int = FINE_DIGITS) -> Any:
-    """Returns a number with so many significant digits, or None if it is inf or nan; of rows, which
-    may be nested, a tuple of their entries."""
+    """Returns a number with so many significant digits, or None if it is inf or nan.
+
+    Of rows, which may be nested, it returns a tuple of their rounded entries.
+    """
     if hasattr(x, "__iter__"):
         return tuple([rounded(entry, digits) for entry in x])
     return float(f"{x:.{digits}g}") if math.isfinite(x) else None

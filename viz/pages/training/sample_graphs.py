@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from math import nan
 from typing import Any
 
 from tinygrad_edu import Value, record
 from tinygrad_edu.engine.graph import backpropagate, topological_order
 from tinygrad_edu.nn.module import mode
+from tinygrad_edu.optim.parameters import temporarily
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
 from ...drawing.model import build
@@ -36,9 +38,9 @@ Form = tuple[tuple[str, str, tuple[int, ...]], ...]
 class SampleGraph:
     """One sample's graph.
 
-    sample    its index in the training data
-    scene     the index of its drawing in `SampleGraphs.scenes`
-    numbers   for each snapshot, the `Numbers` of each drawn node that has numbers
+    sample: its index in the training data
+    scene: the index of its drawing in `SampleGraphs.scenes`
+    numbers: for each snapshot, the `Numbers` of each drawn node that has numbers
     """
 
     sample: int
@@ -50,8 +52,8 @@ class SampleGraph:
 class SampleGraphs:
     """The graphs of some samples, evenly chosen from the training data.
 
-    scenes    a `Scene` for each form of graph; most models have one
-    graphs    a `SampleGraph` for each sample
+    scenes: a `Scene` for each form of graph; most models have one
+    graphs: a `SampleGraph` for each sample
     """
 
     scenes: tuple[Scene, ...]
@@ -69,45 +71,41 @@ def sample_graphs(
 ) -> SampleGraphs:
     """Returns the graphs of samples of ``training`` at each of ``snapshots``.
 
-    samples      indices of the samples to choose from; by default all
-    names        names of the features, for the inputs of the graph; by default "feature 0" and so
-                 on
-    max_samples  largest number of graphs
-    progress     called after each sample with the number of samples done and the number of all
+    samples: indices of the samples to choose from; by default all
+    names: names of the features, for the inputs of the graph; by default "feature 0" and so on
+    max_samples: largest number of graphs
+    progress: called after each sample with the number of samples done and the number of all
 
     The model runs in evaluation mode.  Inputs that are numbers become Values, to have
     gradients.  Parameters and gradients are restored.
 
     At most `MAX_NUMBERS` numbers are kept.  There are no graphs if the loss is not a Value.
 
-    Raises RenderError if there is no layout engine.
+    Raises:
+        RenderError: there is no layout engine.
     """
     losses = _Losses(training, names or names_of_features(training.X))
     samples = samples or range(len(training.X))
     layouts: dict[Form, _Layout] = {}
     graphs = []
-    try:
-        with mode(training.model, training=False):
-            losses.try_inputs()
-            root = losses.of(samples[0])
-            if not isinstance(root, Value):
-                return SampleGraphs((), ())
-            numbers_of_sample = 3 * len(snapshots) * _Layout(0, root, ()).size
-            most = min(max_samples, max(1, MAX_NUMBERS // numbers_of_sample))
-            chosen = evenly(samples, most)
-            for done, sample in enumerate(chosen, 1):
-                root = losses.of(sample)
-                form = _form(topological_order(root))
-                if form not in layouts and len(layouts) < MAX_SCENES:
-                    layouts[form] = _Layout(len(layouts), root, form)
-                if layout := layouts.get(form):
-                    numbers = [losses.numbers(sample, snapshot, layout) for snapshot in snapshots]
-                    graphs.append(SampleGraph(sample, layout.index, tuple(numbers)))
-                if progress is not None:
-                    progress(done, len(chosen))
-    finally:
-        for node, grad in losses.grads.items():
-            node.grad = grad
+    with mode(training.model, training=False):
+        losses.try_inputs()
+        root = losses.of(samples[0])
+        if not isinstance(root, Value):
+            return SampleGraphs((), ())
+        numbers_of_sample = 3 * len(snapshots) * _Layout(0, root, ()).size
+        most = min(max_samples, max(1, MAX_NUMBERS // numbers_of_sample))
+        chosen = evenly(samples, most)
+        for done, sample in enumerate(chosen, 1):
+            root = losses.of(sample)
+            form = _form(topological_order(root))
+            if form not in layouts and len(layouts) < MAX_SCENES:
+                layouts[form] = _Layout(len(layouts), root, form)
+            if layout := layouts.get(form):
+                numbers = [losses.numbers(sample, snapshot, layout) for snapshot in snapshots]
+                graphs.append(SampleGraph(sample, layout.index, tuple(numbers)))
+            if progress is not None:
+                progress(done, len(chosen))
     return SampleGraphs(tuple([layout.scene() for layout in layouts.values()]), tuple(graphs))
 
 
@@ -121,10 +119,12 @@ class _Losses:
     def __post_init__(self) -> None:
         self.as_values = True
         self.start = Value(0.0).serial  # older nodes are the user's
-        self.grads: dict[Value, float] = {}  # their gradients
 
     def try_inputs(self) -> None:
-        """Finds out whether inputs can be Values; a model that uses them as keys needs numbers."""
+        """Finds out whether inputs can be Values.
+
+        A model that uses its inputs as keys needs numbers.
+        """
         try:
             for sample in range(len(self.training.X)):
                 self.inputs(sample)
@@ -154,12 +154,11 @@ class _Losses:
         """Returns the numbers of the drawn nodes at one snapshot."""
         with self.training.at(snapshot):
             root = self.of(sample)
-            for node in topological_order(root, constants=False):
-                if node.serial < self.start:
-                    self.grads.setdefault(node, node.grad)
-                    node.grad = 0.0
-            backpropagate([root], [1.0])
-            before = layout.numbers(root)
+            order = topological_order(root, constants=False)
+            older = [node for node in order if node.serial < self.start]
+            with temporarily(older, "grad", repeat(0.0), None):
+                backpropagate([root], [1.0])
+                before = layout.numbers(root)
         with self.training.at(snapshot, after=True):
             return layout.as_text(before, layout.numbers(self.of(sample)))
 
@@ -183,7 +182,7 @@ class _Layout:
         self.widest: dict[int, tuple[float, float]] = {}
 
     def numbers(self, root: Value) -> list[tuple[float, float]]:
-        """Returns data and gradient of the drawn nodes of a graph; nan if it has another form."""
+        """Returns data and gradient of the drawn nodes of a graph, or nan for another form."""
         order = topological_order(root)
         if _form(order) != self.form:
             return [(nan, nan)] * len(self.shown)
