@@ -1223,9 +1223,8 @@ def test_batches_of_a_constant_and_of_an_argument():
     (lambda f: jit(lambda x, threads: x * threads).batch([1.0], threads=3.0), TypeError,
      "threads is both an option and an argument of <lambda>; pass the argument by position, or "
      "rename it"),
-    (lambda f: jit(lambda x: [x, x]).batch_value_and_grad([1.0]), TypeError, "returns [*, *]; a "
-                                                                             "gradient is of one "
-                                                                             "number"),
+    (lambda f: jit(lambda x: [x, x]).batch_value_and_grad([1.0]), TypeError,
+     "must return one number for its gradient, not [*, *]"),
 ])
 def test_invalid_batches_raise_with_a_reason(call, kind, message):
     with pytest.raises(kind) as error:

@@ -16,6 +16,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import count
+from typing import Any
 
 from ..tape.operations import DOT, TAKE
 from ..tape.tape import Tape
@@ -139,8 +140,8 @@ class _Writer:
         That is an address, the distance to the next entry, and the distance to the next sample.
         """
         block = self.block
-        numbers = [number for entry in entries if (number := self.tape.number(entry)) is not None]
-        if len(numbers) == len(entries):
+        numbers: list[Any] = [self.tape.number(entry) for entry in entries]
+        if None not in numbers:
             return block.module.table(numbers), 1, 0
         found = [self.slots.get(entry, -1) for entry in entries]
         step = found[1] - found[0] if len(found) > 1 else 1

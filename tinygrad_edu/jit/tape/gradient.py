@@ -23,7 +23,6 @@ from types import MappingProxyType
 from typing import Any
 
 from ...engine.primitive import TABLE, lookup
-from ..trace import Trace
 from .lowering import Lowering, Reg
 from .operations import (
     CHOICES,
@@ -36,6 +35,7 @@ from .operations import (
     SOURCES,
     SUMPROD,
     TAKE,
+    LabeledNodes,
 )
 from .tape import Register, Tape, free
 
@@ -45,7 +45,7 @@ MOST_TERMS = 32  # factors that an adjoint collects before it is summed; keeps t
 class Graph:
     """A trace being lowered: the registers of its nodes."""
 
-    def __init__(self, trace: Trace, inputs: Sequence[int | None] | None = None,
+    def __init__(self, trace: LabeledNodes, inputs: Sequence[int | None] | None = None,
                  keep_detached: bool = False) -> None:
         """``keep_detached``: keeps "detach" as an instruction, so that `tangents` sees it."""
         self.trace = trace
@@ -118,7 +118,9 @@ class _Sweep:
 
     def run(self) -> None:
         """Lets the adjoints flow, from the last node to the first."""
-        emit, zero, one = self.emit, self.lowering.zero, self.lowering.one
+        emit = self.emit
+        zero = self.lowering.zero
+        one = self.lowering.one
         for node in range(len(self.nodes) - 1, -1, -1):
             op, args = self.nodes[node]
             if self.terms[node] is None or not self.needed[node] or op in SOURCES:
@@ -228,12 +230,12 @@ class _Sweep:
         return depends
 
 
-def sources(trace: Trace) -> list[int]:
+def sources(trace: LabeledNodes) -> list[int]:
     """Returns the nodes that are read at run time: arguments, parameters and draws, in order."""
     return [i for i, (op, _) in enumerate(trace.nodes) if op in SOURCES]
 
 
-def _names(trace: Trace, nodes: Sequence[int | None]) -> list[str]:
+def _names(trace: LabeledNodes, nodes: Sequence[int | None]) -> list[str]:
     """Returns the names of the sources of a trace, all different."""
     names: dict[str, None] = {}
     for node in nodes:
@@ -241,14 +243,14 @@ def _names(trace: Trace, nodes: Sequence[int | None]) -> list[str]:
     return list(names)
 
 
-def value(trace: Trace, outputs: Sequence[Any]) -> Tape:
+def value(trace: LabeledNodes, outputs: Sequence[Any]) -> Tape:
     """Returns the tape of the results of a function."""
     graph = Graph(trace)
     return graph.tape([graph.register(ref) for ref in outputs])
 
 
 def value_and_gradient(
-    trace: Trace, root: Any, wanted: Sequence[int | str], keep_detached: bool = False
+    trace: LabeledNodes, root: Any, wanted: Sequence[int | str], keep_detached: bool = False
 ) -> Tape:
     """Returns the tape of a scalar ``root`` and its derivatives.
 

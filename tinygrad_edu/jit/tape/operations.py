@@ -14,7 +14,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ... import math
 from ...engine.primitive import lookup
@@ -36,6 +36,16 @@ DETACH = "detach"
 DOT = "dot"
 EQUAL = "equal"
 IF_EQUAL = "when"
+
+
+class LabeledNodes(Protocol):
+    """The part of a `Trace` that a tape is made from: its nodes, and labels of some nodes."""
+
+    nodes: list[Node]
+    labels: dict[Ref, str]
+
+    def label(self, ref: Ref) -> str:
+        """Returns the label of a node, or an empty text."""
 
 
 @dataclass(frozen=True)
