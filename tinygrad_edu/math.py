@@ -148,7 +148,7 @@ def hypot(*coordinates: T) -> T:
     if len(coordinates) == 2:
         return _t.hypot(*coordinates)
     if not any(isinstance(x, Value) for x in coordinates):
-        return _math.hypot(*coordinates)
+        return reduce(_t.hypot, coordinates, 0.0)  # the bits that Values have
     return reduce(_t.hypot, coordinates[1:], abs(coordinates[0]))
 
 

@@ -1,6 +1,8 @@
 """The command line, in a separate process where the exit status and the streams matter."""
 
+import importlib
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import pytest
 from helpers import ROOT, replaced, run_python
 
 from tinygrad_edu import cli, nn
+from tinygrad_edu.cli.arguments import Command
 from tinygrad_edu.cli.training import DATA_SETS, OPTIMIZERS
 from tinygrad_edu.engine import table
 from tinygrad_edu.train import History
@@ -500,3 +503,18 @@ def test_a_misspelt_primitive_is_not_taken_for_a_variable():
         "there is no primitive 'tahn' in the table; did you mean tan or tanh or atan?"
         in done.stderr
     )
+
+
+def test_every_command_of_a_module_is_in_the_program(capsys):
+    found = set()
+    for info in pkgutil.iter_modules(cli.__path__):
+        module = importlib.import_module(f"{cli.__name__}.{info.name}")
+        for value in vars(module).values():
+            is_several = isinstance(value, (list, tuple)) and not isinstance(value, Command)
+            for entry in value if is_several else [value]:
+                if isinstance(entry, Command):
+                    found.add(entry.name)
+    assert len(found) > 8
+    assert cli.main([]) == 0
+    listed = capsys.readouterr().out
+    assert [name for name in sorted(found) if f"    {name} " not in listed] == []

@@ -312,13 +312,13 @@ def test_finder_looks_into_every_module():
 def test_finder_finds_a_loss_that_is_added_to_a_module():
     module = types.ModuleType("added")
     exec("from tinygrad_edu.nn.losses import mse\n"
-         "def huber(prediction, target, delta=1.0): pass\n"
+         "def planted(prediction, target, delta=1.0): pass\n"
          "def error_rate(prediction, target) -> float: pass\n"
          "def graded(prediction, target: 'Unknown') -> 'float': pass\n"
          "def l4(parameters): pass\n"
          "def _private(prediction, target): pass\n", vars(module))
-    assert list(losses_of([module])) == ["huber"]
-    assert list(losses_of([losses, module])) == [*losses_of([losses]), "huber"]
+    assert list(losses_of([module])) == ["planted"]
+    assert list(losses_of([losses, module])) == [*losses_of([losses]), "planted"]
 
 
 def test_function_that_may_be_a_loss_has_a_signature_that_says_what_it_is():
@@ -329,13 +329,13 @@ def test_function_that_may_be_a_loss_has_a_signature_that_says_what_it_is():
 
 def test_planted_functions_that_may_be_losses_are_reported():
     module = types.ModuleType("added")
-    exec("def huber(prediction, y): pass\n"
-         "def focal(logits, label, gamma=2.0): pass\n"
+    exec("def planted(prediction, y): pass\n"
+         "def planted_too(logits, label, gamma=2.0): pass\n"
          "def scaled(factor, prediction, target): pass\n"
          "def gap(a, b): pass\n"
          "def error_rate(prediction, target) -> float: pass\n"
          "def l4(parameters): pass\n", vars(module))
-    elsewhere = ["huber(prediction, y)", "focal(logits, label, gamma=2.0)",
+    elsewhere = ["planted(prediction, y)", "planted_too(logits, label, gamma=2.0)",
                  "scaled(factor, prediction, target)"]
     assert unrecognised([module]) == elsewhere
     assert unrecognised([module], home=module) == [*elsewhere, "gap(a, b)"]
@@ -457,9 +457,9 @@ def branching(prediction, target):
 
 def test_missing_kind_of_a_loss_is_reported():
     with pytest.raises(pytest.fail.Exception) as caught:
-        kinds_of("huber")
+        kinds_of("planted")
     assert str(caught.value) == (
-        "add the kinds of targets that huber takes to KIND_OF in tests/nn/test_every_loss.py: "
+        "add the kinds of targets that planted takes to KIND_OF in tests/nn/test_every_loss.py: "
         "one or more of number, numbers, sign, probability, class, or a new row of KINDS")
 
 

@@ -187,8 +187,9 @@ GOLDEN = {
     "1 + x[0]": "an index is not part of the language: numbers, names, + - * / // % **, and "
                 "function calls are\n"
     "    1 + x[0]\n        ^",
-    "2 * sinn(x)": "unknown function 'sinn'; did you mean sin or sinh or sign?\n    2 * sinn(x)\n  "
-                   "      ^",
+    "2 * softpluss(x)": (
+        "unknown function 'softpluss'; did you mean softplus?\n    2 * softpluss(x)\n        ^"
+    ),
     "print(x)": "unknown function 'print'; an expression may call the rows of the table, such as "
                 "exp, log, sin, tanh, relu, "
     "maximum, where\n    print(x)\n    ^",

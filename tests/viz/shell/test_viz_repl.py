@@ -830,9 +830,8 @@ def completions(y, line, monkeypatch, stepper=None):
     ("p U2[", ["U2[1]", "U2[2]"]),
     ("p 2*tanh(x", ["2*tanh(x1", "2*tanh(x2", "2*tanh(xlogy("]),
     ("p x1 + gra", ["grad("]),
-    ("p lambda * s", [
-        "sum of w**2", "sech_squared(", "sigmoid(", "sigmoid_difference(", "sign(", "silu(",
-        "sin(", "sinh(", "softplus(", "softsign(", "sqrt(", "square(", "step(", "sub("]),
+    ("p lambda * sigmoid_", ["sigmoid_difference("]),
+    ("p lambda * sum", ["sum of w**2"]),
     ("h g", ["goto"]),
     ("nosuch x", []),
 ])
