@@ -273,7 +273,8 @@ def state_complaints(kind, options):
         feed(second, step)
     one, other = [x.data for x in first.params], [x.data for x in second.params]
     complaints = [] if repr(one) == repr(other) else [f"resumed: {other}, without a break: {one}"]
-    missing = sorted({*options_of(kind)} - {"lr", "options", "slots", *first.state_dict()["options"]})
+    known = {"lr", "options", "slots", *first.state_dict()["options"]}
+    missing = sorted({*options_of(kind)} - known)
     if missing:
         complaints.append(f"add {missing} to the options of {kind.__name__}, for its saved state")
     if first.state_dict() != second.state_dict():
