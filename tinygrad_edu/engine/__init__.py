@@ -1,5 +1,4 @@
-"""The engine: the table of primitives, the nodes of a graph, the backward sweep, and derivatives of
-graphs and functions."""
+"""The engine: the table, the nodes of a graph, the backward sweep, and derivatives."""
 
 from .table import define
 from .value import Value

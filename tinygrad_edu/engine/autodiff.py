@@ -240,8 +240,10 @@ def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
 def _pullback(
     outputs: list[Value], cotangents: Sequence[Any], leaves: list[Value], as_values: bool
 ) -> list[Any]:
-    """Returns the cotangents of the leaves: Values if ``as_values`` or a cotangent is a Value, else
-    numbers."""
+    """Returns the cotangents of the leaves.
+
+    They are Values if ``as_values`` or if a cotangent is a Value, and otherwise numbers.
+    """
     if any(isinstance(ct, Value) for ct in cotangents):
         with recording(True):
             return gradients([y * ct for y, ct in zip(outputs, cotangents)], leaves)
@@ -330,8 +332,9 @@ def jvp(
 def value_and_grad(
     f: Callable[P, Any], argnum: int | Sequence[int] = 0
 ) -> Callable[P, tuple[Any, Any]]:
-    """Returns the function ``(*args) -> (f(*args), d f / d args[argnum])``.  Keyword arguments are
-    passed on to ``f``, and nothing is differentiated with respect to them.
+    """Returns the function ``(*args) -> (f(*args), d f / d args[argnum])``.
+
+    Keyword arguments are passed on to ``f``; nothing is differentiated with respect to them.
 
     f: a function that takes scalars and returns a scalar.
     argnum: the position of the argument; with a list of positions, the derivative is a tuple.
@@ -379,8 +382,9 @@ def value_and_grad(
 
 
 def grad(f: Callable[P, Any], argnum: int | Sequence[int] = 0) -> Callable[P, Any]:
-    """Returns the derivative of ``f`` with respect to one of its arguments, as a function of the
-    same arguments; see `value_and_grad`.
+    """Returns the derivative of ``f`` with respect to one of its arguments, as a function of all.
+
+    See `value_and_grad` for the arguments.
 
         >>> square = lambda x: x * x
         >>> grad(square)(3.0)

@@ -25,8 +25,10 @@ def blank(cls: type[Node]) -> Any:
 
 
 def node_states(nodes: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Returns data, gradient, label, op and edges of each node; operands are positions in ``nodes``
-    (ints) or constants (floats)."""
+    """Returns data, gradient, label, op and edges of each node.
+
+    Operands are positions in ``nodes`` (ints) or constants (floats).
+    """
     position = {node: i for i, node in enumerate(nodes)}
     states = []
     for node in nodes:
@@ -64,8 +66,10 @@ def copy_node(node: Node) -> Any:
 
 
 def deepcopy(root: Node, memo: dict[int, Any]) -> Any:
-    """Returns a copy of ``root`` and of all nodes that it depends on; nodes in ``memo`` are not
-    copied again."""
+    """Returns a copy of ``root`` and of all nodes that it depends on.
+
+    Nodes in ``memo`` are not copied again.
+    """
     order = topological_order(root, constants=False)
     copies = [memo[id(node)] if id(node) in memo else blank(type(node)) for node in order]
     memo.update(zip(map(id, order), copies))
@@ -77,8 +81,7 @@ _in_progress: ContextVar[frozenset[int]] = ContextVar("_in_progress", default=fr
 
 
 class GraphState:
-    """The state that a node pickles: a list of all nodes of its graph in order, and then of their
-    states.
+    """The state that a node pickles: all nodes of its graph in order, and then their states.
 
     `pickle` draws the items one by one while it writes.  During this time `_in_progress` has the
     ids of these nodes, so that each saves itself as a blank.  The states follow when all nodes are

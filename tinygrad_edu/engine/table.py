@@ -81,8 +81,7 @@ class Ieee(Operand):
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """Runs a row on floats and returns an `Ieee`, or runs it in the language of another
-        argument."""
+        """Returns an `Ieee`, or the result in the language of another argument."""
         for arg in args:
             apply = getattr(type(arg), "apply_primitive", None)
             if apply is not None and not isinstance(arg, Ieee):
