@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from math import inf
+from operator import attrgetter
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 from ..engine.graph import assign_grads
-from ..engine.interpreter import Interpreter, current, using
+from ..engine.interpreter import Interpreter, current, is_recording, using
 from ..engine.value import Value
 from ..errors import NonFiniteError
 
@@ -89,7 +90,8 @@ class Watch(LineKeeper):
         """Checks the number of a new node."""
         if not -inf < node.data < inf:
             raise result_error(node)
-        return super().seen(node)
+        node.source = user_location()
+        return node if is_recording() else node.forget()
 
     def sweep(
         self,
@@ -107,7 +109,7 @@ class Watch(LineKeeper):
         grads = [node.grad for node in nodes]
         usual(operations, roots, seeds)
         # a sum in which there was an inf or nan is inf or nan
-        if all(-inf < node.grad < inf for node in nodes):
+        if all(map(math.isfinite, map(attrgetter("grad"), nodes))):
             return
         assign_grads(nodes, grads)
         for root, seed in zip(roots, seeds):

@@ -34,7 +34,7 @@ active: list[None] = []
 class Interpreter:
     """Methods that are called for everything the program does with Values.
 
-    Here each does the usual thing, for which it gets the function ``usual``.
+    Here each does the usual thing; where it gets a function ``usual``, this does it.
 
     Operators and rows of one argument ask `seen` alone, after the node was made; `apply` is asked
     before a row runs that was called by its name.
@@ -50,9 +50,9 @@ class Interpreter:
         """Returns the result of a row, some of whose ``args`` are Values, or None to run it."""
         return None
 
-    def compare(self, usual: Callable[..., Any], symbol: str, x: Any, y: Any) -> Any:
-        """Returns whether ``x < y``, where ``symbol`` is <, <=, > or >=."""
-        return usual(x, y)
+    def compare(self, symbol: str, x: Any, y: Any) -> Any:
+        """Returns whether ``x < y``, or None to compare; ``symbol`` is <, <=, > or >=."""
+        return None
 
     def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Returns the result of an `interpreted` function."""

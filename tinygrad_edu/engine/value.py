@@ -50,14 +50,11 @@ def _comparison(symbol: str) -> Callable[[Value, Value | Number], bool]:
 
     holds = COMPARISONS[symbol]
 
-    def usual(x: Value, other: Value | Number) -> bool:
-        y = _data(other)
-        return NotImplemented if y is None else holds(x.data, y)
-
     def method(self: Value, other: Value | Number) -> bool:
-        if active:
-            return current().compare(usual, symbol, self, other)  # type: ignore[no-any-return]
-        return usual(self, other)
+        if active and (result := current().compare(symbol, self, other)) is not None:
+            return result  # type: ignore[no-any-return]
+        y = _data(other)
+        return NotImplemented if y is None else holds(self.data, y)
 
     return method
 

@@ -127,7 +127,7 @@ class Trace(Interpreter):
         out = primitive.forward(*refs)
         return Value(out) if any(isinstance(arg, Value) for arg in args) else out
 
-    def compare(self, usual: Any, symbol: str, x: Any, y: Any) -> Any:
+    def compare(self, symbol: str, x: Any, y: Any) -> Any:
         """Appends a comparison, a condition, which is 1.0 or 0.0."""
         try:
             left = self.operand(x)

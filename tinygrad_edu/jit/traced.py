@@ -79,7 +79,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
 
     def compare(self, symbol: str, y: Any) -> Any:
         """Appends a condition to the trace."""
-        return _trace("a comparison").compare(None, symbol, self, y)
+        return _trace("a comparison").compare(symbol, self, y)
 
     def __and__(self, other: Any) -> Any:
         return _trace("&").join("&", self, other)
