@@ -180,5 +180,8 @@ def _found(
     is_computed = isinstance(part, Value) and (part.op or part.constant)
     if isinstance(part, kind) and not is_computed:
         yield path, part
-    for name, inner in _parts(part):
-        yield from _found(kind, inner, f"{path}.{name}" if path else str(name), above | {id(part)})
+    inside = _parts(part)
+    if inside:
+        above |= {id(part)}
+    for name, inner in inside:
+        yield from _found(kind, inner, f"{path}.{name}" if path else str(name), above)

@@ -157,7 +157,7 @@ class Block:
         if not row.library:
             return self.called_back(row.name, x)
         if instruction := INSTRUCTIONS.get((row.library, len(x))):
-            return self.add(f"{instruction} {self.type} {', '.join(map(str, x))}")
+            return self.add(f"{instruction} {self.type} {', '.join([code.text for code in x])}")
         if row.library in INTRINSICS:
             suffix = "f64" if self.lanes == 1 else f"v{self.lanes}f64"
             name = f"llvm.{row.library}.{suffix}"

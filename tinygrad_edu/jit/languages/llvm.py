@@ -14,10 +14,10 @@ from array import array
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import count
 from typing import Any
 
+from ...engine.primitive import lookup
 from ..tape.operations import DOT, TAKE
 from ..tape.tape import Tape
 from .emitter import LANES, Block, Code, Module, literal
@@ -98,18 +98,24 @@ class _Writer:
             self.keep(register, self.block.operand(self._value(register)))
 
     def _instruction(self, op: str, args: array[int]) -> Code:
-        if op == DOT:  # products must not wait: too many would be known at a time
-            products = (self._joined("mul", map(self._value, term))
-                        for term in self.tape.terms(args))
-            return self.block.operand(self._joined("add", products))
+        if op == DOT:
+            return self._dot(args)
         if op == TAKE:
             index = self.block.operand(self._value(args[0]))
             table = self.tables[args[1:].tobytes()]
             return _taken(self.block, index, len(args) - 1, *table)
         return self.block.operation(op, [self._value(arg) for arg in args])
 
-    def _joined(self, op: str, terms: Iterable[Code | float]) -> Code | float:
-        return reduce(lambda x, y: self.block.operation(op, [x, y]), terms)
+    def _dot(self, args: array[int]) -> Code:
+        """Writes a sum of products, each added at once: too many would be known at a time."""
+        add = lookup("add")
+        mul = lookup("mul")
+        total: Code | float | None = None
+        for term in self.tape.terms(args):
+            factors = [self._value(register) for register in term]
+            product = factors[0] if len(factors) == 1 else self.block.row(mul, factors)
+            total = product if total is None else self.block.row(add, [total, product])
+        return self.block.operand(total)
 
     def _value(self, register: int) -> Code | float:
         """Returns a register as an operand, loaded if necessary."""
