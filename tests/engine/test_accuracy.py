@@ -314,7 +314,7 @@ def test_gradients_agree_with_the_complex_step(name):
 
 def test_rows_compared_with_the_complex_step_have_a_truth():
     assert set(COMPLEX) <= set(SMOOTH)
-    assert len(COMPLEX) >= 40
+    assert len(COMPLEX) >= 44  # all analytic rows when this was written; new ones may be added
 
 
 # ---- the checker is checked: no wrong rule may pass

@@ -310,6 +310,14 @@ def test_parameters_must_match_the_partials():
     assert "lopsided" not in TABLE
 
 
+def test_complex_number_inside_a_rule_gives_nan():
+    row = define("rooted_for_test", lambda x: 1.0, lambda x, o: table.sqrt(x**0.5))
+    try:
+        assert repr(row(Value(-8.0)).partials) == "(nan,)"  # (-8.0) ** 0.5 is complex in Python
+    finally:
+        del TABLE["rooted_for_test"]
+
+
 @pytest.mark.parametrize("args", [(), (1.0, 2.0), (Value(1.0), 2.0), (Value(1.0), Value(2.0))])
 def test_primitive_rejects_a_wrong_number_of_arguments(args):
     with pytest.raises(TypeError, match=rf"sin\(x\) was called with {len(args)} arguments"):

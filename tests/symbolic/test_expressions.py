@@ -187,6 +187,9 @@ GOLDEN = {
     "1 + x[0]": "an index is not part of the language: numbers, names, + - * / // % **, and "
                 "function calls are\n"
     "    1 + x[0]\n        ^",
+    "2 * acoss(x)": (
+        "unknown function 'acoss'; did you mean acos or acosh or cos?\n    2 * acoss(x)\n        ^"
+    ),
     "2 * softpluss(x)": (
         "unknown function 'softpluss'; did you mean softplus?\n    2 * softpluss(x)\n        ^"
     ),

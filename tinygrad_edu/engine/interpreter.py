@@ -36,8 +36,8 @@ class Interpreter:
 
     Here each does the usual thing; where it gets a function ``usual``, this does it.
 
-    Operators and rows of one argument ask `seen` alone, after the node was made; `apply` is asked
-    before a row runs that was called by its name.
+    Binary operators and the minus sign ask `seen` alone, after the node was made.  Every other row
+    asks `apply` first, before it runs.
     """
 
     has_numbers = True  # whether operations compute numbers; False while `jit` traces

@@ -200,20 +200,21 @@ def define(
 
 
 def _try_rules(row: Primitive) -> None:
-    with_output = (*row.parameters, "o")
+    n = row.arity
+    names = ", ".join(row.parameters)
     tried = [
-        (f"the rule of {row.name} for {name}", rule, with_output)
+        (f"the rule of {row.name} for {name}", rule, n + 1, f"({names}, o), where o is the output")
         for name, rule in zip(row.parameters, row.partials)
     ]
     if row.expansion is not None:
-        tried.append((f"the expansion of {row.name}", row.expansion, row.parameters))
-    for what, rule, parameters in tried:
+        tried.append((f"the expansion of {row.name}", row.expansion, n, f"({names})"))
+    for what, rule, count, signature in tried:
         try:
-            rule(*[AnyNumber() for _ in parameters])
+            rule(*[AnyNumber() for _ in range(count)])
         except (TypeError, AttributeError, ValueError) as error:
             raise TypeError(
-                f"{what} cannot be used: {error}.  It is called with ({', '.join(parameters)}), "
-                "where o is the output; write it in operators and rows of the table"
+                f"{what} cannot be used: {error}.  It is called with {signature}; write it in "
+                "operators and rows of the table"
             ) from None
 
 

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Stepper, Value, examples, math, nn, parse, record, topological_order
+from tinygrad_edu.engine.primitive import TABLE
 from viz.shell.repl import Shell, debug
 from viz.shell.terminal import CommandLine
 
@@ -830,8 +831,7 @@ def completions(y, line, monkeypatch, stepper=None):
     ("p U2[", ["U2[1]", "U2[2]"]),
     ("p 2*tanh(x", ["2*tanh(x1", "2*tanh(x2", "2*tanh(xlogy("]),
     ("p x1 + gra", ["grad("]),
-    ("p lambda * sigmoid_", ["sigmoid_difference("]),
-    ("p lambda * sum", ["sum of w**2"]),
+    ("p lambda * s", ["sum of w**2", *sorted(f"{row}(" for row in TABLE if row.startswith("s"))]),
     ("h g", ["goto"]),
     ("nosuch x", []),
 ])
