@@ -137,9 +137,9 @@ def _reachable(roots: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     return operations, leaves
 
 
-def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> None:
+def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> tuple[list[Any], list[float]]:
     """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf; sets ``.grad`` of every other
-    node.
+    node.  Returns the leaves, and the gradients that they had before.
 
     This is reverse accumulation: in reverse order of execution, each node passes its adjoint, times
     the stored local derivative, to each of its operands.  The order ensures that a node with two
@@ -161,6 +161,7 @@ def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> None:
     except BaseException:
         assign_grads(nodes, before)
         raise
+    return leaves, before[len(operations):]
 
 
 def _sweep(operations: Sequence[Any], roots: Sequence[Any], seeds: Sequence[float]) -> None:

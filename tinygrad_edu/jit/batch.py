@@ -17,9 +17,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
+from operator import add
 from typing import Any
 
 from ..errors import number, short_repr
+from ..summation import BLOCK, LANES, BlockSum
 from .running.backend import Kernel
 from .running.memory import AlignedBuffer, address, column, pointers
 from .structure import NUMBER, StaticValue, Structure, container, is_named, is_number
@@ -71,7 +74,6 @@ class Batched:
     count: int
     varying: Sequence[int]
     summed: Sequence[int]
-    lanes: int = 1  # samples in a block
 
     def __post_init__(self) -> None:
         summed = set(self.summed)
@@ -85,67 +87,93 @@ class Batched:
         results = [array("d", bytes(8 * count)) for _ in self.columns]
         totals = [0.0] * len(self.summed)
         if count:
-            work = [partial(self._part, inputs, results, start, stop)
-                    for start, stop in _parts(count, self.lanes, threads)]
-            totals = [sum(sums) for sums in zip(*_spread(work))]
+            work = [partial(self._part, inputs, results, start, stop, threads > 1)
+                    for start, stop in _parts(count, threads)]
+            totals = self._total(_spread(work))
         found = dict(zip([*self.columns, *self.summed], [*results, *totals]))
         return [found[i] for i in range(len(found))]
 
-    def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int
-              ) -> list[float]:
-        """Computes the samples from ``start`` to ``stop`` and returns their sums."""
+    def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int,
+              by_block: bool) -> Any:
+        """Computes the samples from ``start`` to ``stop`` and returns their sums.
+
+        by_block: whether the sums of each block are kept apart.
+        """
         sample = [*inputs]
-        totals = [0.0] * len(self.summed)
+        blocks = [BlockSum(len(self.summed))]
         for k in range(start, stop):
+            if by_block and k > start and k % BLOCK == 0:
+                blocks.append(BlockSum(len(self.summed)))
             for i in self.varying:
                 sample[i] = inputs[i][k]
             outputs = self.kernel(sample)
             for result, i in zip(results, self.columns):
                 result[k] = outputs[i]
-            for j, i in enumerate(self.summed):
-                totals[j] += outputs[i]
+            blocks[-1].add([outputs[i] for i in self.summed])
+        return blocks
+
+    def _total(self, parts: Sequence[Any]) -> list[float]:
+        """Returns the sums over all parts, added block by block."""
+        totals = [0.0] * len(self.summed)
+        for block in chain(*parts):
+            totals = [*map(add, totals, block.result())]
         return totals
 
 
 class CompiledBatch(Batched):
-    """A tape for columns, compiled: it runs blocks of samples."""
+    """A tape for columns, compiled: it runs vectors of samples."""
 
     def __init__(self, kernel: Kernel, varying: Sequence[int], summed: Sequence[int]) -> None:
-        from .languages import emitter
         from .running import straight_line
 
-        super().__init__(kernel, len(kernel.tape.outputs), varying, summed, emitter.LANES)
+        super().__init__(kernel, len(kernel.tape.outputs), varying, summed)
         self._batch = straight_line.Batch(kernel.tape, varying, summed)
 
-    def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int
-              ) -> list[float]:
+    def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int,
+              by_block: bool) -> Any:
+        from .running.sums import BlockSums
+
         batch = self._batch
         columns = [inputs[i] for i in self.varying]
         memory = AlignedBuffer(len(batch.slots))
         memory.write(0, [x for i, x in enumerate(inputs) if i not in self.varying])
         scratch = AlignedBuffer(batch.scratch)
-        totals = AlignedBuffer(len(self.summed))
-        error = AlignedBuffer(2)
+        error = AlignedBuffer(1)
+        blocks = -(-(stop - start) // BLOCK)
+        sums = BlockSums(len(self.summed), blocks if by_block else 0)
 
-        def run(inputs: Sequence[int], outputs: Sequence[int], blocks: int, last: int) -> None:
+        def run(inputs: Sequence[int], outputs: Sequence[int], vectors: int, mask: int) -> None:
             places = [pointers(inputs), pointers(outputs)]
-            batch.run(memory.address, *map(ctypes.addressof, places), scratch.address,
-                      totals.address, blocks, last, error.address)
+            addresses = [memory.address, *map(ctypes.addressof, places), scratch.address]
+            if mask:
+                sums.run_part(batch, addresses, mask, error.address)
+            else:
+                sums.run(batch, addresses, vectors, error.address)
 
-        whole, rest = divmod(stop - start, self.lanes)
+        whole, rest = divmod(stop - start, LANES)
         if whole:
             run([address(x) + 8 * start for x in columns],
-                [address(result) + 8 * start for result in results], whole, self.lanes)
-        if rest:  # a block of the last samples, filled up with copies of the last one
-            tails = [AlignedBuffer(self.lanes) for _ in columns]
+                [address(result) + 8 * start for result in results], whole, 0)
+        if rest:  # a vector of the last samples, filled up with copies of the last one
+            tails = [AlignedBuffer(LANES) for _ in columns]
             for tail, x in zip(tails, columns):
-                tail.write(0, [*x[stop - rest:stop], *[x[stop - 1]] * (self.lanes - rest)])
-            found = [AlignedBuffer(self.lanes) for _ in results]
-            run([tail.address for tail in tails], [buffer.address for buffer in found], 1, rest)
+                tail.write(0, [*x[stop - rest:stop], *[x[stop - 1]] * (LANES - rest)])
+            found = [AlignedBuffer(LANES) for _ in results]
+            run([tail.address for tail in tails], [buffer.address for buffer in found], 1,
+                (1 << rest) - 1)
             for result, buffer in zip(results, found):
                 result[stop - rest:stop] = array("d", buffer.read(0, rest))
         batch.check(error.address)
-        return totals.read(0, len(self.summed))
+        sums.close()
+        return sums, blocks
+
+    def _total(self, parts: Sequence[Any]) -> list[float]:
+        total, _ = parts[0]
+        if len(parts) > 1:
+            total = type(total)(len(self.summed))
+            for sums, blocks in parts:
+                total.add(sums, blocks)
+        return total.totals.read(0, len(self.summed))  # type: ignore[no-any-return]
 
 
 def batched(kernel: Kernel, varying: Sequence[int], summed: Sequence[int]) -> Batched:
@@ -167,9 +195,9 @@ def _spread(work: Sequence[Callable[[], Any]]) -> list[Any]:
         return [piece.result() for piece in found]
 
 
-def _parts(count: int, lanes: int, threads: int) -> list[tuple[int, int]]:
+def _parts(count: int, threads: int) -> list[tuple[int, int]]:
     """Divides the samples among the threads, in whole blocks except for the last one."""
-    size = -(-count // (lanes * threads)) * lanes
+    size = -(-count // (BLOCK * threads)) * BLOCK
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 

@@ -99,10 +99,12 @@ class State:
 
     modules: the `nn.Module` objects that were found; the function may read their mode, training or
         evaluation.
+    has_values: whether Values were found.
     """
 
     def __init__(self, *roots: Any) -> None:
         self.modules: list[Module] = []
+        self.has_values = False
         self._objects: list[Holder] = []
         self._variables: list[Holder] = []
         self._generators: list[Holder] = []
@@ -124,6 +126,11 @@ class State:
     def draws(self) -> list[str]:
         """Returns the names of the random generators that have changed."""
         return _names_of(self._generators)
+
+    @property
+    def has_generators(self) -> bool:
+        """Whether random generators were found."""
+        return bool(self._generators)
 
     def restore(self, variables: bool = True) -> None:
         """Puts back objects and random generators.
@@ -160,8 +167,10 @@ class State:
                 name_of: Callable[[Any], str] = str) -> None:
         """Plans visits to the entries, ``count`` of them, but not to plain rows of a data set."""
         passed = ATOMS | DATA if count > MAX_ROWS else ATOMS
+        entries = list(entries)
         found = [(x, name_of(key), in_object) for key, x in entries if type(x) not in passed]
         self._pending += reversed(found)
+        self.has_values = self.has_values or any(type(x) is Value for _, x in entries)
 
     def _hold(self, holder: Holder, in_object: bool) -> None:
         (self._objects if in_object else self._variables).append(holder)

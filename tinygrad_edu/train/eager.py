@@ -1,24 +1,31 @@
 """The eager engine of `fit`: each step runs the model, calls `backward` and steps the optimiser.
 
-    loss = sum(nn.hinge(model(x), y) for x, y in batch) * (1 / len(batch)) + penalty()
+    loss = sum(nn.hinge(model(x), y) for x, y in batch) / len(batch) + penalty()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+
+The graph of a sample is swept backwards, and freed, before the next sample is computed.
+`summation` has the order in which losses and gradients of samples are added.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import repeat
+from operator import add
 from typing import Any
 
 from ..debug.anomaly import keeping_lines
 from ..debug.explain import explain_nonfinite
-from ..engine.graph import topological_order
+from ..engine.graph import assign_grads, backpropagate
 from ..engine.value import Value
-from ..errors import NonFiniteError
+from ..errors import NonFiniteError, number
 from ..optim import clip_grad_norm
+from ..optim.parameters import read_numbers
+from ..summation import BlockSum
 from .task import Runner, Task
 
 
@@ -29,7 +36,11 @@ class EagerEngine(Runner):
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.nodes = 0  # in the graph of the first step
+        self._reaches = False  # whether a loss depends on a parameter
+        # the leaves of the last graph, what was trained, and the positions of the other leaves
+        self._leaves: list[Value] = []
+        self._trained: Sequence[Value] = ()
+        self._others: list[int] = []
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         """Sets the gradients, and returns the loss of some samples and their predictions."""
@@ -47,49 +58,102 @@ class EagerEngine(Runner):
 
     def _differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         optimizer = self.task.optimizer
-        total, predictions = self._forward(indices)
-        if not math.isfinite(total.data):
-            raise self._nonfinite(f"the loss is {total.data}", total, indices)
-        if not self.task.history.loss:
-            order = topological_order(total, constants=False)
-            self.nodes = len(order)
-            if set(optimizer.params).isdisjoint(order):
-                raise ValueError(
-                    "fit: the loss depends on none of the optimiser's parameters; make the "
-                    "optimiser with the parameters of this model"
-                )
-        optimizer.zero_grad()
-        total.backward()
-        for i, parameter in enumerate(optimizer.params):
-            if not math.isfinite(parameter.grad):
-                name = str(parameter.label) or f"number {i} of the optimiser's list"
-                what = f"the gradient of parameter {name} is {parameter.grad}"
-                raise self._nonfinite(what, total, indices)
-        return total.data, predictions
-
-    def _forward(self, indices: Sequence[int]) -> tuple[Value, list[Any]]:
-        """Returns the mean loss of some samples, with the penalty, and their predictions."""
-        task = self.task
-        predictions = [task.model(task.X[i]) for i in indices]
-        losses = sum(task.loss(p, task.y[i]) for p, i in zip(predictions, indices))
-        total = losses * (1.0 / len(indices))
-        if not isinstance(total, Value):
-            raise TypeError(
-                f"fit: the loss must be a Value, not {total!r}, which depends on no Value; use the "
-                "prediction in the loss function"
+        params = optimizer.params
+        sums = BlockSum(1 + len(params))
+        predictions: list[Any] = []
+        for i in indices:
+            numbers, prediction = self.sample(i)
+            sums.add(numbers)
+            if self.task.metrics:
+                predictions.append(prediction)
+        means = [total / len(indices) for total in sums.result()]
+        value, *gradient = map(add, means, self.penalty())
+        if not self._reaches:
+            raise ValueError(
+                "fit: the loss depends on none of the optimiser's parameters; make the optimiser "
+                "with the parameters of this model"
             )
-        return (total if task.penalty is None else total + task.penalty()), predictions
+        self._check_finite(value, gradient)
+        optimizer.zero_grad()
+        assign_grads(params, [*map(add, read_numbers(params, "grad"), gradient)])
+        return value, predictions
 
-    def _nonfinite(self, what: str, total: Value, indices: Sequence[int]) -> NonFiniteError:
+    def sample(self, i: int) -> tuple[list[float], Any]:
+        """Returns the loss of a sample with the gradient of the parameters, and its prediction."""
+        task = self.task
+        prediction: Any = None
+
+        def loss() -> Any:
+            nonlocal prediction
+            prediction = task.model(task.X[i])
+            return task.loss(prediction, task.y[i])
+
+        return self._swept(loss, "loss"), prediction
+
+    def penalty(self) -> list[float]:
+        """Returns the penalty with the gradient of the parameters, or zeros without a penalty."""
+        if self.task.penalty is None:
+            return [0.0] * (1 + len(self.task.optimizer.params))
+        return self._swept(self.task.penalty, "penalty")
+
+    def _swept(self, compute: Callable[[], Any], what: str) -> list[float]:
+        """Returns a number and its gradient.  ``.grad`` of parameters is as before."""
+        params = self.task.optimizer.params
+        root = compute()
+        if not isinstance(root, Value):
+            return [number(root, f"fit: the {what}"), *repeat(0.0, len(params))]
+        if not math.isfinite(root.data):
+            raise self._nonfinite(f"the {what} is {root.data}", root, compute)
+        before = [parameter.grad for parameter in params]
+        try:
+            assign_grads(params, repeat(0.0))
+            leaves, grads = backpropagate([root], [1.0])
+            gradient = [parameter.grad for parameter in params]
+            if leaves != self._leaves or params is not self._trained:
+                trained = set(params)
+                self._leaves = leaves
+                self._trained = params
+                self._others = [k for k, leaf in enumerate(leaves) if leaf not in trained]
+                self._reaches = self._reaches or len(self._others) < len(leaves)
+            for k in self._others:
+                leaves[k].grad = grads[k]
+        finally:
+            assign_grads(params, before)
+        self._check_finite(root.data, gradient, root, compute)
+        return [root.data, *gradient]
+
+    def _check_finite(
+        self,
+        value: float,
+        gradient: Sequence[float],
+        root: Value | None = None,
+        compute: Callable[[], Any] | None = None,
+    ) -> None:
+        """Raises NonFiniteError if a loss or its gradient is inf or nan."""
+        if math.isfinite(value) and math.isfinite(sum(gradient)):
+            return
+        if not math.isfinite(value):
+            raise self._nonfinite(f"the loss is {value}", root, compute)
+        for i, (parameter, slope) in enumerate(zip(self.task.optimizer.params, gradient)):
+            if not math.isfinite(slope):
+                name = str(parameter.label) or f"number {i} of the optimiser's list"
+                what = f"the gradient of parameter {name} is {slope}"
+                raise self._nonfinite(what, root, compute)
+
+    @staticmethod
+    def _nonfinite(
+        what: str, root: Value | None, compute: Callable[[], Any] | None
+    ) -> NonFiniteError:
         """Returns the error for a loss or a gradient that is inf or nan.
 
-        Recording source lines is slow, so it is off during training; the batch is computed again to
-        find the line.
+        root, compute: the graph in which it arose, and a function that makes it; both None if it
+            arose in a sum over samples.  Recording source lines is slow, so it is off during
+            training; the graph is made again to find the line.
         """
-        explanation = explain_nonfinite(total)
+        explanation = None if root is None else explain_nonfinite(root)
         try:
             with keeping_lines():
-                again = explain_nonfinite(self._forward(indices)[0])
+                again = compute and explain_nonfinite(compute())
         except Exception:  # the model cannot be run twice: the error has no line
             again = None
         if explanation and again and again.operation == explanation.operation:

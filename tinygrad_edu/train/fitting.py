@@ -2,12 +2,12 @@
 
 One step of it is::
 
-    loss = sum(nn.hinge(model(x), y) for x, y in batch) * (1 / len(batch)) + penalty()
+    loss = sum(nn.hinge(model(x), y) for x, y in batch) / len(batch) + penalty()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
 
-`EagerEngine` and the compiled `Engine` make such steps; `Engines` decides between them.
+`EagerEngine` and the compiled `Engine` make such steps, with the same bits.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from typing import Any
 
 from ..data.checks import matched
 from ..data.handling import batches_of_indices
+from ..debug.anomaly import is_watched
+from ..engine.interpreter import is_recording
 from ..errors import check_int
 from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
 from ..randomness import Rng, generator
-from .engines import Engines
+from .eager import EagerEngine
 from .history import History
 from .progress import progress_bar, suggest_compiled
 from .snapshots import TrainingRecord
-from .task import Metric, Task
+from .task import Metric, Runner, Task
 
 
 def fit(
@@ -75,10 +77,8 @@ def fit(
     record_every: keeps snapshots of parameters and gradients in ``history.training``, for step 1,
         every multiple of this number, and the last step; fewer in a long run, so that memory
         stays bounded (`snapshots.TrainingRecord`).
-    engine: "eager" (the default) runs the model as it is; "jit" compiles it and is often a
-        hundred times as fast; "auto" compiles it after two eager steps if llvmlite is
-        installed, the run is long, and both engines have the same loss and gradient in the
-        second step.  `History.engine` says what ran.
+    engine: "eager" (the default) runs the model as it is; "jit" compiles it, and is often a
+        hundred times as fast.  `History.engine` says what ran.
 
     Ctrl-C ends the run: ``history.interrupted`` is then True, and the history, its snapshots and
     the parameters are those after the last finished step.
@@ -96,27 +96,28 @@ def fit(
         TraceError: engine="jit" and the model, the loss or the penalty cannot be compiled.  The
             message names the cause; model and random generators are as they were.
 
+    **Sums** over samples have one order (`summation`), so both engines have the same bits.  Leaves
+    that the optimiser does not have keep their gradients.
+
     **The compiled engine** is for a model, loss and penalty that compute their results from
-    parameters, samples, targets and plain numbers that do not change.  Its losses equal the eager
-    ones up to rounding of sums, about 1e-16 per step.  The difference grows where a relu or hinge
-    is evaluated exactly at its kink, and with Adam and RMSprop where a gradient is exactly 0.
+    parameters, samples, targets and plain numbers.
 
     * TraceError is raised for a function that changes an attribute or a variable when it is
       called, such as a running mean, a counter or the last output.  It is also raised for a
       function that draws random numbers other than by `nn.Dropout`, or that branches on a traced
       number.
     * Computations with ``optimizer.steps`` are repeated at every step, and leaves that are not
-      trained are read again: a number that changes often must be one of these.  Other plain
-      numbers are read before the first step and after ``on_epoch``.
-    * After ``on_epoch``, model, loss, penalty, parameters and samples are compared with what was
-      compiled.  If they differ, "jit" compiles them again and "auto" continues eagerly.  Changes
-      at other times are not noticed.
-    * Metrics see the parameters and gradients of the step but cannot change them; a learning-rate
-      schedule does not see them.  Division by zero gives inf or nan, for plain numbers too.
-      Leaves that the optimiser does not have get no gradient.
+      trained are read again: a number that changes often must be one of these.  What ``on_epoch``
+      changes is read again, too, and if the program is then another one it is compiled again.
+      TraceError is raised if anything else changes what the functions can read.
+    * Losses, gradients and the optimiser's rule are compared with eager ones, in every bit, for
+      several samples before the first step, and again at later steps, at most a tenth of the time.
+      If they differ, TraceError says since when.  Parameters and history are then those after the
+      last step that was made.
+    * Metrics see the parameters and gradients of the step but cannot change them.
     """
-    if engine not in ("auto", "eager", "jit"):
-        raise ValueError(f"fit: engine must be 'eager', 'jit' or 'auto', not {engine!r}")
+    if engine not in ("eager", "jit"):
+        raise ValueError(f"fit: engine must be 'eager' or 'jit', not {engine!r}")
     matched(X, y, "fit")
     _check_functions(model=model, loss=loss, penalty=penalty, on_epoch=on_epoch)
     if not isinstance(optimizer, Optimizer):
@@ -194,7 +195,7 @@ class _Run:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.history = task.history
-        self.engines = Engines(task)
+        self.runner: Runner = EagerEngine(task)
         if task.record_every is not None:
             self.history.training = TrainingRecord(
                 task.model, task.loss, task.X, task.y, task.optimizer.params, task.record_every,
@@ -209,15 +210,34 @@ class _Run:
             try:
                 bar = progress_bar(task.progress, task.steps, task.epochs)
                 with mode(task.model, training=True), bar as self.show:
-                    self.engines.start()
+                    self._choose_engine()
                     self._run_epochs()
             finally:
-                self.engines.runner.sync(stepped=True)
+                self.runner.sync()
         except KeyboardInterrupt:
             self.history.interrupted = True
             self.history._truncate(task.optimizer.steps - steps_before)
             if self.history.training is not None:
                 self.history.training._settle(len(self.history))
+
+    def _choose_engine(self) -> None:
+        """Compiles the task, if this was asked for and operations are not watched.
+
+        Raises:
+            ImportError: llvmlite is not installed.
+            TraceError: the model, the loss or the penalty cannot be compiled.
+        """
+        reason = ""
+        if self.task.engine == "jit" and self.task.epochs:
+            if is_watched():
+                reason = "inside detect_anomaly"
+            elif not is_recording():
+                reason = "inside no_grad"
+            else:
+                from .compiled import Engine
+
+                self.runner = Engine(self.task)
+        self.history._runner = self.runner.name, reason
 
     # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
     def _run_epochs(self) -> None:
@@ -231,15 +251,15 @@ class _Run:
             and task.on_epoch is None
         )
         while history.epochs < task.epochs:
-            if is_unwatched and self.engines.runner.run_steps(task.epochs - history.epochs):
+            if is_unwatched and self.runner.run_steps(task.epochs - history.epochs):
                 self.show(history)
                 continue
             self._epoch()
             if task.on_epoch is not None:
-                self.engines.runner.sync(stepped=True)
+                self.runner.sync()
                 if task.on_epoch(history):
                     break
-                self.engines.reread()
+                self.runner.reread()
 
     def _epoch(self) -> None:
         task = self.task
@@ -258,8 +278,8 @@ class _Run:
         task = self.task
         history = self.history
         rate = task.optimizer.lr
-        value, predictions = self.engines.differentiate(indices)
-        runner = self.engines.runner
+        runner = self.runner
+        value, predictions = runner.differentiate(indices)
         if task.metrics:
             runner.sync()
             for name, metric in task.metrics.items():
@@ -277,7 +297,6 @@ class _Run:
             runner.sync()
             history.training._before_update(len(history))
             runner.step()
-            runner.sync(stepped=True)
+            runner.sync()
             history.training._after_update()
-        self.engines.end_step()
         self.show(history)

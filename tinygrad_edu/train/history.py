@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +31,8 @@ class History:
     epochs: the number of finished epochs
     epoch_ends: the number of steps done at the end of each finished epoch
     interrupted: whether Ctrl-C ended the run
-    engine: which engine made how many steps, and why if another one was asked for: ``"eager, 320
-        steps"``, ``"jit, 998 of 1,000 steps; eager, 2: before the model was compiled"``; "" before
-        the first step
+    engine: which engine made how many steps, and why if another one was asked for: ``"jit, 320
+        steps"``, ``"eager, 20 steps: inside detect_anomaly"``; "" before the first step
     training: with ``record_every=`` a `snapshots.TrainingRecord`: the model and snapshots of its
         parameters; else None.  It is for this process only: equality, `to_json`, `save` and pickle
         leave it out
@@ -49,32 +46,16 @@ class History:
         self.epoch_ends: list[int] = []
         self.interrupted = False
         self.training: TrainingRecord | None = None
-        # from which step on which engine ran, and why
-        self._engines: list[tuple[int, str, str]] = []
+        self._runner = ("", "")  # the engine, and why it is not the one asked for
         self._read_engine = ""  # of a history that was read from a file
 
     @property
     def engine(self) -> str:
         """Which engine made how many steps, and why if another one was asked for."""
-        if not self._engines:
+        if not self._runner[0] or not self.loss:
             return self._read_engine
-        steps: Counter[str] = Counter()
-        reasons: dict[str, str] = {}
-        for (start, name, reason), (end, _, _) in pairwise([*self._engines, (len(self), "", "")]):
-            if reason:
-                reasons[name] = f": {reason}"
-            steps[name] += max(0, min(end, len(self)) - start)
-        if not steps.total():
-            return ""
-        most, *others = [name for name, count in steps.most_common() if count]
-        share = f"{steps[most]:,} of " if others else ""
-        parts = [f"{most}, {share}{counted(len(self), 'step')}{reasons.get(most, '')}"]
-        parts += [f"{name}, {steps[name]:,}{reasons.get(name, '')}" for name in others]
-        return "; ".join(parts)
-
-    def _runs_on(self, engine: str, reason: str = "") -> None:
-        """Notes that the next steps run on this engine, and why."""
-        self._engines.append((len(self), engine, reason))
+        name, reason = self._runner
+        return f"{name}, {counted(len(self), 'step')}" + (f": {reason}" if reason else "")
 
     def _truncate(self, steps: int) -> None:
         """Drops all but the first ``steps`` steps, and the metrics of an unfinished epoch."""

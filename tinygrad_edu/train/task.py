@@ -60,7 +60,8 @@ class Runner(Protocol):
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         """Returns the mean loss of some samples, with the penalty, and their predictions.
 
-        The engine then has the gradients.
+        The engine then has the gradients.  The predictions are for metrics, and may be left out if
+        there are none.
         """
 
     def clip(self, max_norm: float) -> None:
@@ -76,25 +77,10 @@ class Runner(Protocol):
         """
         return 0
 
-    def agrees(self, indices: Sequence[int], loss: float) -> bool:
-        """Returns whether it finds this loss, and the gradients of the Values, for some samples."""
-        return True
-
-    def is_sound(self, loss: float) -> bool:
-        """Returns whether this loss and the gradient of `differentiate` can be used."""
-        return True
-
-    def sync(self, stepped: bool = False) -> None:
-        """Writes parameters, gradients and the optimiser's state to the Values, all at once.
-
-        stepped: whether a step was made with these gradients.
-        """
+    def sync(self) -> None:
+        """Writes parameters, gradients and the optimiser's state to the Values, all at once."""
         return
 
-    def refresh(self) -> None:
-        """Reads parameters, gradients and the optimiser's state from the Values again."""
+    def reread(self) -> None:
+        """Reads again what ``on_epoch`` may have changed."""
         return
-
-    def is_current(self) -> bool:
-        """Returns whether model, loss, penalty and list of parameters are as at the start."""
-        return True

@@ -19,8 +19,6 @@ from typing import Any
 from ...engine.primitive import Operand, Primitive, lookup
 from ..tape.operations import OPERATIONS
 
-LANES = 4  # samples in a vector: the registers of AVX2; LLVM splits it for other processors
-
 # What LLVM calls the operators and functions of C for which it has an instruction
 INSTRUCTIONS = {("+", 2): "fadd", ("-", 2): "fsub", ("*", 2): "fmul", ("/", 2): "fdiv",
                 ("-", 1): "fneg"}

@@ -18,9 +18,11 @@ from itertools import count
 from typing import Any
 
 from ...engine.primitive import lookup
+from ...summation import BLOCK, LANES
 from ..tape.operations import DOT, TAKE
 from ..tape.tape import Tape
-from .emitter import LANES, Block, Code, Module, literal
+from .emitter import Block, Code, Module, literal
+from .sums import FOLD
 
 # ---- instructions --------------------------------------------------------------------------------
 
@@ -219,8 +221,8 @@ def batched(
 ) -> tuple[Module, dict[int, int]]:
     """Returns a module that runs a tape for many samples, and the slots of its uniform registers.
 
-    The module has one function,
-    ``batch(uniform, columns, results, scratch, totals, blocks, valid, error)``.
+    The module has one function, ``batch(uniform, columns, results, scratch, lanes, totals, vectors,
+    position, stride, error)``.
 
     varying: the inputs that are columns, with one number per sample.  The other inputs are
         uniform: the same for all samples.
@@ -228,11 +230,12 @@ def batched(
         are columns.
 
     ``uniform`` holds the uniform inputs in their order, followed by everything that is computed
-    from them alone; a slot is a position in ``uniform``.  A block is `LANES` samples, of which
-    ``valid`` count in sums.  ``scratch`` is a buffer of `LANES` numbers for each sum and for each
-    uniform register, which is stored there once per lane.  Sums are added to ``totals``.
-    ``error`` is an int that is set to the number of entries if an index was wrong; 8 bytes later
-    stands the sum of ``totals``, which is finite only if all of them are.
+    from them alone; a slot is a position in ``uniform``.  ``scratch`` is a buffer of `LANES`
+    numbers for each slot.  A vector is `LANES` samples.  ``lanes`` has a vector for each sum, to
+    which samples are added; when a block is full, it is added to ``totals`` (`sums`), and the next
+    block to the totals ``stride`` numbers further on.  ``position`` counts the vectors that the
+    block has already.  ``error`` is an int that is set to the number of entries if an index was
+    wrong.
     """
     vectors = set(varying)
     uniform = [register for register in range(len(tape.names)) if register not in vectors]
@@ -252,11 +255,13 @@ def batched(
     loop.write()
     loop.finish()
     module.functions.append(
-        BATCH.format(
+        FOLD
+        + BATCH.format(
             prologue="\n".join(module.prologue()),
             once=once.block.text(),
             loop=loop.block.text(),
             lanes=LANES,
+            block=BLOCK // LANES,
             sums=len(summed),
             slots=len(slots),
         )
@@ -291,11 +296,11 @@ class _LoopWriter(_Writer):
             found = self.block.load(self._column("%columns", self.columns[register]), ", align 8")
             self.known[register] = found, 0
             return found
-        return self.block.load(self.block.at("%spread", LANES * self.slots[register]))
+        return self.block.load(self.block.at("%scratch", LANES * self.slots[register]))
 
     def put(self, i: int, x: Code) -> None:
         if i in self.sums:
-            at = self.block.at("%scratch", LANES * self.sums[i])
+            at = self.block.at("%lanes", LANES * self.sums[i])
             total = self.block.add(f"fadd {self.block.type} {self.block.load(at)}, {x}")
             self.block.store(total, at)
         else:
@@ -308,29 +313,14 @@ class _LoopWriter(_Writer):
 
 
 BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, \
-ptr noalias %scratch, ptr noalias %totals, i64 %blocks, i64 %valid, ptr noalias %error) {{
+ptr noalias %scratch, ptr noalias %lanes, ptr noalias %totals, i64 %vectors, i64 %position, \
+i64 %stride, ptr noalias %error) {{
 entry:
 {prologue}
-  br label %clear
-clear:
-  %c = phi i64 [ 0, %entry ], [ %c1, %clear.on ]
-  %c.done = icmp eq i64 %c, {sums}
-  br i1 %c.done, label %once, label %clear.on
-clear.on:
-  %c.lane = mul i64 %c, {lanes}
-  %c.at = getelementptr inbounds double, ptr %scratch, i64 %c.lane
-  store <{lanes} x double> zeroinitializer, ptr %c.at, align 32
-  %c1 = add i64 %c, 1
-  br label %clear
-once:
 {once}
-  br label %once.end
-once.end:
-  %sums.end = mul i64 {sums}, {lanes}
-  %spread = getelementptr inbounds double, ptr %scratch, i64 %sums.end
   br label %spread.head
 spread.head:
-  %s = phi i64 [ 0, %once.end ], [ %s1, %spread.on ]
+  %s = phi i64 [ 0, %entry ], [ %s1, %spread.on ]
   %s.done = icmp eq i64 %s, {slots}
   br i1 %s.done, label %head, label %spread.on
 spread.on:
@@ -340,50 +330,30 @@ spread.on:
   %s.all = shufflevector <{lanes} x double> %s.first, <{lanes} x double> poison, \
 <{lanes} x i32> zeroinitializer
   %s.lane = mul i64 %s, {lanes}
-  %s.to = getelementptr inbounds double, ptr %spread, i64 %s.lane
+  %s.to = getelementptr inbounds double, ptr %scratch, i64 %s.lane
   store <{lanes} x double> %s.all, ptr %s.to, align 32
   %s1 = add i64 %s, 1
   br label %spread.head
 head:
-  %b = phi i64 [ 0, %spread.head ], [ %b1, %loop.end ]
-  %b.done = icmp eq i64 %b, %blocks
-  br i1 %b.done, label %reduce, label %loop
+  %b = phi i64 [ 0, %spread.head ], [ %b1, %loop.end ], [ %b1, %block.end ]
+  %p = phi i64 [ %position, %spread.head ], [ %p1, %loop.end ], [ 0, %block.end ]
+  %sums = phi ptr [ %totals, %spread.head ], [ %sums, %loop.end ], [ %sums1, %block.end ]
+  %b.done = icmp eq i64 %b, %vectors
+  br i1 %b.done, label %end, label %loop
 loop:
   %offset = mul i64 %b, {lanes}
 {loop}
   br label %loop.end
 loop.end:
   %b1 = add i64 %b, 1
+  %p1 = add i64 %p, 1
+  %block.done = icmp eq i64 %p1, {block}
+  br i1 %block.done, label %block.end, label %head
+block.end:
+  call void @fold(ptr %lanes, ptr %sums, i64 {sums})
+  %sums1 = getelementptr inbounds double, ptr %sums, i64 %stride
   br label %head
-reduce:
-  %r = phi i64 [ 0, %head ], [ %r1, %reduce.store ]
-  %check = phi double [ 0.0, %head ], [ %check1, %reduce.store ]
-  %r.done = icmp eq i64 %r, {sums}
-  br i1 %r.done, label %end, label %reduce.lanes
-reduce.lanes:
-  %r.first = mul i64 %r, {lanes}
-  %r.at = getelementptr inbounds double, ptr %totals, i64 %r
-  %r.before = load double, ptr %r.at
-  br label %lane
-lane:
-  %l = phi i64 [ 0, %reduce.lanes ], [ %l1, %lane.on ]
-  %l.sum = phi double [ %r.before, %reduce.lanes ], [ %l.next, %lane.on ]
-  %l.done = icmp eq i64 %l, %valid
-  br i1 %l.done, label %reduce.store, label %lane.on
-lane.on:
-  %l.index = add i64 %r.first, %l
-  %l.at = getelementptr inbounds double, ptr %scratch, i64 %l.index
-  %l.x = load double, ptr %l.at
-  %l.next = fadd double %l.sum, %l.x
-  %l1 = add i64 %l, 1
-  br label %lane
-reduce.store:
-  store double %l.sum, ptr %r.at
-  %check1 = fadd double %check, %l.sum
-  %r1 = add i64 %r, 1
-  br label %reduce
 end:
-  %check.at = getelementptr inbounds double, ptr %error, i64 1
-  store double %check, ptr %check.at
   ret void
-}}"""
+}}
+"""

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...engine.primitive import lookup
-from ..languages.emitter import LANES, Module
+from ...summation import LANES
+from ..languages.emitter import Module
 from ..languages.llvm import batched, scalar
 from ..tape.tape import Tape
 from . import objects
@@ -93,8 +94,8 @@ class Batch:
 
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
         module, self.slots = batched(tape, varying, summed)
-        self.scratch = LANES * (len(summed) + len(self.slots))
-        self._compiled = Compiled(module, {"batch": 8})
+        self.scratch = LANES * len(self.slots)
+        self._compiled = Compiled(module, {"batch": 10})
         self.address = self._compiled.addresses["batch"]
         self.run = self._compiled.functions["batch"]
 

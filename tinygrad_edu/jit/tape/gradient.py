@@ -81,9 +81,7 @@ class Graph:
         """Returns the register of a node or of a number."""
         return self.lowering.constant(ref) if ref.__class__ is float else self.registers[ref]
 
-    def gradient(
-        self, root: Any, wanted: Sequence[int], seed: Register | None = None
-    ) -> list[Register]:
+    def gradient(self, root: Any, wanted: Sequence[int]) -> list[Register]:
         """Returns the registers of d root / d node for the ``wanted`` nodes, which are sources.
 
         In the eager graph, the branch that `where` does not take and the entries that `take` does
@@ -95,7 +93,7 @@ class Graph:
         if root.__class__ is float:
             return [lowering.zero] * len(wanted)
         sweep = _Sweep(self, wanted)
-        sweep.deliver(root, lowering.one if seed is None else seed, lowering.one, None)
+        sweep.deliver(root, lowering.one, lowering.one, None)
         sweep.run()
         return list(map(sweep.adjoint, wanted))
 

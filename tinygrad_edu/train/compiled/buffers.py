@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ctypes
 
-from ...jit.languages.emitter import LANES
 from ...jit.running.memory import AlignedBuffer, pointers
+from ...jit.running.sums import BlockSums, native
 from ...optim import Optimizer
+from ...summation import LANES
 
 
-def whole_blocks(count: int) -> int:
-    """Returns ``count``, rounded up to whole blocks of `LANES` numbers."""
+def whole_vectors(count: int) -> int:
+    """Returns ``count``, rounded up to whole vectors of `LANES` numbers."""
     return -(-count // LANES) * LANES
 
 
@@ -22,20 +23,26 @@ class Buffers:
     """Buffers for the parameters of an optimiser.
 
     count: the number of parameters
-    blocks: the number of blocks that they fill
+    vectors: the number of vectors that they fill
     data: two copies of their data, and behind each the other inputs of a program
     state: two copies of the optimiser's state, with a buffer for each slot
-    totals: the loss, and the gradient
-    error: of the last run of a program
+    sums: the loss and the gradient, summed over samples
+    added: the penalty and its gradient
+    before: the totals of the step before
+    totals: the loss and the gradient, after `finish`
+    error: of the last run of a program; behind it, a number that is finite only if all totals are
     done: the number of steps; counting a step is what makes it valid
     columns: for each copy, the addresses of pointers to what a step reads, and to what it writes
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.count = len(optimizer.params)
-        padded = whole_blocks(self.count)
-        self.blocks = padded // LANES
-        self.totals = AlignedBuffer(1 + padded)
+        padded = whole_vectors(self.count)
+        self.vectors = padded // LANES
+        self.sums = BlockSums(1 + padded)
+        self.totals = self.sums.totals
+        self.added = AlignedBuffer(1 + padded)
+        self.before = AlignedBuffer(1 + padded)
         self.error = AlignedBuffer(2)
         self.done = AlignedBuffer(1)
         self.data = [AlignedBuffer(padded) for _ in range(2)]
@@ -66,3 +73,16 @@ class Buffers:
                 (pointers([gradient, *copies[i]]), pointers(copies[1 - i])) for i in (0, 1)
             ]
             self.columns = [tuple(map(ctypes.addressof, pair)) for pair in self._pointers]
+
+    def keep(self, back: bool = False) -> None:
+        """Copies the totals to ``before``, or back."""
+        places = [self.before.address, self.totals.address]
+        ctypes.memmove(*(reversed(places) if back else places), 8 * self.sums.count)
+
+    def finish(self, samples: int) -> None:
+        """Divides the sums by the number of samples, and adds the penalty: loss and gradient."""
+        self.sums.close()
+        self.error[1] = 0.0
+        native().functions["finish"](
+            self.totals.address, self.added.address, self.error.address + 8, self.sums.count, samples
+        )

@@ -1,7 +1,7 @@
 """Many steps of the compiled engine in one call, for a run without callbacks between steps.
 
 ``steps`` makes up to ``count`` steps and returns how many it made.  It stops before a step whose
-loss or gradient is not finite.
+loss or gradient is not finite, with the gradient of the step before.
 """
 
 from __future__ import annotations
@@ -14,28 +14,30 @@ from typing import Any
 from ...jit.running import objects
 from ...jit.running.callbacks import reraise
 from ...jit.running.memory import AlignedBuffer
+from ...jit.running.sums import native
 from ..task import Task
 
 STEPS = """declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare double @llvm.fabs.f64(double)
+declare void @fold(ptr, ptr, i64)
+declare void @merge(ptr, ptr, i64, i64)
+declare void @finish(ptr, ptr, ptr, i64, i64)
 define i64 @steps(
-  ptr %penalty, ptr %penalty_out, ptr %batch, ptr %columns, ptr %results, ptr %tail_columns,
-  ptr %tail_results, ptr %scratch, ptr %totals, ptr %error, ptr %rule, ptr %uniform,
-  ptr %rule_scratch, ptr %reads0, ptr %writes0, ptr %reads1, ptr %writes1, ptr %done, ptr %rates,
-  ptr %losses,
-  i64 %blocks, i64 %lanes, i64 %tail_blocks, i64 %tail_valid, i64 %rule_blocks,
-  i64 %gradient_bytes, i64 %first, i64 %count,
-  double %scale, double %first_step
+  ptr %penalty, ptr %batch, ptr %columns, ptr %results, ptr %tail_columns, ptr %tail_results,
+  ptr %scratch, ptr %lanes, ptr %vector, ptr %totals, ptr %added, ptr %before, ptr %error,
+  ptr %rule, ptr %uniform, ptr %rule_scratch, ptr %reads0, ptr %writes0, ptr %reads1, ptr %writes1, ptr %done,
+  ptr %rates, ptr %losses,
+  i64 %whole, i64 %tail, i64 %sums, i64 %samples, i64 %rule_vectors, i64 %first, i64 %count,
+  double %first_step
 ) {
 entry:
-  %gradient = getelementptr inbounds double, ptr %totals, i64 1
-  %penalty.gradient = getelementptr inbounds double, ptr %penalty_out, i64 1
   %check.at = getelementptr inbounds double, ptr %error, i64 1
   %step.at = getelementptr inbounds double, ptr %uniform, i64 1
+  %totals.bytes = mul i64 %sums, 8
   %has.penalty = icmp ne ptr %penalty, null
-  %has.blocks = icmp ne i64 %blocks, 0
-  %has.tail = icmp ne i64 %tail_blocks, 0
+  %has.whole = icmp ne i64 %whole, 0
+  %has.tail = icmp ne i64 %tail, 0
   br label %head
 head:
   %k = phi i64 [ 0, %entry ], [ %k1, %update ]
@@ -48,45 +50,40 @@ begin:
   %writes = select i1 %second, ptr %writes1, ptr %writes0
   %parameters.at = getelementptr inbounds ptr, ptr %reads, i64 1
   %parameters = load ptr, ptr %parameters.at
-  store double 0.0, ptr %totals
-  br i1 %has.penalty, label %with.penalty, label %without.penalty
+  call void @llvm.memcpy.p0.p0.i64(ptr %before, ptr %totals, i64 %totals.bytes, i1 false)
+  call void @llvm.memset.p0.i64(ptr %totals, i8 0, i64 %totals.bytes, i1 false)
+  br i1 %has.penalty, label %with.penalty, label %samples.begin
 with.penalty:
-  call void %penalty(ptr %parameters, ptr %penalty_out, ptr %error)
-  call void @llvm.memcpy.p0.p0.i64(ptr %gradient, ptr %penalty.gradient, \
-i64 %gradient_bytes, i1 false)
-  %added = load double, ptr %penalty_out
-  br label %samples
-without.penalty:
-  call void @llvm.memset.p0.i64(ptr %gradient, i8 0, i64 %gradient_bytes, \
-i1 false)
-  br label %samples
-samples:
-  %penalty.value = phi double [ %added, %with.penalty ], [ 0.0, %without.penalty ]
-  br i1 %has.blocks, label %whole, label %rest
-whole:
-  call void %batch(ptr %parameters, ptr %columns, ptr %results, ptr %scratch, ptr %totals, \
-i64 %blocks, i64 %lanes, ptr %error)
+  call void %penalty(ptr %parameters, ptr %added, ptr %error)
+  br label %samples.begin
+samples.begin:
+  br i1 %has.whole, label %vectors, label %rest
+vectors:
+  call void %batch(ptr %parameters, ptr %columns, ptr %results, ptr %scratch, ptr %lanes, \
+ptr %totals, i64 %whole, i64 0, i64 0, ptr %error)
   br label %rest
 rest:
-  br i1 %has.tail, label %tail, label %summed
-tail:
+  br i1 %has.tail, label %last, label %summed
+last:
   call void %batch(ptr %parameters, ptr %tail_columns, ptr %tail_results, ptr %scratch, \
-ptr %totals, i64 %tail_blocks, i64 %tail_valid, ptr %error)
+ptr %vector, ptr null, i64 1, i64 0, i64 0, ptr %error)
+  call void @merge(ptr %lanes, ptr %vector, i64 %sums, i64 %tail)
   br label %summed
 summed:
-  %sum = load double, ptr %totals
-  %mean = fmul double %sum, %scale
-  %loss = fadd double %mean, %penalty.value
+  call void @fold(ptr %lanes, ptr %totals, i64 %sums)
+  store double 0.0, ptr %check.at
+  call void @finish(ptr %totals, ptr %added, ptr %check.at, i64 %sums, i64 %samples)
+  %loss = load double, ptr %totals
   %check = load double, ptr %check.at
   %size = call double @llvm.fabs.f64(double %check)
-  %loss.size = call double @llvm.fabs.f64(double %loss)
-  %fine = fcmp olt double %size, 0x7FF0000000000000
-  %loss.fine = fcmp olt double %loss.size, 0x7FF0000000000000
+  %finite = fcmp olt double %size, 0x7FF0000000000000
   %flag = load i32, ptr %error
   %unflagged = icmp eq i32 %flag, 0
-  %both = and i1 %fine, %loss.fine
-  %sound = and i1 %both, %unflagged
-  br i1 %sound, label %update, label %end
+  %sound = and i1 %finite, %unflagged
+  br i1 %sound, label %update, label %unsound
+unsound:
+  call void @llvm.memcpy.p0.p0.i64(ptr %totals, ptr %before, i64 %totals.bytes, i1 false)
+  br label %end
 update:
   %loss.at = getelementptr inbounds double, ptr %losses, i64 %k
   store double %loss, ptr %loss.at
@@ -97,14 +94,14 @@ update:
   %done.after = fadd double %done.before, 1.0
   %step = fadd double %first_step, %done.after
   store double %step, ptr %step.at
-  call void %rule(ptr %uniform, ptr %reads, ptr %writes, ptr %rule_scratch, ptr null, \
-i64 %rule_blocks, i64 %lanes, ptr %error)
+  call void %rule(ptr %uniform, ptr %reads, ptr %writes, ptr %rule_scratch, ptr null, ptr null, \
+i64 %rule_vectors, i64 0, i64 0, ptr %error)
   store double %done.after, ptr %done
   %k1 = add i64 %k, 1
   %other = xor i64 %now, 1
   br label %head
 end:
-  %made = phi i64 [ %k, %head ], [ %k, %summed ]
+  %made = phi i64 [ %k, %head ], [ %k, %unsound ]
   ret i64 %made
 }
 """
@@ -112,15 +109,15 @@ end:
 
 @cache
 def _library() -> Any:
-    return objects.loaded(objects.targeted(STEPS), {}, ["steps"])
+    sums = {name: native().addresses[name] for name in ("fold", "merge", "finish")}
+    return objects.loaded(objects.targeted(STEPS), sums, ["steps"])
 
 
 class StepLoop:
     """Makes the calls of ``steps``, and adds their steps to the history of the task.
 
     addresses: the first arguments, up to ``writes1``.  A penalty with the address 0 is not called.
-    integers: the next arguments, up to ``gradient_bytes``.
-    scale: the factor of the sum of the losses.
+    integers: the next arguments, up to ``rule_vectors``.
     done: counts the steps that were made.
     """
 
@@ -131,12 +128,10 @@ class StepLoop:
         task: Task,
         addresses: Sequence[Any],
         integers: Sequence[int],
-        scale: float,
         done: AlignedBuffer,
     ) -> None:
         self._task = task
         self._integers = integers
-        self._scale = scale
         self._done = done
         self._rates = AlignedBuffer(self.MAX_STEPS)
         self._losses = AlignedBuffer(self.MAX_STEPS)
@@ -144,9 +139,8 @@ class StepLoop:
             *addresses, done.address, self._rates.address, self._losses.address,
         ]
         integer = ctypes.c_int64
-        double = ctypes.c_double
         self._steps = ctypes.CFUNCTYPE(
-            integer, *[ctypes.c_void_p] * 20, *[integer] * 8, double, double
+            integer, *[ctypes.c_void_p] * 23, *[integer] * 7, ctypes.c_double
         )(_library()["steps"])
         self._next = 16
         self._pending: tuple[int, int, list[float], float] | None = None
@@ -167,7 +161,7 @@ class StepLoop:
         self._pending = done, len(self._task.history), rates, began
         made: int = self._steps(
             *self._addresses, *self._integers, done % 2, len(rates),
-            self._scale, optimizer.steps - done,
+            optimizer.steps - done,
         )
         self.settle()
         reraise()
@@ -176,10 +170,13 @@ class StepLoop:
             self._next = min(2 * self._next, self.MAX_STEPS)
         return made
 
-    def settle(self) -> None:
-        """Adds the steps of the last call to the history, if this was not done already."""
+    def settle(self) -> bool:
+        """Adds the steps of the last call to the history, if this was not done already.
+
+        Returns whether there were any.
+        """
         if self._pending is None:
-            return
+            return False
         done, steps, rates, began = self._pending
         history = self._task.history
         optimizer = self._task.optimizer
@@ -191,3 +188,4 @@ class StepLoop:
         history.epoch_ends[steps:] = range(steps + 1, steps + made + 1)  # each step is an epoch
         optimizer.steps += made
         self._pending = None
+        return made > 0

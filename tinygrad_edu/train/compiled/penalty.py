@@ -31,15 +31,15 @@ class Penalty(Program):
         self.address = 0
         if isinstance(self._run, Scalar) and not self.fixed and not self.draws:
             self.address = self._run.address
-        self.out = AlignedBuffer(1 + len(trained))
         self._size = 8 * (1 + len(trained))
 
-    def run(self, buffers: Buffers) -> float:
-        """Returns the penalty, and sets the gradient in ``totals``."""
+    def run(self, buffers: Buffers, drawn: Sequence[float] = ()) -> None:
+        """Sets the penalty and its gradient, in ``added``.
+
+        Random numbers are drawn, unless they are given.
+        """
         parameters = buffers.parameters
-        drawn = [draw() for draw in self.draws]
+        drawn = drawn or [draw() for draw in self.draws]
         parameters.write(self.first, [*read_numbers(self.fixed, "data"), *drawn])
-        ctypes.memset(self.out.address, 0, self._size)  # the tape machine adds to it
-        self._run.fill(parameters.address, self.out.address)
-        ctypes.memmove(buffers.totals.address, self.out.address, self._size)
-        return self.out[0]
+        ctypes.memset(buffers.added.address, 0, self._size)  # the tape machine adds to it
+        self._run.fill(parameters.address, buffers.added.address)

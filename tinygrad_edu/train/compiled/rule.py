@@ -6,13 +6,14 @@ makes its steps in Python.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from typing import Any
 
 from ...engine.value import Value
 from ...errors import TraceError
-from ...jit.languages.emitter import LANES
 from ...jit.running.memory import AlignedBuffer
 from ...jit.running.straight_line import Batch
 from ...jit.state import State
@@ -22,17 +23,15 @@ from ...jit.tape.tape import Tape
 from ...jit.trace import Trace
 from ...jit.traced import trace_in_progress
 from ...jit.tracing import check_unchanged, record_trace
-from ...optim import Optimizer, Schedule
+from ...optim import Optimizer
+from ...optim.parameters import read_numbers
 from .buffers import Buffers
 from .samples import EAGER, advising_eager, untrained_nodes
 
 
-def is_close(x: float, y: float, size: float) -> bool:
-    """Returns whether two numbers differ by rounding alone, compared with ``size``.
-
-    nan equals nan, and inf equals inf.
-    """
-    return abs(x - y) <= 1e-6 * size + 1e-12 or x == y or (x != x and y != y)
+def is_same(x: float, y: float) -> bool:
+    """Returns whether two numbers have the same bits, or both are nan."""
+    return x != x if y != y else x == y and math.copysign(1.0, x) == math.copysign(1.0, y)
 
 
 @contextmanager
@@ -56,13 +55,14 @@ def overrides(optimizer: Optimizer, name: str) -> bool:
     return getattr(type(optimizer), name) is not getattr(Optimizer, name) or name in vars(optimizer)
 
 
-def check_optimizer(optimizer: Optimizer) -> None:
-    """Raises an error if the compiled engine cannot step this optimiser.
+def check_optimizer(optimizer: Optimizer) -> bool:
+    """Returns whether the learning rate can depend on anything but the number of steps.
+
+    If not, the compiled engine asks for the learning rates of many steps at once.
 
     Raises:
-        ValueError: a slot of its state does not have one number for each parameter.
-        TraceError: it has its own ``zero_grad``, or its schedule changes something: the compiled
-            engine asks for the learning rates of many steps at once.
+        ValueError: a slot of the state does not have one number for each parameter.
+        TraceError: the optimiser has its own ``zero_grad``, or its schedule changes something.
     """
     count = len(optimizer.params)
     for slot, column in optimizer.state.items():
@@ -77,8 +77,8 @@ def check_optimizer(optimizer: Optimizer) -> None:
             f"not call\n{EAGER.removeprefix('or ')}"
         )
     schedule = optimizer.schedule
-    if not callable(schedule) or isinstance(schedule, Schedule):
-        return
+    if overrides(optimizer, "lr") or not callable(schedule):
+        return overrides(optimizer, "lr")
     state = State(schedule)
     try:
         schedule(optimizer.steps)
@@ -86,6 +86,10 @@ def check_optimizer(optimizer: Optimizer) -> None:
             check_unchanged(state, "the schedule of the learning rate")
     finally:
         state.restore()
+    return state.has_values or state.has_generators
+
+
+TRIED = 3  # parameters for which the rule is compared
 
 
 class Rule:
@@ -100,6 +104,7 @@ class Rule:
         self._optimizer = optimizer
         self._counter = counter
         self._trace = trace
+        self._tape = tape
         self.batch = Batch(tape, list(range(2, len(tape.names))), [])
         self.uniform = AlignedBuffer(max(2, len(self.batch.slots)))
         self.scratch = AlignedBuffer(self.batch.scratch)
@@ -109,8 +114,8 @@ class Rule:
         self.uniform[0] = self._optimizer.lr
         self.uniform[1] = float(self._optimizer.steps + 1)
         self.batch.run(
-            self.uniform.address, *buffers.columns[buffers.now], self.scratch.address, 0,
-            buffers.blocks, LANES, buffers.error.address,
+            self.uniform.address, *buffers.columns[buffers.now], self.scratch.address, 0, 0,
+            buffers.vectors, 0, 0, buffers.error.address,
         )
 
     def is_current(self) -> bool:
@@ -119,10 +124,28 @@ class Rule:
         return traced is not None and self._trace.difference(traced[0]) is None
 
 
+    def is_right(self) -> bool:
+        """Returns whether the compiled rule has the bits of the rule itself, for some parameters.
+
+        It is tried with the present learning rate and state, for this step and later ones.
+        """
+        optimizer = self._optimizer
+        data = read_numbers(optimizer.params[:TRIED], "data")
+        states = zip(*optimizer.state.values()) if optimizer.state else repeat(())
+        for x, state in zip(data, states):
+            for t in [optimizer.steps + ahead for ahead in (1, 2, 10, 1_000)]:
+                for grad in (0.5, -0.01, 0.0):
+                    new, slots = optimizer.ieee_update(x, grad, state, optimizer.lr, t)
+                    found = self._tape.run([optimizer.lr, float(t), grad, x, *state])
+                    if not all(map(is_same, found, [new, *slots])):
+                        return False
+        return True
+
+
 def compiled_rule(optimizer: Optimizer, counter: Value) -> Rule | None:
     """Returns the compiled rule, or None if it cannot be traced, or differs from the rule itself.
 
-    It is tried on the number of the first parameter.
+    It is tried on the numbers of some parameters.
     """
     traced = _traced(optimizer, counter, check=True)
     if traced is None:
@@ -133,7 +156,8 @@ def compiled_rule(optimizer: Optimizer, counter: Value) -> Rule | None:
         return None
     graph = Graph(trace, [2 + slots, 3 + slots, 1, 0, *range(2, 2 + slots)])
     tape = graph.tape(list(map(graph.register, found)))
-    return Rule(optimizer, counter, trace, tape) if _is_right(optimizer, tape) else None
+    rule = Rule(optimizer, counter, trace, tape)
+    return rule if rule.is_right() else None
 
 
 def _traced(optimizer: Optimizer, counter: Value, check: bool) -> tuple[Trace, list[Any]] | None:
@@ -159,15 +183,3 @@ def _traced(optimizer: Optimizer, counter: Value, check: bool) -> tuple[Trace, l
         return trace, outputs(result, trace.operand)[0]
     except (TraceError, TypeError, ArithmeticError):
         return None
-
-
-def _is_right(optimizer: Optimizer, tape: Tape) -> bool:
-    """Returns whether a traced rule agrees with the rule itself for one parameter at some steps."""
-    data = float(optimizer.params[0].data)
-    state = tuple([column[0] for column in optimizer.state.values()])
-    for t in [optimizer.steps + ahead for ahead in (1, 2, 10, 1_000)]:
-        new, slots = optimizer.ieee_update(data, 0.5, state, optimizer.lr, t)
-        found = tape.run([optimizer.lr, float(t), 0.5, data, *state])
-        if not all(is_close(x, y, abs(y)) for x, y in zip(found, [new, *slots])):
-            return False
-    return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +16,6 @@ from itertools import chain, repeat
 from typing import Any
 
 from ...engine.value import Value
-from ...jit.languages.emitter import LANES
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
 from ...jit.running.memory import AlignedBuffer, pointers
@@ -28,23 +28,13 @@ from ...jit.trace import Trace
 from ...jit.traced import STATIC
 from ...jit.tracing import Arguments, record_trace
 from ...optim.parameters import read_numbers
-from .buffers import Buffers, whole_blocks
+from ...summation import BLOCK, LANES
+from .buffers import Buffers, whole_vectors
 
 
 def is_plain(samples: Any) -> bool:
     """Returns whether samples can be read once and kept: a list, a tuple or an array can."""
     return samples.__class__ in (list, tuple, array) or hasattr(samples, "__array_interface__")
-
-
-def structures(X: Sequence[Any], y: Sequence[Any], most: int) -> int:
-    """Returns the number of structures among the first ``most`` samples.
-
-    Each structure is compiled by itself.
-    """
-    try:
-        return len({flatten((X[i], y[i]), "a sample", []) for i in range(min(len(X), most))})
-    except TypeError:  # samples that are not numbers; compiling them raises the error
-        return 0
 
 
 @contextmanager
@@ -92,7 +82,7 @@ def operands_of(trace: Trace) -> set[int]:
 class Program:
     """A traced loss or penalty, and the layout of its inputs.
 
-    The inputs are the trained parameters, in whole blocks; other leaves, which are read again at
+    The inputs are the trained parameters, in whole vectors; other leaves, which are read again at
     each step; and what varies: the numbers of a sample, and random numbers.
 
     depends: whether the loss uses a trained parameter
@@ -123,36 +113,30 @@ class Program:
         self.draws = trace.draws
         self._fixed = untrained_nodes(trace, self._places)
         self.fixed = [trace.parameters[trace.nodes[i][1][0]] for i in self._fixed]
-        self.first = whole_blocks(len(trained))
+        self.first = whole_vectors(len(trained))
 
-    def tape(self, returned: Sequence[Any] = (), scaled: bool = False) -> Tape:
-        """Returns the tape of the loss, its gradient, and what else is ``returned``.
-
-        If it is ``scaled``, the input before those that vary is a factor of the gradient.
-        """
+    def tape(self, returned: Sequence[Any] = ()) -> Tape:
+        """Returns the tape of the loss, its gradient, and what else is ``returned``."""
         trace = self.trace
         varying = [*nodes_of(trace, "input"), *nodes_of(trace, "draw")]
         self.varying = len(varying)
         padding = [None] * (self.first - len(self._places))
-        inputs = [*self._places, *padding, *self._fixed, *[None] * scaled, *varying]
+        inputs = [*self._places, *padding, *self._fixed, *varying]
         self.buffer_size = len(inputs)
         graph = Graph(trace, inputs)
-        seed = self.first + len(self._fixed) if scaled else None
-        gradient = graph.gradient(self._root, self._places, seed)
+        gradient = graph.gradient(self._root, self._places)
         return graph.tape([graph.register(self._root), *gradient, *map(graph.register, returned)])
 
     def is_current(self) -> bool:
         """Returns whether the function still is the compiled program."""
         trace, _ = self._record(check=False)
         parameter_nodes(trace, self._trained)  # makes nodes of unused parameters, as in __init__
+        self.draws = trace.draws
         return self.trace.difference(trace) is None
 
 
 class Loss(Program):
-    """The compiled loss of samples of one structure, with its gradient.
-
-    The factor 1 / (samples in the batch) is the input before the numbers of the sample.
-    """
+    """The compiled loss of samples of one structure, with its gradient."""
 
     def __init__(
         self,
@@ -172,10 +156,11 @@ class Loss(Program):
         returned, self._prediction = outputs(
             self.traced_prediction if with_prediction else (), self.trace.operand
         )
-        tape = self.tape(returned, scaled=True)
+        tape = self.tape(returned)
         self._shape = outputs(self.traced_prediction, lambda x: x)[1]
         # numbers of targets that the loss accepts, for each structure
         self._accepted: dict[Structure, set[float]] = {}
+        self.predicts = with_prediction
         self.returned = len(returned)
         self.summed = len(tape.outputs) - self.returned
         self.numbers_at = self.buffer_size - self.varying
@@ -219,139 +204,220 @@ class Loss(Program):
 class Group:
     """The samples of a batch that have one structure.
 
-    members: their positions in the batch.
+    numbers: the numbers of each sample of the batch.
+    drawn: what was drawn for each sample.
+    vectors: for each vector, the sample in each lane; None if that is of another structure, or
+        missing.
     """
 
-    def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
+    def __init__(
+        self,
+        loss: Loss,
+        numbers: Sequence[Sequence[float]],
+        vectors: Sequence[Sequence[int | None]],
+    ) -> None:
         self.loss = loss
-        self.members = members
-        self._numbers = numbers
-        self.drawn: list[list[float]] = [[] for _ in members]  # what was drawn for each sample
+        self.numbers = numbers
+        self.drawn: Sequence[list[float]] = [[]] * len(numbers)
+        self.vectors = vectors
 
-    def set(self, parameters: AlignedBuffer, scale: float) -> None:
+    def prepare(self, parameters: AlignedBuffer) -> None:
         """Writes the program's other inputs behind the parameters."""
-        parameters.write(self.loss.first, [*read_numbers(self.loss.fixed, "data"), scale])
+        parameters.write(self.loss.first, read_numbers(self.loss.fixed, "data"))
+
+    def run(self, buffers: Buffers, vector: int) -> None:
+        """Adds the losses and gradients of the samples of a vector."""
+        raise NotImplementedError
+
+    def predictions(self) -> dict[int, Any]:
+        """Returns the predictions of the samples, if the program returns them."""
+        raise NotImplementedError
 
 
 class BatchGroup(Group):
-    """A group for a compiled batch: columns in whole blocks, filled up with the last sample.
+    """A group for a compiled batch, which runs on vectors.
 
-    The columns of the results follow those of the inputs.  ``calls`` are the calls of the compiled
-    batch, for full blocks, and for the rest.  Each is the addresses of the pointers to the inputs
-    and to the results, the number of blocks (which may be 0), and the samples that count in the
-    last block.
+    A lane without a sample is filled with a copy of another one.  The columns of the results follow
+    those of the inputs.
+
+    whole: the number of vectors without such a lane, if no other group's samples come between them
+    tail: the mask of the vector behind them, or 0
     """
 
-    def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
-        super().__init__(loss, members, numbers)
-        self._padded = padded = whole_blocks(len(members))
-        self._columns = AlignedBuffer(padded * (loss.varying + loss.returned))
-        self._write(0, numbers)
-        self._pointers: list[Any] = []
-        valid = len(members) - padded + LANES
-        rest = int(valid < LANES)
-        self.calls = [
-            self._call(0, padded // LANES - rest, LANES),
-            self._call(padded - LANES, rest, valid),
-        ]
+    def __init__(
+        self,
+        loss: Loss,
+        numbers: Sequence[Sequence[float]],
+        vectors: Sequence[Sequence[int | None]],
+    ) -> None:
+        super().__init__(loss, numbers, vectors)
+        self._masks = [sum(1 << lane for lane, i in enumerate(vector) if i is not None)
+                       for vector in vectors]
+        self._members: list[int] = []
+        for vector in vectors:
+            some = next(i for i in vector if i is not None)
+            self._members += [some if i is None else i for i in vector]
+        self.whole, rest = divmod(len(numbers), LANES)
+        self.tail = (1 << rest) - 1
+        self._columns = AlignedBuffer(len(self._members) * (loss.varying + loss.returned))
+        self._write(0, [numbers[i] for i in self._members])
+        self._pointers: dict[int, Any] = {}
 
-    def _call(self, start: int, blocks: int, valid: int) -> tuple[int, int, int, int]:
-        if not blocks:
-            return 0, 0, 0, 0
-        loss = self.loss
-        first = self._columns.address + 8 * start
-        size = 8 * self._padded
-        table = pointers(range(first, first + (loss.varying + loss.returned) * size, size))
-        self._pointers.append(table)
-        at = ctypes.addressof(table)
-        return at, at + 8 * loss.varying, blocks, valid
+    def addresses(self, vector: int) -> list[int]:
+        """Returns the addresses of the pointers to the columns, and to the results, of a vector."""
+        varying = self.loss.varying
+        if vector not in self._pointers:
+            first = self._columns.address + 8 * LANES * vector
+            size = 8 * len(self._members)
+            ends = range(first, first + (varying + self.loss.returned) * size, size)
+            self._pointers[vector] = pointers(ends)
+        at = ctypes.addressof(self._pointers[vector])
+        return [at, at + 8 * varying]
 
     def _write(self, k: int, rows: Sequence[Sequence[float]]) -> None:
         """Writes a row of numbers for each sample, of which the first is in column ``k``."""
-        padding = [rows[-1]] * (self._padded - len(rows))
-        self._columns.write(self._padded * k, [*chain(*zip(*rows, *padding))])
+        self._columns.write(len(self._members) * k, [*chain(*zip(*rows))])
 
-    def run(self, buffers: Buffers, scale: float) -> list[Any]:
-        """Adds loss and gradient to ``totals``, and returns the predictions."""
-        loss = self.loss
-        assert loss.batch is not None
-        parameters = buffers.parameters
-        self.set(parameters, scale)
-        if loss.draws:
-            self._write(loss.varying - len(loss.draws), self.drawn)
-        uniform = parameters.address
-        scratch = loss.scratch.address
-        totals = buffers.totals.address
+    def prepare(self, parameters: AlignedBuffer) -> None:
+        super().prepare(parameters)
+        if draws := len(self.loss.draws):
+            self._write(self.loss.varying - draws, [self.drawn[i] for i in self._members])
+
+    def run(self, buffers: Buffers, vector: int) -> None:
+        self._run(buffers, vector, mask=self._masks[vector])
+
+    def run_all(self, buffers: Buffers) -> None:
+        """Adds the losses and gradients of all samples, if there is no other group."""
+        if self.whole:
+            self._run(buffers, 0, self.whole)
+        if self.tail:
+            self._run(buffers, self.whole, mask=self.tail)
+
+    def _run(self, buffers: Buffers, start: int, count: int = 1, mask: int = 0) -> None:
+        batch = self.loss.batch
+        assert batch is not None
+        addresses = [
+            buffers.parameters.address, *self.addresses(start), self.loss.scratch.address
+        ]
         error = buffers.error.address
-        for columns, results, blocks, valid in self.calls:
-            if blocks:
-                loss.batch.run(uniform, columns, results, scratch, totals, blocks, valid, error)
-        loss.batch.check(error)
-        if not loss.returned:
-            return []
-        count = len(self.members)
-        starts = [self._padded * (loss.varying + k) for k in range(loss.returned)]
-        numbers = zip(*[self._columns.read(at, at + count) for at in starts])
-        return list(map(loss.prediction, numbers))
+        if mask:
+            buffers.sums.run_part(batch, addresses, mask, error)
+        else:
+            buffers.sums.run(batch, addresses, count, error)
+        batch.check(error)
+
+    def predictions(self) -> dict[int, Any]:
+        loss = self.loss
+        count = len(self._members)
+        starts = [count * (loss.varying + k) for k in range(loss.returned)]
+        columns = [self._columns.read(at, at + count) for at in starts]
+        rows = zip(*columns) if columns else repeat(())
+        return {i: loss.prediction(row) for i, row in zip(self._members, rows)}
 
 
 class MachineGroup(Group):
-    """A group for the tape machine."""
+    """A group for the tape machine, which runs sample after sample."""
 
-    def run(self, buffers: Buffers, scale: float) -> list[Any]:
-        """Adds loss and gradient to ``totals``, and returns the predictions."""
+    def run(self, buffers: Buffers, vector: int) -> None:
+        self._predictions: dict[int, Any] = {} if vector == 0 else self._predictions
+        for lane, i in enumerate(self.vectors[vector]):
+            if i is not None:
+                self._run(buffers, lane, i)
+
+    def _run(self, buffers: Buffers, lane: int, i: int) -> None:
         loss = self.loss
-        machine = loss.machine
-        assert machine is not None
-        found: list[Any] = []
-        # the machine adds to its outputs: the loss, the gradient and the prediction, in one buffer
-        count = loss.summed
-        totals = buffers.totals.address
+        assert loss.machine is not None
         parameters = buffers.parameters
-        self.set(parameters, scale)
-        ctypes.memmove(loss.outputs.address, totals, 8 * count)
-        for numbers, drawn in zip(self._numbers, self.drawn):
-            parameters.write(loss.numbers_at, [*numbers, *drawn])
-            loss.outputs.write(count, [0.0] * loss.returned)
-            machine.fill(parameters.address, loss.outputs.address)
-            if loss.returned:
-                found.append(loss.prediction(loss.outputs.read(count, count + loss.returned)))
-        ctypes.memmove(totals, loss.outputs.address, 8 * count)
-        buffers.error[1] = machine.flags[1]
-        return found
+        parameters.write(loss.numbers_at, [*self.numbers[i], *self.drawn[i]])
+        ctypes.memset(loss.outputs.address, 0, 8 * (loss.summed + loss.returned))
+        loss.machine.fill(parameters.address, loss.outputs.address)  # which adds
+        if len(self.numbers) == 1:
+            ctypes.memmove(buffers.totals.address, loss.outputs.address, 8 * loss.summed)
+        else:
+            buffers.sums.put(loss.outputs.address, loss.summed, lane)
+        if loss.predicts:
+            found = loss.outputs.read(loss.summed, loss.summed + loss.returned)
+            self._predictions[i] = loss.prediction(found)
+
+    def predictions(self) -> dict[int, Any]:
+        return self._predictions
 
 
 class Plan:
-    """The samples of a batch in groups, with their programs."""
+    """The samples of a batch in groups, with their programs.
+
+    only: the group, if there is just one, of a compiled batch.
+    """
 
     def __init__(
         self, indices: tuple[int, ...], samples: Sequence[tuple[Loss, array[float]]]
     ) -> None:
         self.indices = indices
-        self.scale = 1.0 / len(indices)
         self._losses = [loss for loss, _ in samples]
-        members: dict[Loss, list[int]] = {}
-        for k, loss in enumerate(self._losses):
-            members.setdefault(loss, []).append(k)
-        self.groups: list[BatchGroup | MachineGroup] = [
-            (MachineGroup if loss.batch is None else BatchGroup)(
-                loss, at, [samples[k][1] for k in at]
-            )
-            for loss, at in members.items()
-        ]
-        self.draws = any(loss.draws for loss in members)
+        # what is run, in order: a program, and which of its vectors; None at the end of a block
+        self._order: list[tuple[Loss, int] | None] = []
+        vectors: dict[Loss, list[list[int | None]]] = {loss: [] for loss in self._losses}
+        for start in range(0, len(samples), BLOCK):
+            for loss, vector in self._vectors(range(start, min(start + BLOCK, len(samples)))):
+                self._order.append((loss, len(vectors[loss])))
+                vectors[loss].append(vector)
+            self._order.append(None)
+        numbers = [row for _, row in samples]
+        self._groups: dict[Loss, Group] = {
+            loss: (BatchGroup if loss.batch else MachineGroup)(loss, numbers, found)
+            for loss, found in vectors.items()
+        }
+        first, *others = self._groups.values()
+        self.only = first if isinstance(first, BatchGroup) and not others else None
+        self.draws = any(loss.draws for loss in self._groups)
 
-    def run(self, buffers: Buffers) -> list[Any]:
-        """Adds losses and gradients to ``totals``, and returns the predictions.
+    def _vectors(self, block: range) -> Iterator[tuple[Loss, list[int | None]]]:
+        """Yields programs, with their samples in the lanes, such that each lane keeps its order."""
+        if len(set(self._losses)) == 1:
+            for start in range(0, len(block), LANES):
+                vector = block[start:start + LANES]
+                yield self._losses[0], [*vector, *[None] * (LANES - len(vector))]
+            return
+        lanes = [deque(block[lane::LANES]) for lane in range(LANES)]
+        while any(lanes):
+            heads = [self._losses[lane[0]] if lane else None for lane in lanes]
+            loss = Counter([head for head in heads if head]).most_common(1)[0][0]
+            yield loss, [
+                lane.popleft() if head is loss else None for lane, head in zip(lanes, heads)
+            ]
 
-        A prediction is None if the programs do not return it.
+    def run(self, buffers: Buffers, drawn: Sequence[list[float]] = ()) -> list[Any]:
+        """Sums losses and gradients, and returns the predictions.
+
+        A prediction is None if the programs do not return it.  Random numbers are drawn, unless
+        they are given for each sample.
         """
         if self.draws:  # in the order of the samples, as the eager engine does
-            drawn = [[draw() for draw in loss.draws] for loss in self._losses]
-            for group in self.groups:
-                group.drawn = [drawn[k] for k in group.members]
+            drawn = drawn or [[draw() for draw in loss.draws] for loss in self._losses]
+            for group in self._groups.values():
+                group.drawn = drawn
+        buffers.sums.clear()
+        if self.only:
+            self.only.prepare(buffers.parameters)
+            self.only.run_all(buffers)
+        else:
+            self._run_in_order(buffers)
         predictions: list[Any] = [None] * len(self.indices)
-        for group in self.groups:
-            for k, prediction in zip(group.members, group.run(buffers, self.scale)):
-                predictions[k] = prediction
+        for loss, group in self._groups.items():
+            if loss.predicts:
+                for i, prediction in group.predictions().items():
+                    predictions[i] = prediction
         return predictions
+
+    def _run_in_order(self, buffers: Buffers) -> None:
+        before: Group | None = None
+        for entry in self._order:
+            if entry is None:
+                buffers.sums.close()
+                continue
+            loss, vector = entry
+            group = self._groups[loss]
+            if group is not before:
+                group.prepare(buffers.parameters)
+                before = group
+            group.run(buffers, vector)

@@ -1,0 +1,85 @@
+"""Sums over samples in machine code, with the bits of `summation.BlockSum`."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable
+from functools import cache
+
+from ...summation import BLOCK, LANES
+from ..languages.emitter import Module
+from ..languages.sums import SUMS
+from .memory import AlignedBuffer
+from .straight_line import Batch, Compiled
+
+VECTORS = BLOCK // LANES  # in a block
+
+
+@cache
+def native() -> Compiled:
+    """Returns the functions of `languages.sums`, compiled."""
+    return Compiled(Module([SUMS]), {"fold": 3, "merge": 4, "put": 4, "add": 4, "finish": 5})
+
+
+class BlockSums:
+    """Sums of ``count`` numbers over samples.
+
+    totals: the sums over the blocks that are complete.  With ``rows``, every block has a row of
+        totals of its own.
+    """
+
+    def __init__(self, count: int, rows: int = 0) -> None:
+        self.count = count
+        self.totals = AlignedBuffer(count * max(1, rows))
+        self.lanes = AlignedBuffer(LANES * count)
+        self.vector = AlignedBuffer(LANES * count)  # all 0, except while a part of it is added
+        self._stride = count if rows else 0
+        self._position = 0  # vectors that were added
+        self._is_open = False  # whether the last block is not complete
+
+    def clear(self) -> None:
+        """Sets all sums to 0."""
+        ctypes.memset(self.totals.address, 0, 8 * self.count)
+        if self._is_open:  # an error left it open
+            for buffer in (self.lanes, self.vector):
+                ctypes.memset(buffer.address, 0, 8 * LANES * self.count)
+        self._position = 0
+        self._is_open = False
+
+    def run(self, batch: Batch, addresses: Iterable[int], vectors: int, error: int) -> None:
+        """Runs a batch for whole vectors, and adds its sums.
+
+        ``addresses``: of the batch's uniform registers, columns, results and scratch buffer.
+        """
+        self._is_open = True
+        block, position = divmod(self._position, VECTORS)
+        totals = self.totals.address + 8 * self._stride * block
+        self._position += vectors
+        batch.run(*addresses, self.lanes.address, totals, vectors, position, self._stride, error)
+
+    def run_part(self, batch: Batch, addresses: Iterable[int], mask: int, error: int) -> None:
+        """Runs a batch for one vector, of which the samples in the bits of ``mask`` are added."""
+        self._is_open = True
+        vector = self.vector.address
+        batch.run(*addresses, vector, 0, 1, 0, 0, error)
+        native().functions["merge"](self.lanes.address, vector, self.count, mask)
+
+    def put(self, numbers: int, count: int, lane: int) -> None:
+        """Adds the numbers of a sample, at an address, to a lane, and sets them to 0."""
+        self._is_open = True
+        native().functions["put"](self.lanes.address, numbers, count, lane)
+
+    def close(self) -> None:
+        """Completes the last block."""
+        if self._is_open:
+            totals = self.totals.address + 8 * self._stride * (self._position // VECTORS)
+            native().functions["fold"](self.lanes.address, totals, self.count)
+            self._is_open = False
+
+    def add(self, other: BlockSums, rows: int) -> None:
+        """Adds rows of totals, one after the other."""
+        entries = rows * self.count
+        if entries:
+            native().functions["add"](
+                self.totals.address, other.totals.address, self.count, entries
+            )

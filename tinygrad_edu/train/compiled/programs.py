@@ -1,0 +1,159 @@
+"""What the compiled engine of `fit` runs: losses of samples, the penalty, and the optimiser's rule.
+"""
+
+from __future__ import annotations
+
+import operator
+from array import array
+from collections.abc import Hashable
+from typing import Any
+
+from ...engine.value import Value
+from ...errors import TraceError, short_repr
+from ...jit.state import State
+from ...jit.structure import Structure, flatten
+from ..task import Task
+from .buffers import Buffers
+from .penalty import Penalty
+from .rule import check_optimizer, compiled_rule, counting
+from .samples import EAGER, Loss, Plan, Program, advising_eager, is_plain
+
+
+class Programs:
+    """The programs of a task, and the state that they were compiled for.
+
+    trained: the parameters.
+    new: samples that were read and not compared yet, each with its kind: the structure, and the
+        types of the numbers.
+    is_plain: whether samples are read once and kept.
+    reads_rate: whether the learning rate can depend on anything but the number of steps.
+    runs_python: whether functions of the user's run between two steps.
+    """
+
+    def __init__(self, task: Task) -> None:
+        # The functions below must not refer to ``task``: tracing watches what they can change.
+        model = task.model
+        loss = task.loss
+        optimizer = task.optimizer
+        penalty: Any = task.penalty
+        self.counter = counter = Value(0.0, "optimizer.steps")
+
+        def sample(x: Any, target: Any) -> tuple[Any, Any]:
+            with counting(optimizer, counter):
+                prediction = model(x)
+                return loss(prediction, target), prediction
+
+        def added() -> tuple[Any, None]:
+            with counting(optimizer, counter):
+                return penalty(), None
+
+        self._task = task
+        self._function = sample
+        self.is_plain = is_plain(task.X) and is_plain(task.y)
+        self.trained = tuple(optimizer.params)
+        self.new: list[tuple[Hashable, int]] = []
+        self._losses: dict[Structure, Loss] = {}
+        self._samples: dict[int, tuple[Loss, array[float]]] = {}
+        self._plan: Plan | None = None
+        self.reads_rate = check_optimizer(optimizer)
+        self.buffers = Buffers(optimizer)
+        self.sample(0)
+        self.penalty: Penalty | None = None
+        if penalty is not None:
+            self.penalty = Penalty(added, self.trained)
+            self.buffers.reserve(self.penalty.buffer_size)
+        self._compile_rule()
+
+    def _compile_rule(self) -> None:
+        """Compiles the rule, and records everything that model, loss, penalty and rule can read."""
+        task = self._task
+        optimizer = task.optimizer
+        self.reads_rate = check_optimizer(optimizer)
+        self.rule = compiled_rule(optimizer, self.counter)
+        self.runs_python = (
+            bool(task.metrics)
+            or callable(optimizer.schedule)
+            or self.rule is None
+            or not self.is_plain
+        )
+        rule = [optimizer] if self.rule else []
+        self._state = State(task.model, task.loss, task.penalty, *rule)
+
+    # ---- samples
+
+    def sample(self, i: int) -> tuple[Loss, array[float]]:
+        """Returns the program of a sample and its numbers, and keeps them if the sample is plain.
+
+        Raises:
+            TypeError: the sample has a Value, or cannot be flattened.
+            ValueError: the loss rejects the target.
+        """
+        if i in self._samples:
+            return self._samples[i]
+        task = self._task
+        target = task.y[i]
+        leaves: list[Any] = []
+        with advising_eager():
+            structure = flatten((task.X[i], target), f"sample {i}", leaves)
+        for leaf in leaves:
+            if isinstance(leaf, Value):
+                raise TypeError(
+                    f"sample {i} has {short_repr(leaf)}, which would count as a number and get no "
+                    f"gradient; let the model look it up with take(sequence, index), {EAGER}"
+                )
+        if structure not in self._losses:
+            found = Loss(self._function, structure, len(leaves), self.trained, bool(task.metrics))
+            self._losses[structure] = found
+            self.buffers.reserve(found.buffer_size)
+        program = self._losses[structure]
+        program.accept(task.loss, target)
+        sample = program, array("d", map(float, leaves))
+        self.new.append(((structure, tuple(map(type, leaves))), i))
+        if self.is_plain:
+            self._samples[i] = sample
+        return sample
+
+    def plan(self, indices: tuple[int, ...]) -> Plan:
+        """Returns the plan for these samples.
+
+        It is kept, because full batches are all the same.
+        """
+        if self._plan is None or self._plan.indices != indices or not self.is_plain:
+            self._plan = Plan(indices, [*map(self.sample, indices)])
+        return self._plan
+
+    # ---- what changes
+
+    def changes(self) -> list[str]:
+        """Returns the names of what the functions can read and has changed.
+
+        The numbers of the optimiser, which the engine itself changes, are not among them.
+        """
+        kind = type(self._task.optimizer).__name__
+        own = {f"{kind}.steps", f"{kind}.state"}
+        return [name for name in self._state.changes() if name not in own]
+
+    def is_current(self) -> bool:
+        """Returns whether parameters, model, loss and penalty are as they were compiled.
+
+        If so, the rule is compiled again if it has changed.
+        """
+        params = self._task.optimizer.params
+        if len(params) != len(self.trained) or any(map(operator.is_not, self.trained, params)):
+            return False
+        programs: list[Program] = [*self._losses.values()]
+        programs += [self.penalty] if self.penalty else []
+        try:
+            is_same = all(program.is_current() for program in programs)
+        except TypeError:  # not traceable any more; the error is raised when it is compiled again
+            return False
+        if is_same:
+            self._compile_rule()
+        return is_same
+
+    def reread(self) -> None:
+        """Reads the samples again, which may have changed."""
+        before = self._samples
+        self._samples = {}
+        if any([self.sample(i) != sample for i, sample in before.items()]):
+            self._plan = None
