@@ -37,6 +37,7 @@ class EagerEngine(Runner):
     def __init__(self, task: Task) -> None:
         self.task = task
         self._reaches = False  # whether a loss depends on a parameter
+        self._number: Any = None  # a loss that is a plain number
         # the leaves of the last graph, what was trained, and the positions of the other leaves
         self._leaves: list[Value] = []
         self._trained: Sequence[Value] = ()
@@ -69,6 +70,11 @@ class EagerEngine(Runner):
         means = [total / len(indices) for total in sums.result()]
         value, *gradient = map(add, means, self.penalty())
         if not self._reaches:
+            if self._number is not None:
+                raise TypeError(
+                    f"fit: the loss must be a Value, not {self._number!r}, which depends on no "
+                    "Value; use the prediction in the loss function"
+                )
             raise ValueError(
                 "fit: the loss depends on none of the optimiser's parameters; make the optimiser "
                 "with the parameters of this model"
@@ -101,6 +107,7 @@ class EagerEngine(Runner):
         params = self.task.optimizer.params
         root = compute()
         if not isinstance(root, Value):
+            self._number = root
             return [number(root, f"fit: the {what}"), *repeat(0.0, len(params))]
         if not math.isfinite(root.data):
             raise self._nonfinite(f"the {what} is {root.data}", root, compute)
