@@ -52,8 +52,8 @@ NAMESPACES = {"types.SimpleNamespace", "argparse.Namespace", "collections.UserDi
               "collections.UserList", "collections.ChainMap",
               "weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "_weakrefset.WeakSet"}
 # a function that uses one of these names can reach all globals
-REACHING = frozenset({"globals", "vars", "eval", "exec", "modules", "import_module", "__import__",
-                      "__globals__", "__dict__"})
+REACHING = frozenset({"globals", "eval", "exec", "modules", "import_module", "__import__",
+                      "__globals__"})
 _MISSING = object()
 
 

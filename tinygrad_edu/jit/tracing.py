@@ -101,7 +101,7 @@ def record_trace(
     if unchanged and state.opaque:
         raise TraceError(
             f"{unchanged} can reach {some(state.opaque)}, an iterator or a file, which machine code "
-            f"does not\nread it before, and keep what it gave in a list; {STATIC}"
+            f"cannot advance\nread it before, and keep what it gave in a list; {STATIC}"
         )
     run = partial(_run, f, names, arguments)
     before = random.getstate()
