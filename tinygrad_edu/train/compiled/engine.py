@@ -80,6 +80,7 @@ class Engine(Runner):
         plan = self._checked(tuple(indices))
         buffers = self.buffers
         buffers.keep()
+        programs.keep_generators()
         try:
             predictions = plan.run(buffers)
             if programs.penalty:
@@ -112,7 +113,7 @@ class Engine(Runner):
                     f"change it in on_epoch, {EAGER}"
                 )
         plan = programs.plan(indices)
-        programs.counter.data = float(self.task.optimizer.steps)
+        programs.count()
         if self._comparison.is_due():
             self.sync()
             try:
@@ -139,6 +140,7 @@ class Engine(Runner):
         buffers = self.buffers
         found = buffers.totals.read(0, 1 + buffers.count)
         buffers.keep(back=True)
+        self.programs.keep_generators(back=True)
         self.sync()
         value, _ = self._eager.differentiate(indices)
         wanted = [value, *read_numbers(self.programs.trained, "grad")]
@@ -150,6 +152,9 @@ class Engine(Runner):
         """Clips the norm of the gradient, as `optim.clip_grad_norm` does."""
         gradient = self.buffers.totals.read(1, 1 + self.buffers.count)
         self.buffers.totals.write(1, clipped(gradient, max_norm)[1])
+        self._is_ahead = True
+        if self.programs.reads_rate:
+            self.sync()
 
     def step(self) -> None:
         """Makes a step of the optimiser."""
@@ -233,7 +238,7 @@ class Engine(Runner):
             or group.loss.batch is None
             or rule is None
             or plan.draws
-            or any(leaf is programs.counter for leaf in group.loss.fixed)
+            or programs.is_counting
             or (penalty and not penalty.address)
         ):
             return None
