@@ -48,9 +48,11 @@ class TraceError(GraphError, TypeError):
     It needs a number, or the truth of a condition.
 
     It is also a TypeError, which float() and indexing raise for other objects than numbers.
-    ``line`` is the place in the user's program: file, line number and function.
+    ``line`` is the place in the user's program: file, line number and function.  If `fit` raised
+    the error after a step, ``history`` is the `History` of the steps that were made.
     """
 
+    history: Any = None
     line: tuple[str, int, str] | None = None
 
 
