@@ -1,10 +1,12 @@
-"""Buffers of doubles for compiled code, and the addresses of buffers."""
+"""Buffers of doubles for compiled code, the addresses of buffers, and garbage collection."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ...errors import number
@@ -32,6 +34,22 @@ class AlignedBuffer:
 
     def __setitem__(self, i: int, x: float) -> None:
         self._numbers[i] = x
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Pauses Python's collector of cycles in the block.
+
+    A long program is made of many objects without cycles, and the collector would visit all of them
+    again and again.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def pointers(addresses: Sequence[int]) -> Any:

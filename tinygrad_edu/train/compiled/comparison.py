@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from random import Random
 from typing import Any
 
 from ...engine.interpreter import Interpreter, using
 from ...errors import NonFiniteError
-from ...jit.running.memory import AlignedBuffer
+from ...jit.running.memory import AlignedBuffer, without_collection
 from ...randomness import drawn
 from ..eager import EagerEngine
 from ..task import Task
@@ -64,12 +65,20 @@ class Comparison:
 
     def is_due(self) -> bool:
         """Returns whether there is something to compare."""
-        return bool(self._programs.new or self._compares_all or self._is_repeated())
+        new = self._programs.new
+        new[:] = [entry for entry in new if self._lacks(*entry)]
+        return bool(new or self._compares_all or self._is_repeated())
+
+    def _lacks(self, kind: Hashable, i: int, nodes: int) -> bool:
+        """Returns whether a sample of a kind is to be compared, because too few were."""
+        most = SAMPLES if nodes < LONG_SAMPLE else 1
+        return self._hits[kind] < most and self._tries[kind] < MAX_TRIES
 
     def _is_repeated(self) -> bool:
         task = self._task
         return len(task.history) >= self._next_step and task.seconds >= self._next_time
 
+    @without_collection()
     def run(self, batch: Sequence[int]) -> str:
         """Makes the comparisons that are due, and returns what differs; "" if nothing does.
 
@@ -97,10 +106,8 @@ class Comparison:
         """Compares some samples of each kind that was read since the last comparison."""
         new = self._programs.new
         while new:
-            kind, i = new.pop(0)
-            program, _ = self._programs.sample(i)
-            most = SAMPLES if len(program.trace.nodes) < LONG_SAMPLE else 1
-            if self._hits[kind] < most and self._tries[kind] < MAX_TRIES:
+            kind, i, nodes = new.pop(0)
+            if self._lacks(kind, i, nodes):
                 self._tries[kind] += 1
                 message, is_hit = self._compare_sample(i)
                 if message:
@@ -141,7 +148,7 @@ class Comparison:
     ) -> tuple[str, bool]:
         found = buffer.read(0, 1 + self._programs.buffers.count)
         try:
-            with using(_Drawing(drawn)):
+            with using(_Drawing(drawn)) if drawn else nullcontext():  # it makes operations slower
                 wanted = compute()
         except NonFiniteError:  # the step with this sample raises it
             return "", True

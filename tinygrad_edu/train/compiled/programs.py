@@ -24,8 +24,8 @@ class Programs:
     """The programs of a task, and the state that they were compiled for.
 
     trained: the parameters.
-    new: samples that were read and not compared yet, each with its kind: the structure, and the
-        types of the numbers.
+    new: samples that were read and not compared yet: the kind, which is the structure with the
+        types of the numbers; the index; and the length of the program.
     is_plain: whether samples are read once and kept.
     reads_rate: whether the learning rate can depend on anything but the number of steps.
     runs_python: whether functions of the user's run between two steps.
@@ -53,7 +53,7 @@ class Programs:
         self._function = sample
         self.is_plain = is_plain(task.X) and is_plain(task.y)
         self.trained = tuple(optimizer.params)
-        self.new: list[tuple[Hashable, int]] = []
+        self.new: list[tuple[Hashable, int, int]] = []
         self._losses: dict[Structure, Loss] = {}
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._plan: Plan | None = None
@@ -106,14 +106,19 @@ class Programs:
                     f"gradient; let the model look it up with take(sequence, index), {EAGER}"
                 )
         if structure not in self._losses:
-            found = Loss(self._function, structure, len(leaves), self.trained, bool(task.metrics))
+            # a second run would show no more than the comparison of this sample does
+            check = not self._losses
+            found = Loss(
+                self._function, structure, len(leaves), self.trained, bool(task.metrics), check
+            )
             self._losses[structure] = found
             self.buffers.reserve(found.buffer_size)
             self._note_reads()
         program = self._losses[structure]
         program.accept(task.loss, target)
         sample = program, array("d", map(float, leaves))
-        self.new.append(((structure, tuple(map(type, leaves))), i))
+        size = len(program.trace.nodes)
+        self.new.append(((structure, tuple(map(type, leaves))), i, size))
         if self.is_plain:
             self._samples[i] = sample
         return sample

@@ -19,7 +19,7 @@ from ...data.summation import BLOCK, LANES
 from ...engine.value import Value
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
-from ...jit.running.memory import AlignedBuffer, pointers
+from ...jit.running.memory import AlignedBuffer, pointers, without_collection
 from ...jit.running.straight_line import Batch
 from ...jit.structure import Structure, flatten, outputs, unflatten
 from ...jit.tape.gradient import Graph
@@ -100,11 +100,13 @@ class Program:
         arguments: Arguments,
         trained: Sequence[Value],
         what: str,
+        check: bool = True,
     ) -> None:
+        """``check``: whether the function runs twice, to compare the programs."""
         self._record = partial(record_trace, function, names, arguments, unchanged=what)
         self._trained = trained
         with advising_eager():
-            self.trace, (loss, self.traced_prediction) = self._record()
+            self.trace, (loss, self.traced_prediction) = self._record(check=check)
         trace = self.trace
         self._root = trace.operand(loss)
         inner = operands_of(trace)
@@ -138,6 +140,7 @@ class Program:
 class Loss(Program):
     """The compiled loss of samples of one structure, with its gradient."""
 
+    @without_collection()
     def __init__(
         self,
         sample: Callable[[Any, Any], tuple[Any, Any]],
@@ -145,6 +148,7 @@ class Loss(Program):
         count: int,
         trained: Sequence[Value],
         with_prediction: bool,
+        check: bool,
     ) -> None:
         super().__init__(
             sample,
@@ -152,6 +156,7 @@ class Loss(Program):
             lambda values: (unflatten(structure, iter(values)), {}),
             trained,
             "the model or the loss",
+            check,
         )
         returned, self._prediction = outputs(
             self.traced_prediction if with_prediction else (), self.trace.operand
