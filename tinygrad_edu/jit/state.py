@@ -18,7 +18,8 @@
 The search starts at the function and follows what its code can reach: attributes of objects,
 entries of lists, dicts and sets, closures, defaults, and the globals and modules that the code
 names.  It does not enter objects and functions of Python's library and of installed packages,
-except namespaces, `nn.Module` and wrapped functions.  Iterators and files cannot be put back.
+except namespaces, `nn.Module` and wrapped functions.  Iterators and files cannot be put back: they
+are `State.opaque`.
 """
 
 from __future__ import annotations
@@ -27,10 +28,14 @@ import functools
 import operator
 import random
 import sys
+import threading
 import types
+import weakref
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -44,7 +49,11 @@ ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, Value, Pri
 DATA = frozenset({list, tuple, dict, set, frozenset, array, bytearray})
 MAX_ROWS = 1_000  # a container with more entries is a data set: plain rows in it are not entered
 NAMESPACES = {"types.SimpleNamespace", "argparse.Namespace", "collections.UserDict",
-              "collections.UserList", "collections.ChainMap"}
+              "collections.UserList", "collections.ChainMap",
+              "weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "_weakrefset.WeakSet"}
+# a function that uses one of these names can reach all globals
+REACHING = frozenset({"globals", "eval", "exec", "modules", "import_module", "__import__",
+                      "__globals__"})
 _MISSING = object()
 
 
@@ -100,11 +109,14 @@ class State:
     modules: the `nn.Module` objects that were found; the function may read their mode, training or
         evaluation.
     has_values: whether Values were found.
+    opaque: the names of iterators and files, whose state cannot be read.
     """
 
     def __init__(self, *roots: Any) -> None:
         self.modules: list[Module] = []
         self.has_values = False
+        self.opaque: list[str] = []
+        self._names: set[str] = set()  # in the code of the user's functions
         self._objects: list[Holder] = []
         self._variables: list[Holder] = []
         self._generators: list[Holder] = []
@@ -128,9 +140,10 @@ class State:
         return _names_of(self._generators)
 
     @property
-    def has_generators(self) -> bool:
-        """Whether random generators were found."""
-        return bool(self._generators)
+    def can_draw(self) -> bool:
+        """Whether random generators, or code that names ``random``, were found."""
+        generators = [holder for holder in self._generators if "numpy.random" not in holder.saved]
+        return bool(generators) or "random" in self._names
 
     def restore(self, variables: bool = True) -> None:
         """Puts back objects and random generators.
@@ -160,6 +173,8 @@ class State:
         is_namespace = f"{kind.__module__}.{kind.__qualname__}" in NAMESPACES
         if isinstance(x, Module) or owner in ("user", "us") or is_namespace:
             self._visit_object(x, name or kind.__name__)
+        elif hasattr(kind, "__next__"):
+            self.opaque.append(name or kind.__name__)
         elif (numpy := sys.modules.get("numpy")) is not None:
             self._visit_numpy(x, name, in_object, numpy)
 
@@ -216,6 +231,26 @@ class State:
         self._follow([(name, part) for part in parts], in_object)
         self._visit_attributes(x, name or "partial")
 
+    def _visit_local(self, x: threading.local, name: str, in_object: bool) -> None:
+        """Records what belongs to this thread."""
+        self._visit_dict(vars(x), name, in_object)
+
+    def _visit_variable(self, x: ContextVar[Any], name: str, in_object: bool) -> None:
+        """Records a context variable, which cannot be unset again: it is set to its default."""
+        def read() -> dict[str, Any]:
+            with suppress(LookupError):
+                return {x.name: x.get()}
+            return {}
+
+        def write(_: str, saved: Any) -> None:
+            if saved is not _MISSING:
+                x.set(saved)
+
+        self._hold(Holder(read, write, str), in_object)
+
+    def _visit_reference(self, x: weakref.ref[Any], name: str, in_object: bool) -> None:
+        self._follow([(name, x())], in_object)
+
     def _visit_wrapper(self, x: Any, name: str, in_object: bool) -> None:
         """Follows the function that a decorator such as `functools.cache` wraps, if there is one.
         """
@@ -225,7 +260,9 @@ class State:
         owner = owner_of_file(x.__code__.co_filename)
         cells = x.__closure__ or ()
         if owner == "user":
-            self._visit_variables(x.__globals__, _names_in(x.__code__), "")
+            names = _names_in(x.__code__)
+            self._names |= names
+            self._visit_variables(x.__globals__, names, "")
             for variable, cell in zip(x.__code__.co_freevars, cells):
                 self._visit_cell(variable, cell)
         elif owner == "us":  # the user may own what its variables hold
@@ -244,7 +281,8 @@ class State:
         self, variables: dict[str, Any], names: frozenset[str], prefix: str
     ) -> None:
         """Records globals with these names, and the same names in the user's modules among them."""
-        wanted = sorted(names)
+        reaches_all = not names.isdisjoint(REACHING)
+        wanted = sorted(names | variables.keys() if reaches_all else names)
 
         def read() -> dict[str, Any]:
             return {name: variables[name] for name in wanted if name in variables}
@@ -272,7 +310,9 @@ class State:
         self._follow([(base.__name__, base) for base in x.__mro__[1:]], True)
         functions = [getattr(entry, "__func__", getattr(entry, "fget", entry))
                      for entry in vars(x).values()]
-        self._follow([(x.__name__, f) for f in functions if callable(f)], True)
+        found = [f for f in functions if callable(f) or hasattr(type(f), "__get__")]
+        self._follow([(x.__name__, f) for f in found], True)
+        self._follow([(type(x).__name__, type(x))], True)
 
         def read() -> dict[str, Any]:
             return {key: entry for key, entry in vars(x).items()
@@ -321,6 +361,9 @@ VISITS: dict[Any, Callable[..., None]] = {
     ),
     dict: State._visit_dict,
     random.Random: State._visit_generator,
+    threading.local: State._visit_local,
+    ContextVar: State._visit_variable,
+    weakref.ref: State._visit_reference,
     types.FunctionType: State._visit_function,
     (types.MethodType, types.BuiltinMethodType): lambda state, x, name, in_object: state._follow(
         [(name, x.__self__), (name, getattr(x, "__func__", None))], in_object

@@ -154,6 +154,9 @@ class Programs:
     def reread(self) -> None:
         """Reads the samples again, which may have changed."""
         before = self._samples
+        known = len(self.new)
         self._samples = {}
-        if any([self.sample(i) != sample for i, sample in before.items()]):
+        changed = {i for i, sample in before.items() if self.sample(i) != sample}
+        self.new[known:] = [entry for entry in self.new[known:] if entry[1] in changed]
+        if changed:
             self._plan = None

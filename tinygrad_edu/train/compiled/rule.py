@@ -86,7 +86,7 @@ def check_optimizer(optimizer: Optimizer) -> bool:
             check_unchanged(state, "the schedule of the learning rate")
     finally:
         state.restore()
-    return state.has_values or state.has_generators
+    return state.has_values or state.can_draw or bool(state.opaque)
 
 
 TRIED = 3  # parameters for which the rule is compared
