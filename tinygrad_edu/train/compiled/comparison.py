@@ -96,16 +96,20 @@ class Comparison:
     def _compare_new(self) -> str:
         """Compares some samples of each kind that was read since the last comparison."""
         new = self._programs.new
+        known = self._programs.known
         while new:
             kind, i = new.pop(0)
+            if kind in known:
+                continue
+            message, is_hit = self._compare_sample(i)
+            if message:
+                return message
+            self._tries[kind] += 1
+            self._hits[kind] += is_hit
             program, _ = self._programs.sample(i)
             most = SAMPLES if len(program.trace.nodes) < LONG_SAMPLE else 1
-            if self._hits[kind] < most and self._tries[kind] < MAX_TRIES:
-                self._tries[kind] += 1
-                message, is_hit = self._compare_sample(i)
-                if message:
-                    return message
-                self._hits[kind] += is_hit
+            if self._hits[kind] == most or self._tries[kind] == MAX_TRIES:
+                known.add(kind)
         return ""
 
     def _compare_sample(self, i: int) -> tuple[str, bool]:

@@ -42,7 +42,7 @@ class Engine(Runner):
                 'engine="eager"'
             )
         self.task = task
-        self._eager = EagerEngine(task)
+        self._eager = EagerEngine(task, lambda i: self.programs.read(i))
         self._compile()
 
     def _compile(self) -> None:

@@ -25,6 +25,7 @@ class Programs:
     trained: the parameters.
     new: samples that were read and not compared yet, each with its kind: the structure, and the
         types of the numbers.
+    known: the kinds of which no more samples need to be compared.
     is_plain: whether samples are read once and kept.
     reads_rate: whether the learning rate can depend on anything but the number of steps.
     runs_python: whether functions of the user's run between two steps.
@@ -52,12 +53,15 @@ class Programs:
         self.is_plain = is_plain(task.X) and is_plain(task.y)
         self.trained = tuple(optimizer.params)
         self.new: list[tuple[Hashable, int]] = []
+        self.known: set[Hashable] = set()
+        self._pairs: dict[int, tuple[Any, Any]] = {}
         self._losses: dict[Structure, Loss] = {}
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._plan: Plan | None = None
         self.reads_rate = check_optimizer(optimizer)
         self.buffers = Buffers(optimizer)
-        self.sample(0)
+        if self.is_plain:
+            self.sample(0)
         self.penalty: Penalty | None = None
         if penalty is not None:
             self.penalty = Penalty(added, self.trained)
@@ -81,8 +85,17 @@ class Programs:
 
     # ---- samples
 
+    def read(self, i: int) -> tuple[Any, Any]:
+        """Returns a sample and its target.  A sample that is not plain is read once in a step."""
+        task = self._task
+        if self.is_plain:
+            return task.X[i], task.y[i]
+        if i not in self._pairs:
+            self._pairs[i] = task.X[i], task.y[i]
+        return self._pairs[i]
+
     def sample(self, i: int) -> tuple[Loss, array[float]]:
-        """Returns the program of a sample and its numbers, and keeps them if the sample is plain.
+        """Returns the program of a sample and its numbers.
 
         Raises:
             TypeError: the sample has a Value, or cannot be flattened.
@@ -91,10 +104,10 @@ class Programs:
         if i in self._samples:
             return self._samples[i]
         task = self._task
-        target = task.y[i]
+        x, target = self.read(i)
         leaves: list[Any] = []
         with advising_eager():
-            structure = flatten((task.X[i], target), f"sample {i}", leaves)
+            structure = flatten((x, target), f"sample {i}", leaves)
         for leaf in leaves:
             if isinstance(leaf, Value):
                 raise TypeError(
@@ -107,10 +120,10 @@ class Programs:
             self.buffers.reserve(found.buffer_size)
         program = self._losses[structure]
         program.accept(task.loss, target)
-        sample = program, array("d", map(float, leaves))
-        self.new.append(((structure, tuple(map(type, leaves))), i))
-        if self.is_plain:
-            self._samples[i] = sample
+        self._samples[i] = sample = program, array("d", map(float, leaves))
+        kind = structure, tuple(map(type, leaves))
+        if kind not in self.known:
+            self.new.append((kind, i))
         return sample
 
     def plan(self, indices: tuple[int, ...]) -> Plan:
@@ -118,7 +131,11 @@ class Programs:
 
         It is kept, because full batches are all the same.
         """
-        if self._plan is None or self._plan.indices != indices or not self.is_plain:
+        if not self.is_plain:
+            self._pairs = {}
+            self._samples = {}
+            self._plan = None
+        if self._plan is None or self._plan.indices != indices:
             self._plan = Plan(indices, [*map(self.sample, indices)])
         return self._plan
 
@@ -153,6 +170,8 @@ class Programs:
 
     def reread(self) -> None:
         """Reads the samples again, which may have changed."""
+        if not self.is_plain:
+            return
         before = self._samples
         known = len(self.new)
         self._samples = {}
