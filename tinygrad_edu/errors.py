@@ -49,8 +49,10 @@ class TraceError(GraphError, TypeError):
 
     It is also a TypeError, which float() and indexing raise for other objects than numbers.
     ``line`` is the place in the user's program: file, line number and function.
+    If `fit` raised the error, ``history`` is the `History` of the steps before it.
     """
 
+    history: Any = None
     line: tuple[str, int, str] | None = None
 
 

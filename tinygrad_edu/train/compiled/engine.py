@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NoReturn
 
+from ...debug.anomaly import LineKeeper
+from ...engine.graph import assign_grads
+from ...engine.interpreter import using
 from ...errors import TraceError, some
 from ...jit.running import objects
 from ...optim.clipping import clipped
 from ...optim.parameters import UsedGradient, assign_all, read_numbers
 from ..eager import EagerEngine
 from ..task import Runner, Task
-from .comparison import Comparison
+from .comparison import Comparison, Drawing
 from .loop import StepLoop
 from .programs import Programs
 from .samples import EAGER, Plan
+
+
+class _Repetition(Drawing, LineKeeper):
+    """Hands out the random numbers of a step again, and stores the source line of every node."""
 
 
 class Engine(Runner):
@@ -53,9 +61,7 @@ class Engine(Runner):
         self.refresh()
 
     def _raise(self, message: str) -> NoReturn:
-        error = TraceError(f"step {len(self.task.history)}: {message}")
-        error.history = self.task.history
-        raise error
+        raise TraceError(f"step {len(self.task.history)}: {message}")
 
     def reread(self) -> None:
         """Reads again what ``on_epoch`` may have changed, and compiles again if necessary."""
@@ -90,7 +96,7 @@ class Engine(Runner):
             buffers.keep(back=True)
             raise
         if not is_sound:
-            self._raise_eagerly(indices)
+            self._raise_eagerly(plan)
         self._is_ahead = True
         self._stepped = False
         if programs.reads_rate:
@@ -134,15 +140,23 @@ class Engine(Runner):
             bool(self.task.history.loss) or any(totals[1:])
         )
 
-    def _raise_eagerly(self, indices: Sequence[int]) -> None:
-        """Lets the eager engine raise its error for a loss or a gradient, if it finds one."""
+    def _raise_eagerly(self, plan: Plan) -> None:
+        """Lets the eager engine raise its error for a loss or a gradient, if it finds one.
+
+        It gets the random numbers that were drawn.
+        """
         buffers = self.buffers
         found = buffers.totals.read(0, 1 + buffers.count)
         buffers.keep(back=True)
         self.sync()
-        value, _ = self._eager.differentiate(indices)
-        wanted = [value, *read_numbers(self.programs.trained, "grad")]
+        trained = self.programs.trained
+        penalty = self.programs.penalty
+        before = read_numbers(trained, "grad")
+        with using(_Repetition([*chain(*plan.drawn), *(penalty.drawn if penalty else ())])):
+            value, _ = self._eager.differentiate(plan.indices)
+        wanted = [value, *read_numbers(trained, "grad")]
         if message := self._comparison.difference("loss of the step", found, wanted):
+            assign_grads(trained, before)
             self._raise(message)
         buffers.totals.write(0, wanted)
 
@@ -207,7 +221,8 @@ class Engine(Runner):
 
     def run_steps(self, count: int) -> int:
         """Makes up to ``count`` steps of the full batch, and returns how many."""
-        if not self.task.history.loss or self.programs.reads_rate:
+        programs = self.programs
+        if not self.task.history.loss or programs.reads_rate or not programs.is_plain:
             return 0
         plan = self._checked(tuple(range(len(self.task.X))))
         if self._loop is None:
@@ -228,8 +243,7 @@ class Engine(Runner):
         rule = programs.rule
         penalty = programs.penalty
         if (
-            not programs.is_plain
-            or group is None
+            group is None
             or group.loss.batch is None
             or rule is None
             or plan.draws

@@ -21,6 +21,7 @@ class Penalty(Program):
 
     penalty: returns it, in a pair with None.
     address: the address of its function, or 0 if this needs something from Python.
+    drawn: the random numbers of the last run.
     """
 
     def __init__(self, penalty: Callable[[], tuple[Any, None]], trained: Sequence[Value]) -> None:
@@ -39,7 +40,7 @@ class Penalty(Program):
         Random numbers are drawn, unless they are given.
         """
         parameters = buffers.parameters
-        drawn = drawn or [draw() for draw in self.draws]
-        parameters.write(self.first, [*read_numbers(self.fixed, "data"), *drawn])
+        self.drawn = drawn or [draw() for draw in self.draws]
+        parameters.write(self.first, [*read_numbers(self.fixed, "data"), *self.drawn])
         ctypes.memset(buffers.added.address, 0, self._size)  # the tape machine adds to it
         self._run.fill(parameters.address, buffers.added.address)
