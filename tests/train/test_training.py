@@ -81,7 +81,8 @@ def test_every_optimizer_takes_the_same_steps_on_both_engines(optimizer, options
 @pytest.mark.parametrize("engine", ["eager", "jit"])
 @pytest.mark.parametrize("samples", [1, 3, 4, 7, 63, 64, 65, 130, 261])
 def test_a_step_adds_samples_in_the_documented_order(engine, samples):
-    X, y = data.moons(samples, rng=2)
+    X, y = data.moons(261, rng=2)
+    X, y = X[:samples], y[:samples]
     by_fit, by_hand = model(activation="tanh"), model(activation="tanh")
     history = fit(by_fit, nn.mse, X, y, optimizer=optim.SGD(by_fit.parameters(), lr=0.5), epochs=3,
                   engine=engine)
@@ -442,6 +443,23 @@ def test_inf_and_nan_raise_the_eager_engines_error_before_anything_changes():
     assert all(map(std.isfinite, compiled))
 
 
+def test_dropout_draws_the_same_numbers_if_a_step_is_not_finite():
+    def run(engine, seed):
+        rng = random.Random(seed)
+        net = nn.Sequential(
+            nn.Layer(2, 6, "tanh", rng=0), nn.Dropout(0.5, rng=rng), nn.Layer(6, 1, "linear", rng=1)
+        )
+        with pytest.raises(NonFiniteError) as caught:
+            fit(net, lambda p, t: math.exp(p * p) + nn.mse(p, t), X, SIGNS, epochs=50, batch_size=4,
+                engine=engine, rng=1, optimizer=optim.SGD(net.parameters(), lr=1e3))
+        return str(caught.value), caught.value.history.loss, state_of(net)
+
+    for seed in range(8):
+        (error, *compiled), (reference, *eager) = run("jit", seed), run("eager", seed)
+        assert error == reference
+        assert compiled == eager
+
+
 def test_a_model_with_a_branch_raises_and_is_left_intact():
     class Branching(nn.Module):
         def __init__(self):
@@ -640,7 +658,10 @@ class Shaken:
         return [x + self.rng.gauss(0, 0.1) for x in LONG["X"][i]]
 
 
-def test_samples_that_change_at_each_access_are_read_at_every_step():
+@pytest.mark.parametrize("options", [
+    {}, {"batch_size": 16, "rng": 2}, {"on_epoch": lambda history: None}, {"metrics": [nn.accuracy]},
+], ids=["full batches", "mini-batches", "a callback", "a metric"])
+def test_samples_that_change_at_each_access_are_read_once_in_every_step(options):
     def run(engine):
         net = smooth()
         return fit(
@@ -651,6 +672,7 @@ def test_samples_that_change_at_each_access_are_read_at_every_step():
             optimizer=optim.SGD(net.parameters(), lr=1e-9),
             epochs=30,
             engine=engine,
+            **options,
         ).loss
 
     losses = run("jit")
