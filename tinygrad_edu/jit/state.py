@@ -154,6 +154,16 @@ class State:
         for holder in [*self._objects, *self._generators, *(self._variables if variables else ())]:
             holder.restore()
 
+    def keep_generators(self) -> None:
+        """Records the present states of the random generators."""
+        for holder in self._generators:
+            holder.saved = holder.read()
+
+    def restore_generators(self) -> None:
+        """Puts the random generators back."""
+        for holder in self._generators:
+            holder.restore()
+
     # ---- the search
 
     def _visit(self, x: Any, name: str, in_object: bool) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from itertools import chain, repeat
+from collections.abc import Callable, Hashable, Sequence
 from random import Random
 from typing import Any
 
@@ -34,17 +33,15 @@ SHARE = 10  # repeated comparisons take at most this fraction of the time
 DRAWN: Any = drawn.__wrapped__  # type: ignore[attr-defined]
 
 
-class Drawing(Interpreter):
-    """Hands out given numbers instead of random ones, and draws when there are no more."""
+class _Drawing(Interpreter):
+    """Hands out given numbers instead of random ones, so that no generator is used."""
 
-    def __init__(self, numbers: Iterable[float]) -> None:
+    def __init__(self, numbers: Sequence[float]) -> None:
         self._numbers = iter(numbers)
 
     def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Returns the next number if one is drawn."""
         if usual is DRAWN:
-            for number in self._numbers:
-                return number
+            return next(self._numbers, 0.0)
         return usual(*args)
 
 
@@ -148,7 +145,7 @@ class Comparison:
     ) -> tuple[str, bool]:
         found = buffer.read(0, 1 + self._programs.buffers.count)
         try:
-            with using(Drawing(chain(drawn, repeat(0.0)))):  # so that no generator is used
+            with using(_Drawing(drawn)):
                 wanted = compute()
         except NonFiniteError:  # the step with this sample raises it
             return "", True

@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any, NoReturn
 
-from ...debug.anomaly import LineKeeper
 from ...engine.graph import assign_grads
-from ...engine.interpreter import using
 from ...errors import TraceError, some
 from ...jit.running import objects
 from ...optim.clipping import clipped
 from ...optim.parameters import UsedGradient, assign_all, read_numbers
 from ..eager import EagerEngine
 from ..task import Runner, Task
-from .comparison import Comparison, Drawing
+from .comparison import Comparison
 from .loop import StepLoop
 from .programs import Programs
 from .samples import EAGER, Plan
-
-
-class _Repetition(Drawing, LineKeeper):
-    """Hands out the random numbers of a step again, and stores the source line of every node."""
 
 
 class Engine(Runner):
@@ -86,6 +79,7 @@ class Engine(Runner):
         plan = self._checked(tuple(indices))
         buffers = self.buffers
         buffers.keep()
+        programs.keep_generators()
         try:
             predictions = plan.run(buffers)
             if programs.penalty:
@@ -96,7 +90,7 @@ class Engine(Runner):
             buffers.keep(back=True)
             raise
         if not is_sound:
-            self._raise_eagerly(plan)
+            self._raise_eagerly(indices)
         self._is_ahead = True
         self._stepped = False
         if programs.reads_rate:
@@ -118,7 +112,7 @@ class Engine(Runner):
                     f"change it in on_epoch, {EAGER}"
                 )
         plan = programs.plan(indices)
-        programs.counter.data = float(self.task.optimizer.steps)
+        programs.count()
         if self._comparison.is_due():
             self.sync()
             try:
@@ -140,23 +134,20 @@ class Engine(Runner):
             bool(self.task.history.loss) or any(totals[1:])
         )
 
-    def _raise_eagerly(self, plan: Plan) -> None:
-        """Lets the eager engine raise its error for a loss or a gradient, if it finds one.
-
-        It gets the random numbers that were drawn.
-        """
+    def _raise_eagerly(self, indices: Sequence[int]) -> None:
+        """Lets the eager engine raise its error for a loss or a gradient, if it finds one."""
         buffers = self.buffers
         found = buffers.totals.read(0, 1 + buffers.count)
         buffers.keep(back=True)
+        self.programs.keep_generators(back=True)
         self.sync()
         trained = self.programs.trained
-        penalty = self.programs.penalty
         before = read_numbers(trained, "grad")
-        with using(_Repetition([*chain(*plan.drawn), *(penalty.drawn if penalty else ())])):
-            value, _ = self._eager.differentiate(plan.indices)
+        value, _ = self._eager.differentiate(indices)
         wanted = [value, *read_numbers(trained, "grad")]
         if message := self._comparison.difference("loss of the step", found, wanted):
             assign_grads(trained, before)
+            self.programs.keep_generators(back=True)
             self._raise(message)
         buffers.totals.write(0, wanted)
 
@@ -164,6 +155,9 @@ class Engine(Runner):
         """Clips the norm of the gradient, as `optim.clip_grad_norm` does."""
         gradient = self.buffers.totals.read(1, 1 + self.buffers.count)
         self.buffers.totals.write(1, clipped(gradient, max_norm)[1])
+        self._is_ahead = True
+        if self.programs.reads_rate:
+            self.sync()
 
     def step(self) -> None:
         """Makes a step of the optimiser."""
@@ -247,7 +241,7 @@ class Engine(Runner):
             or group.loss.batch is None
             or rule is None
             or plan.draws
-            or any(leaf is programs.counter for leaf in group.loss.fixed)
+            or programs.is_counting
             or (penalty and not penalty.address)
         ):
             return None

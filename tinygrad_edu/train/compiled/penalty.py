@@ -21,7 +21,6 @@ class Penalty(Program):
 
     penalty: returns it, in a pair with None.
     address: the address of its function, or 0 if this needs something from Python.
-    drawn: the random numbers of the last run.
     """
 
     def __init__(self, penalty: Callable[[], tuple[Any, None]], trained: Sequence[Value]) -> None:
@@ -40,7 +39,7 @@ class Penalty(Program):
         Random numbers are drawn, unless they are given.
         """
         parameters = buffers.parameters
-        self.drawn = drawn or [draw() for draw in self.draws]
-        parameters.write(self.first, [*read_numbers(self.fixed, "data"), *self.drawn])
+        drawn = drawn or [draw() for draw in self.draws]
+        parameters.write(self.first, [*read_numbers(self.fixed, "data"), *drawn])
         ctypes.memset(buffers.added.address, 0, self._size)  # the tape machine adds to it
         self._run.fill(parameters.address, buffers.added.address)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import operator
+import random
 from array import array
 from collections.abc import Hashable
 from typing import Any
@@ -15,7 +16,7 @@ from ...jit.structure import Structure, flatten
 from ..task import Task
 from .buffers import Buffers
 from .penalty import Penalty
-from .rule import check_optimizer, compiled_rule, counting
+from .rule import Progress, check_optimizer, compiled_rule
 from .samples import EAGER, Loss, Plan, Program, advising_eager, is_plain
 
 
@@ -37,15 +38,15 @@ class Programs:
         loss = task.loss
         optimizer = task.optimizer
         penalty: Any = task.penalty
-        self.counter = counter = Value(0.0, "optimizer.steps")
+        self._progress = progress = Progress(optimizer)
 
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
-            with counting(optimizer, counter):
+            with progress.traced():
                 prediction = model(x)
                 return loss(prediction, target), prediction
 
         def added() -> tuple[Any, None]:
-            with counting(optimizer, counter):
+            with progress.traced():
                 return penalty(), None
 
         self._task = task
@@ -60,9 +61,9 @@ class Programs:
         self._plan: Plan | None = None
         self.reads_rate = check_optimizer(optimizer)
         self.buffers = Buffers(optimizer)
+        self.penalty: Penalty | None = None
         if self.is_plain:
             self.sample(0)
-        self.penalty: Penalty | None = None
         if penalty is not None:
             self.penalty = Penalty(added, self.trained)
             self.buffers.reserve(self.penalty.buffer_size)
@@ -73,7 +74,7 @@ class Programs:
         task = self._task
         optimizer = task.optimizer
         self.reads_rate = check_optimizer(optimizer)
-        self.rule = compiled_rule(optimizer, self.counter)
+        self.rule = compiled_rule(optimizer, self._progress)
         self.runs_python = (
             bool(task.metrics)
             or callable(optimizer.schedule)
@@ -82,6 +83,7 @@ class Programs:
         )
         rule = [optimizer] if self.rule else []
         self._state = State(task.model, task.loss, task.penalty, *rule)
+        self._note_draws()
 
     # ---- samples
 
@@ -118,6 +120,7 @@ class Programs:
             found = Loss(self._function, structure, len(leaves), self.trained, bool(task.metrics))
             self._losses[structure] = found
             self.buffers.reserve(found.buffer_size)
+            self._note_draws()
         program = self._losses[structure]
         program.accept(task.loss, target)
         self._samples[i] = sample = program, array("d", map(float, leaves))
@@ -139,6 +142,48 @@ class Programs:
             self._plan = Plan(indices, [*map(self.sample, indices)])
         return self._plan
 
+    def count(self) -> None:
+        """Sets the optimiser's steps and learning rate for the programs that read them."""
+        optimizer = self._task.optimizer
+        self._progress.steps.data = float(optimizer.steps)
+        if self._reads(self._progress.rate):
+            self._progress.rate.data = optimizer.lr
+
+    def _note_draws(self) -> None:
+        """Records the generators of the programs.
+
+        Raises:
+            TraceError: the learning rate is read, but may differ from call to call.
+        """
+        self._drawn = State(*[draw for program in self._programs() for draw in program.draws])
+        if self.reads_rate and self._reads(self._progress.rate):
+            raise TraceError(
+                "the model, the loss or the penalty reads optimizer.lr, but its schedule does not "
+                f"depend on the number of steps alone\n{EAGER.removeprefix('or ')}"
+            )
+
+    def keep_generators(self, back: bool = False) -> None:
+        """Keeps the states of the generators that programs draw from, or puts them back."""
+        if not any(program.draws for program in self._programs()):
+            return
+        if back:
+            random.setstate(self._random)
+            self._drawn.restore_generators()
+        else:
+            self._random = random.getstate()
+            self._drawn.keep_generators()
+
+    def _reads(self, *leaves: Value) -> bool:
+        return any(leaf in program.fixed for program in self._programs() for leaf in leaves)
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether a program reads the optimiser's steps or learning rate."""
+        return self._reads(self._progress.steps, self._progress.rate)
+
+    def _programs(self) -> list[Program]:
+        return [*self._losses.values(), *([self.penalty] if self.penalty else [])]
+
     # ---- what changes
 
     def changes(self) -> list[str]:
@@ -158,10 +203,8 @@ class Programs:
         params = self._task.optimizer.params
         if len(params) != len(self.trained) or any(map(operator.is_not, self.trained, params)):
             return False
-        programs: list[Program] = [*self._losses.values()]
-        programs += [self.penalty] if self.penalty else []
         try:
-            is_same = all(program.is_current() for program in programs)
+            is_same = all(program.is_current() for program in self._programs())
         except TypeError:  # not traceable any more; the error is raised when it is compiled again
             return False
         if is_same:

@@ -7,7 +7,7 @@ makes its steps in Python.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 from typing import Any
@@ -21,7 +21,7 @@ from ...jit.structure import outputs
 from ...jit.tape.gradient import Graph
 from ...jit.tape.tape import Tape
 from ...jit.trace import Trace
-from ...jit.traced import trace_in_progress
+from ...jit.traced import located_error, trace_in_progress
 from ...jit.tracing import check_unchanged, record_trace
 from ...optim import Optimizer
 from ...optim.parameters import read_numbers
@@ -34,20 +34,46 @@ def is_same(x: float, y: float) -> bool:
     return x != x if y != y else x == y and math.copysign(1.0, x) == math.copysign(1.0, y)
 
 
-@contextmanager
-def counting(optimizer: Optimizer, counter: Value) -> Iterator[None]:
-    """Makes ``optimizer.steps`` a traced value inside the block, if it is traced.
+class Progress:
+    """Leaves for ``optimizer.steps`` and ``optimizer.lr``, which programs read at every step."""
 
-    The program then reads the count at every step.
-    """
-    steps = optimizer.steps
-    trace = trace_in_progress()
-    try:
-        if trace is not None:
-            object.__setattr__(optimizer, "steps", trace.symbol(counter))
-        yield
-    finally:
-        object.__setattr__(optimizer, "steps", steps)
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+        self.steps = Value(0.0, "optimizer.steps")
+        self.rate = Value(0.0, "optimizer.lr")
+
+    @contextmanager
+    def traced(self) -> Iterator[None]:
+        """Makes the optimiser's steps and learning rate traced values, if the block is traced.
+
+        Its state cannot be read then.
+        """
+        names = "steps", "schedule", "state"
+        before = [getattr(self._optimizer, name) for name in names]
+        trace = trace_in_progress()
+        try:
+            if trace is not None:
+                traced = [trace.symbol(self.steps), trace.symbol(self.rate), _Unreadable()]
+                self._assign(names, traced)
+            yield
+        finally:
+            self._assign(names, before)
+
+    def _assign(self, names: Sequence[str], values: Sequence[Any]) -> None:
+        for name, x in zip(names, values):
+            object.__setattr__(self._optimizer, name, x)
+
+
+class _Unreadable(Mapping[str, Any]):
+    """Stands for ``optimizer.state`` in a function that is traced."""
+
+    def __getitem__(self, key: object) -> Any:
+        raise located_error(
+            "the function reads optimizer.state, whose numbers change at every step",
+            f"compute with parameters and optimizer.steps, {EAGER}",
+        )
+
+    __iter__ = __len__ = __getitem__  # type: ignore[assignment]
 
 
 def overrides(optimizer: Optimizer, name: str) -> bool:
@@ -100,9 +126,9 @@ class Rule:
     scratch: the scratch buffer of the program
     """
 
-    def __init__(self, optimizer: Optimizer, counter: Value, trace: Trace, tape: Tape) -> None:
+    def __init__(self, optimizer: Optimizer, progress: Progress, trace: Trace, tape: Tape) -> None:
         self._optimizer = optimizer
-        self._counter = counter
+        self._progress = progress
         self._trace = trace
         self._tape = tape
         self.batch = Batch(tape, list(range(2, len(tape.names))), [])
@@ -120,34 +146,36 @@ class Rule:
 
     def is_current(self) -> bool:
         """Returns whether the optimiser still has the rule that was compiled."""
-        traced = _traced(self._optimizer, self._counter, check=False)
+        traced = _traced(self._optimizer, self._progress, check=False)
         return traced is not None and self._trace.difference(traced[0]) is None
 
 
     def is_right(self) -> bool:
         """Returns whether the compiled rule has the bits of the rule itself, for some parameters.
 
-        It is tried with the present learning rate and state, for this step and later ones.
+        It is tried with their present numbers, for this step and later ones, and with a learning
+        rate that no schedule is asked for.
         """
         optimizer = self._optimizer
+        lr = 0.1
         data = read_numbers(optimizer.params[:TRIED], "data")
         states = zip(*optimizer.state.values()) if optimizer.state else repeat(())
         for x, state in zip(data, states):
             for t in [optimizer.steps + ahead for ahead in (1, 2, 10, 1_000)]:
                 for grad in (0.5, -0.01, 0.0):
-                    new, slots = optimizer.ieee_update(x, grad, state, optimizer.lr, t)
-                    found = self._tape.run([optimizer.lr, float(t), grad, x, *state])
+                    new, slots = optimizer.ieee_update(x, grad, state, lr, t)
+                    found = self._tape.run([lr, float(t), grad, x, *state])
                     if not all(map(is_same, found, [new, *slots])):
                         return False
         return True
 
 
-def compiled_rule(optimizer: Optimizer, counter: Value) -> Rule | None:
+def compiled_rule(optimizer: Optimizer, progress: Progress) -> Rule | None:
     """Returns the compiled rule, or None if it cannot be traced, or differs from the rule itself.
 
     It is tried on the numbers of some parameters.
     """
-    traced = _traced(optimizer, counter, check=True)
+    traced = _traced(optimizer, progress, check=True)
     if traced is None:
         return None
     trace, found = traced
@@ -156,11 +184,11 @@ def compiled_rule(optimizer: Optimizer, counter: Value) -> Rule | None:
         return None
     graph = Graph(trace, [2 + slots, 3 + slots, 1, 0, *range(2, 2 + slots)])
     tape = graph.tape(list(map(graph.register, found)))
-    rule = Rule(optimizer, counter, trace, tape)
+    rule = Rule(optimizer, progress, trace, tape)
     return rule if rule.is_right() else None
 
 
-def _traced(optimizer: Optimizer, counter: Value, check: bool) -> tuple[Trace, list[Any]] | None:
+def _traced(optimizer: Optimizer, progress: Progress, check: bool) -> tuple[Trace, list[Any]] | None:
     """Returns the trace of the rule for one parameter, and the operands of its results.
 
     It is None if the rule cannot be traced, or a step of the optimiser does more than apply it.
@@ -169,7 +197,7 @@ def _traced(optimizer: Optimizer, counter: Value, check: bool) -> tuple[Trace, l
         return None
 
     def rule(data: Any, grad: Any, state: Any, lr: Any, t: Any) -> Any:
-        with counting(optimizer, counter):
+        with progress.traced():
             return optimizer.update(data, grad, state, lr, t)
 
     try:

@@ -347,7 +347,6 @@ class Plan:
     """The samples of a batch in groups, with their programs.
 
     only: the group, if there is just one, of a compiled batch.
-    drawn: the random numbers of the last run, for each sample.
     """
 
     def __init__(
@@ -371,7 +370,6 @@ class Plan:
         first, *others = self._groups.values()
         self.only = first if isinstance(first, BatchGroup) and not others else None
         self.draws = any(loss.draws for loss in self._groups)
-        self.drawn: Sequence[list[float]] = ()
 
     def _vectors(self, block: range) -> Iterator[tuple[Loss, list[int | None]]]:
         """Yields programs, with their samples in the lanes, such that each lane keeps its order."""
@@ -395,9 +393,9 @@ class Plan:
         they are given for each sample.
         """
         if self.draws:  # in the order of the samples, as the eager engine does
-            self.drawn = drawn or [[draw() for draw in loss.draws] for loss in self._losses]
+            drawn = drawn or [[draw() for draw in loss.draws] for loss in self._losses]
             for group in self._groups.values():
-                group.drawn = self.drawn
+                group.drawn = drawn
         buffers.sums.clear()
         if self.only:
             self.only.prepare(buffers.parameters)
