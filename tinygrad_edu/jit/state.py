@@ -62,11 +62,13 @@ class Holder:
     """Something that can change: ``read`` returns its entries, ``write`` sets or deletes one.
 
     name_of: returns the name of an entry, from its key.
+    container: the dict or list that has the entries, if there is one.
     """
 
     read: Callable[[], dict[Any, Any]]
     write: Callable[[Any, Any], object]
     name_of: Callable[[Any], str]
+    container: Any = None
 
     def __post_init__(self) -> None:
         self.saved = self.read()
@@ -109,12 +111,14 @@ class State:
     modules: the `nn.Module` objects that were found; the function may read their mode, training or
         evaluation.
     has_values: whether Values were found.
+    has_code: whether functions or objects of the user's were found.
     opaque: the names of iterators and files, whose state cannot be read.
     """
 
     def __init__(self, *roots: Any) -> None:
         self.modules: list[Module] = []
         self.has_values = False
+        self.has_code = False
         self.opaque: list[str] = []
         self._names: set[str] = set()  # in the code of the user's functions
         self._objects: list[Holder] = []
@@ -128,12 +132,28 @@ class State:
         while self._pending:
             self._visit(*self._pending.pop())
         self._seen.clear()
+        holders = [*self._objects, *self._variables]
+        self._containers = [holder.container for holder in holders if holder.container is not None]
+        self._others = [holder for holder in holders if holder.container is None]
+        self._before = self._entries()
         if (numpy := sys.modules.get("numpy")) is not None:
             self._hold_random_state(numpy.random, "numpy.random")
 
     def changes(self) -> list[str]:
         """Returns the names of what has changed, such as ``"Norm.mean"``, without generators."""
+        if self._entries() == self._before:  # the usual case, fast
+            return _names_of(self._others)
         return _names_of([*self._objects, *self._variables])
+
+    def _entries(self) -> list[int]:
+        """Returns the identities of all entries of dicts and lists."""
+        found: list[Any] = []
+        for container in self._containers:
+            found.append(container)
+            found += container
+            if isinstance(container, dict):
+                found += container.values()
+        return [*map(id, found)]
 
     def draws(self) -> list[str]:
         """Returns the names of the random generators that have changed."""
@@ -208,10 +228,12 @@ class State:
 
     def _visit_contents(self, x: Any, name: str, in_object: bool) -> None:
         read, write = next(found for kind, found in CONTENTS.items() if isinstance(x, kind))
-        self._hold(_whole(partial(read, x), partial(write, x), name), in_object)
+        holder = _whole(partial(read, x), partial(write, x), name)
+        holder.container = x if isinstance(x, list) else None
+        self._hold(holder, in_object)
 
     def _visit_dict(self, x: dict[Any, Any], name: str, in_object: bool) -> None:
-        holder = Holder(lambda: dict(x), partial(_write, x), lambda key: f"{name}[{key!r}]")
+        holder = Holder(lambda: dict(x), partial(_write, x), lambda key: f"{name}[{key!r}]", x)
         self._hold(holder, in_object)
 
     def _visit_generator(self, x: random.Random, name: str, _: bool) -> None:
@@ -270,6 +292,7 @@ class State:
         owner = owner_of_file(x.__code__.co_filename)
         cells = x.__closure__ or ()
         if owner == "user":
+            self.has_code = True
             names = _names_in(x.__code__)
             self._names |= names
             self._visit_variables(x.__globals__, names, "")
@@ -331,6 +354,7 @@ class State:
         self._hold(Holder(read, partial(_write, x), lambda key: f"{x.__name__}.{key}"), True)
 
     def _visit_object(self, x: Any, name: str) -> None:
+        self.has_code = self.has_code or _owner_of(type(x)) == "user"
         if isinstance(x, Module):
             self.modules.append(x)
         elif _is_jitted(x):
@@ -345,7 +369,7 @@ class State:
 
         kept = _attribute(x, "__dict__")
         if isinstance(kept, dict):
-            self._hold(Holder(lambda: dict(kept), partial(_write, kept), name_of), True)
+            self._hold(Holder(lambda: dict(kept), partial(_write, kept), name_of, kept), True)
         if slots := [slot for base in type(x).__mro__ for slot in _slots(base)]:
             def read() -> dict[str, Any]:
                 found = {slot: _attribute(x, slot) for slot in slots}

@@ -30,9 +30,10 @@ class BlockSums:
 
     def __init__(self, count: int, rows: int = 0) -> None:
         self.count = count
-        self.totals = AlignedBuffer(count * max(1, rows))
-        self.lanes = AlignedBuffer(LANES * count)
-        self.vector = AlignedBuffer(LANES * count)  # all 0, except while a part of it is added
+        padded = count + LANES
+        self.totals = AlignedBuffer(count * max(1, rows) + LANES)
+        self.lanes = AlignedBuffer(LANES * padded)
+        self.vector = AlignedBuffer(LANES * padded)  # all 0, except while a part of it is added
         self._stride = count if rows else 0
         self._position = 0  # vectors that were added
         self._is_open = False  # whether the last block is not complete

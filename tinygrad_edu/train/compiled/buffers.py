@@ -30,7 +30,7 @@ class Buffers:
     added: the penalty and its gradient
     before: the totals of the step before
     totals: the loss and the gradient, after `finish`
-    error: of the last run of a program; behind it, a number that is finite only if all totals are
+    error: of the last run of a program; behind it, numbers that are finite only if all totals are
     done: the number of steps; counting a step is what makes it valid
     columns: for each copy, the addresses of pointers to what a step reads, and to what it writes
     """
@@ -41,9 +41,9 @@ class Buffers:
         self.vectors = padded // LANES
         self.sums = BlockSums(1 + padded)
         self.totals = self.sums.totals
-        self.added = AlignedBuffer(1 + padded)
+        self.added = AlignedBuffer(1 + padded + LANES)
         self.before = AlignedBuffer(1 + padded)
-        self.error = AlignedBuffer(2)
+        self.error = AlignedBuffer(1 + LANES)
         self.done = AlignedBuffer(1)
         self.data = [AlignedBuffer(padded) for _ in range(2)]
         self.state = [[AlignedBuffer(padded) for _ in optimizer.state] for _ in range(2)]
@@ -82,7 +82,7 @@ class Buffers:
     def finish(self, samples: int) -> None:
         """Divides the sums by the number of samples, and adds the penalty: loss and gradient."""
         self.sums.close()
-        self.error[1] = 0.0
+        self.error.write(1, [0.0] * LANES)
         native().functions["finish"](
             self.totals.address, self.added.address, self.error.address + 8, self.sums.count, samples
         )

@@ -129,10 +129,11 @@ class Engine(Runner):
         In the first step, the gradient must depend on the parameters, too.
         """
         buffers = self.buffers
+        if self.task.history.loss and math.isfinite(sum(buffers.error.read(1, 5))):
+            return True
         totals = buffers.totals.read(0, 1 + buffers.count)
-        return (math.isfinite(buffers.error[1]) or all(map(math.isfinite, totals))) and (
-            bool(self.task.history.loss) or any(totals[1:])
-        )
+        is_finite = all(map(math.isfinite, totals))
+        return is_finite and (bool(self.task.history.loss) or any(totals[1:]))
 
     def _raise_eagerly(self, indices: Sequence[int]) -> None:
         """Lets the eager engine raise its error for a loss or a gradient, if it finds one."""

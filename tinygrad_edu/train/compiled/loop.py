@@ -19,6 +19,7 @@ from ..task import Task
 
 STEPS = """declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+declare double @llvm.vector.reduce.fadd.v4f64(double, <4 x double>)
 declare double @llvm.fabs.f64(double)
 declare void @fold(ptr, ptr, i64)
 declare void @merge(ptr, ptr, i64, i64)
@@ -71,10 +72,11 @@ ptr %vector, ptr null, i64 1, i64 0, i64 0, ptr %error)
   br label %summed
 summed:
   call void @fold(ptr %lanes, ptr %totals, i64 %sums)
-  store double 0.0, ptr %check.at
+  store <4 x double> zeroinitializer, ptr %check.at, align 8
   call void @finish(ptr %totals, ptr %added, ptr %check.at, i64 %sums, i64 %samples)
   %loss = load double, ptr %totals
-  %check = load double, ptr %check.at
+  %checks = load <4 x double>, ptr %check.at, align 8
+  %check = call double @llvm.vector.reduce.fadd.v4f64(double 0.0, <4 x double> %checks)
   %size = call double @llvm.fabs.f64(double %check)
   %finite = fcmp olt double %size, 0x7FF0000000000000
   %flag = load i32, ptr %error

@@ -30,6 +30,7 @@ class Programs:
     is_plain: whether samples are read once and kept.
     reads_rate: whether the learning rate can depend on anything but the number of steps.
     runs_python: whether functions of the user's run between two steps.
+    is_counting: whether a program reads the optimiser's steps or learning rate.
     """
 
     def __init__(self, task: Task) -> None:
@@ -76,14 +77,13 @@ class Programs:
         self.reads_rate = check_optimizer(optimizer)
         self.rule = compiled_rule(optimizer, self._progress)
         self.runs_python = (
-            bool(task.metrics)
-            or callable(optimizer.schedule)
+            State(*task.metrics.values(), optimizer.schedule).has_code
             or self.rule is None
             or not self.is_plain
         )
         rule = [optimizer] if self.rule else []
         self._state = State(task.model, task.loss, task.penalty, *rule)
-        self._note_draws()
+        self._note_reads()
 
     # ---- samples
 
@@ -120,7 +120,7 @@ class Programs:
             found = Loss(self._function, structure, len(leaves), self.trained, bool(task.metrics))
             self._losses[structure] = found
             self.buffers.reserve(found.buffer_size)
-            self._note_draws()
+            self._note_reads()
         program = self._losses[structure]
         program.accept(task.loss, target)
         self._samples[i] = sample = program, array("d", map(float, leaves))
@@ -146,25 +146,30 @@ class Programs:
         """Sets the optimiser's steps and learning rate for the programs that read them."""
         optimizer = self._task.optimizer
         self._progress.steps.data = float(optimizer.steps)
-        if self._reads(self._progress.rate):
+        if self._reads_rate:
             self._progress.rate.data = optimizer.lr
 
-    def _note_draws(self) -> None:
-        """Records the generators of the programs.
+    def _note_reads(self) -> None:
+        """Notes what the programs read at every step, and the generators that they draw from.
 
         Raises:
             TraceError: the learning rate is read, but may differ from call to call.
         """
-        self._drawn = State(*[draw for program in self._programs() for draw in program.draws])
-        if self.reads_rate and self._reads(self._progress.rate):
+        programs = [*self._losses.values(), *([self.penalty] if self.penalty else [])]
+        fixed = {leaf for program in programs for leaf in program.fixed}
+        self._reads_rate = self._progress.rate in fixed
+        self.is_counting = self._reads_rate or self._progress.steps in fixed
+        if self._reads_rate and self.reads_rate:
             raise TraceError(
                 "the model, the loss or the penalty reads optimizer.lr, but its schedule does not "
                 f"depend on the number of steps alone\n{EAGER.removeprefix('or ')}"
             )
+        draws = [draw for program in programs for draw in program.draws]
+        self._drawn = State(*draws) if draws else None
 
     def keep_generators(self, back: bool = False) -> None:
         """Keeps the states of the generators that programs draw from, or puts them back."""
-        if not any(program.draws for program in self._programs()):
+        if self._drawn is None:
             return
         if back:
             random.setstate(self._random)
@@ -172,17 +177,6 @@ class Programs:
         else:
             self._random = random.getstate()
             self._drawn.keep_generators()
-
-    def _reads(self, *leaves: Value) -> bool:
-        return any(leaf in program.fixed for program in self._programs() for leaf in leaves)
-
-    @property
-    def is_counting(self) -> bool:
-        """Whether a program reads the optimiser's steps or learning rate."""
-        return self._reads(self._progress.steps, self._progress.rate)
-
-    def _programs(self) -> list[Program]:
-        return [*self._losses.values(), *([self.penalty] if self.penalty else [])]
 
     # ---- what changes
 
@@ -204,7 +198,11 @@ class Programs:
         if len(params) != len(self.trained) or any(map(operator.is_not, self.trained, params)):
             return False
         try:
-            is_same = all(program.is_current() for program in self._programs())
+            is_same = all(
+                program.is_current()
+                for program in (*self._losses.values(), self.penalty)
+                if program
+            )
         except TypeError:  # not traceable any more; the error is raised when it is compiled again
             return False
         if is_same:

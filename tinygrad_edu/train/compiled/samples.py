@@ -240,25 +240,26 @@ class BatchGroup(Group):
     A lane without a sample is filled with a copy of another one.  The columns of the results follow
     those of the inputs.
 
-    whole: the number of vectors without such a lane, if no other group's samples come between them
-    tail: the mask of the vector behind them, or 0
+    vectors: as for `Group`; empty if there is no other group.
+    whole: the number of vectors without an empty lane, if there is no other group.
+    tail: the mask of the vector behind them, or 0.
     """
 
     def __init__(
         self,
         loss: Loss,
         numbers: Sequence[Sequence[float]],
-        vectors: Sequence[Sequence[int | None]],
+        vectors: Sequence[Sequence[int | None]] = (),
     ) -> None:
         super().__init__(loss, numbers, vectors)
-        self._masks = [sum(1 << lane for lane, i in enumerate(vector) if i is not None)
-                       for vector in vectors]
-        self._members: list[int] = []
-        for vector in vectors:
-            some = next(i for i in vector if i is not None)
-            self._members += [some if i is None else i for i in vector]
         self.whole, rest = divmod(len(numbers), LANES)
         self.tail = (1 << rest) - 1
+        self._members = [*range(len(numbers)), *[len(numbers) - 1] * (-rest % LANES)]
+        if vectors:
+            self._members = []
+            for vector in vectors:
+                some = next(i for i in vector if i is not None)
+                self._members += [some if i is None else i for i in vector]
         self._columns = AlignedBuffer(len(self._members) * (loss.varying + loss.returned))
         self._write(0, [numbers[i] for i in self._members])
         self._pointers: dict[int, Any] = {}
@@ -284,7 +285,8 @@ class BatchGroup(Group):
             self._write(self.loss.varying - draws, [self.drawn[i] for i in self._members])
 
     def run(self, buffers: Buffers, vector: int) -> None:
-        self._run(buffers, vector, mask=self._masks[vector])
+        lanes = enumerate(self.vectors[vector])
+        self._run(buffers, vector, mask=sum(1 << lane for lane, i in lanes if i is not None))
 
     def run_all(self, buffers: Buffers) -> None:
         """Adds the losses and gradients of all samples, if there is no other group."""
@@ -354,37 +356,39 @@ class Plan:
     ) -> None:
         self.indices = indices
         self._losses = [loss for loss, _ in samples]
+        numbers = [row for _, row in samples]
+        loss = self._losses[0]
+        self.only: BatchGroup | None = None
         # what is run, in order: a program, and which of its vectors; None at the end of a block
         self._order: list[tuple[Loss, int] | None] = []
-        vectors: dict[Loss, list[list[int | None]]] = {loss: [] for loss in self._losses}
-        for start in range(0, len(samples), BLOCK):
-            for loss, vector in self._vectors(range(start, min(start + BLOCK, len(samples)))):
-                self._order.append((loss, len(vectors[loss])))
-                vectors[loss].append(vector)
-            self._order.append(None)
-        numbers = [row for _, row in samples]
-        self._groups: dict[Loss, Group] = {
-            loss: (BatchGroup if loss.batch else MachineGroup)(loss, numbers, found)
-            for loss, found in vectors.items()
-        }
-        first, *others = self._groups.values()
-        self.only = first if isinstance(first, BatchGroup) and not others else None
-        self.draws = any(loss.draws for loss in self._groups)
+        self._groups: dict[Loss, Group] = {}
+        if loss.batch and self._losses.count(loss) == len(samples):
+            self._groups[loss] = self.only = BatchGroup(loss, numbers)
+        else:
+            self._groups = {
+                loss: (BatchGroup if loss.batch else MachineGroup)(loss, numbers, vectors)
+                for loss, vectors in self._vectors().items()
+            }
+        self.draws = any([loss.draws for loss in self._groups])
 
-    def _vectors(self, block: range) -> Iterator[tuple[Loss, list[int | None]]]:
-        """Yields programs, with their samples in the lanes, such that each lane keeps its order."""
-        if len(set(self._losses)) == 1:
-            for start in range(0, len(block), LANES):
-                vector = block[start:start + LANES]
-                yield self._losses[0], [*vector, *[None] * (LANES - len(vector))]
-            return
-        lanes = [deque(block[lane::LANES]) for lane in range(LANES)]
-        while any(lanes):
-            heads = [self._losses[lane[0]] if lane else None for lane in lanes]
-            loss = Counter([head for head in heads if head]).most_common(1)[0][0]
-            yield loss, [
-                lane.popleft() if head is loss else None for lane, head in zip(lanes, heads)
-            ]
+    def _vectors(self) -> dict[Loss, list[list[int | None]]]:
+        """Divides the samples into vectors, such that each lane keeps its order.
+
+        It also notes the order in which they are run.
+        """
+        found: dict[Loss, list[list[int | None]]] = {loss: [] for loss in self._losses}
+        count = len(self._losses)
+        for start in range(0, count, BLOCK):
+            stop = min(start + BLOCK, count)
+            lanes = [deque(range(start + lane, stop, LANES)) for lane in range(LANES)]
+            while any(lanes):
+                heads = [self._losses[lane[0]] if lane else None for lane in lanes]
+                loss = Counter([head for head in heads if head]).most_common(1)[0][0]
+                self._order.append((loss, len(found[loss])))
+                found[loss].append([lane.popleft() if head is loss else None
+                                    for lane, head in zip(lanes, heads)])
+            self._order.append(None)
+        return found
 
     def run(self, buffers: Buffers, drawn: Sequence[list[float]] = ()) -> list[Any]:
         """Sums losses and gradients, and returns the predictions.
