@@ -587,6 +587,10 @@ def test_engine_checker_reports_engines_that_differ_in_the_last_bit(monkeypatch)
     assert [text.partition(":")[0] for text in complaints] == ["losses", "parameters"]
 
 
+def test_optimizer_that_does_something_else_while_it_is_traced_makes_its_steps_in_python():
+    assert engine_complaints(Unlike, {"lr": 0.1}) == []
+
+
 def test_engine_checker_reports_an_optimizer_that_cannot_be_made():
     (complaint,) = engine_complaints(optim.SGD, {"lr": "fast"})
     assert complaint.startswith("engine 'eager' raises TypeError: SGD: lr must be")

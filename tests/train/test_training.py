@@ -1,5 +1,7 @@
-"""fit(engine="jit") has the bits of the eager engine: losses, parameters, states, histories.  It has
-its errors, and ends as well when it is interrupted."""
+"""fit(engine="jit") has the bits of the eager engine: losses, parameters, states and histories.
+
+Errors and interrupts are the same, too.
+"""
 
 import functools
 import math as std
