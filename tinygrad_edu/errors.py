@@ -48,8 +48,8 @@ class TraceError(GraphError, TypeError):
     It needs a number, or the truth of a condition.
 
     It is also a TypeError, which float() and indexing raise for other objects than numbers.
-    ``line`` is the place in the user's program: file, line number and function.
-    If `fit` raised the error, ``history`` is the `History` of the steps before it.
+    ``line`` is the place in the user's program: file, line number and function.  If `fit` raised
+    the error, ``history`` is the `History` of the steps that were made.
     """
 
     history: Any = None

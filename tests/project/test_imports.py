@@ -23,7 +23,7 @@ MAY_IMPORT = {
 }
 # Folders and modules of the package, from the lowest layer up. Each may import those below it.
 LAYERS = [
-    ["errors", "summation"],
+    ["errors"],
     ["engine"],
     ["files", "randomness", "math"],
     ["symbolic", "data", "optim"],

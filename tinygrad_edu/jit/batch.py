@@ -21,8 +21,8 @@ from itertools import chain
 from operator import add
 from typing import Any
 
+from ..data.summation import BLOCK, LANES, BlockSum
 from ..errors import number, short_repr
-from ..summation import BLOCK, LANES, BlockSum
 from .running.backend import Kernel
 from .running.memory import AlignedBuffer, address, column, pointers
 from .structure import NUMBER, StaticValue, Structure, container, is_named, is_number

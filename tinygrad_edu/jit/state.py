@@ -33,7 +33,7 @@ import types
 import weakref
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -115,7 +115,9 @@ class State:
     opaque: the names of iterators and files, whose state cannot be read.
     """
 
-    def __init__(self, *roots: Any) -> None:
+    def __init__(self, *roots: Any, ignored: Collection[str] = ()) -> None:
+        """``ignored``: names of attributes that are left out, such as ``"Norm.mean"``."""
+        self._ignored = frozenset(ignored)
         self.modules: list[Module] = []
         self.has_values = False
         self.has_code = False
@@ -368,8 +370,13 @@ class State:
             return f"{name}.{key}"
 
         kept = _attribute(x, "__dict__")
-        if isinstance(kept, dict):
+        if isinstance(kept, dict) and self._ignored.isdisjoint(map(name_of, kept)):
             self._hold(Holder(lambda: dict(kept), partial(_write, kept), name_of, kept), True)
+        elif isinstance(kept, dict):
+            def read_others() -> dict[str, Any]:
+                return {key: x for key, x in kept.items() if name_of(key) not in self._ignored}
+
+            self._hold(Holder(read_others, partial(_write, kept), name_of), True)
         if slots := [slot for base in type(x).__mro__ for slot in _slots(base)]:
             def read() -> dict[str, Any]:
                 found = {slot: _attribute(x, slot) for slot in slots}

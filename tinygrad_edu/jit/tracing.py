@@ -100,8 +100,8 @@ def record_trace(
     state = State(f, args, kwargs)
     if unchanged and state.opaque:
         raise TraceError(
-            f"{unchanged} can reach {some(state.opaque)}, an iterator or a file, which machine code "
-            f"cannot advance\nread it before, and keep what it gave in a list; {STATIC}"
+            f"{unchanged} can reach {some(state.opaque)}, an iterator or a file, which machine "
+            f"code cannot advance\nread it before, and keep what it gave in a list; {STATIC}"
         )
     run = partial(_run, f, names, arguments)
     before = random.getstate()

@@ -18,6 +18,7 @@ from itertools import repeat
 from operator import add
 from typing import Any
 
+from ..data.summation import BlockSum
 from ..debug.anomaly import keeping_lines
 from ..debug.explain import explain_nonfinite
 from ..engine.graph import assign_grads, backpropagate
@@ -25,7 +26,6 @@ from ..engine.value import Value
 from ..errors import NonFiniteError, number
 from ..optim import clip_grad_norm
 from ..optim.parameters import read_numbers
-from ..summation import BlockSum
 from .task import Runner, Task
 
 

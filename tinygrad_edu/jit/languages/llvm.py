@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from ...data.summation import BLOCK, LANES
 from ...engine.primitive import lookup
-from ...summation import BLOCK, LANES
 from ..tape.operations import DOT, TAKE
 from ..tape.tape import Tape
 from .emitter import Block, Code, Module, literal

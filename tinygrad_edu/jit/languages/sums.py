@@ -16,7 +16,7 @@ Except in ``put`` and ``add``, the buffers of sums have room for whole vectors.
 
 from __future__ import annotations
 
-from ...summation import LANES
+from ...data.summation import LANES
 
 
 def _loop(head: str, body: str, last: str = "%count", step: int = LANES) -> str:

@@ -10,8 +10,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...data.summation import LANES
 from ...engine.primitive import lookup
-from ...summation import LANES
 from ..languages.emitter import Module
 from ..languages.llvm import batched, scalar
 from ..tape.tape import Tape

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Iterable
 from functools import cache
 
-from ...summation import BLOCK, LANES
+from ...data.summation import BLOCK, LANES
 from ..languages.emitter import Module
 from ..languages.sums import SUMS
 from .memory import AlignedBuffer

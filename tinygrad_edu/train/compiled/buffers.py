@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ctypes
 
+from ...data.summation import LANES
 from ...jit.running.memory import AlignedBuffer, pointers
 from ...jit.running.sums import BlockSums, native
 from ...optim import Optimizer
-from ...summation import LANES
 
 
 def whole_vectors(count: int) -> int:
@@ -76,13 +76,13 @@ class Buffers:
 
     def keep(self, back: bool = False) -> None:
         """Copies the totals to ``before``, or back."""
-        places = [self.before.address, self.totals.address]
-        ctypes.memmove(*(reversed(places) if back else places), 8 * self.sums.count)
+        target, source = (self.totals, self.before) if back else (self.before, self.totals)
+        ctypes.memmove(target.address, source.address, 8 * self.sums.count)
 
     def finish(self, samples: int) -> None:
         """Divides the sums by the number of samples, and adds the penalty: loss and gradient."""
         self.sums.close()
         self.error.write(1, [0.0] * LANES)
-        native().functions["finish"](
-            self.totals.address, self.added.address, self.error.address + 8, self.sums.count, samples
-        )
+        check = self.error.address + 8
+        addresses = self.totals.address, self.added.address, check
+        native().functions["finish"](*addresses, self.sums.count, samples)

@@ -105,12 +105,12 @@ class Engine(Runner):
                 has another result.
         """
         programs = self.programs
-        if programs.runs_python and (changes := programs.changes()):
-            if not programs.is_current():
-                self._raise(
-                    f"{some(changes)} changed during the training, after the program was compiled\n"
-                    f"change it in on_epoch, {EAGER}"
-                )
+        changes = programs.changes() if programs.runs_python else []
+        if changes and not programs.is_current():
+            self._raise(
+                f"{some(changes)} changed during the training, after the program was compiled\n"
+                f"change it in on_epoch, {EAGER}"
+            )
         plan = programs.plan(indices)
         programs.count()
         if self._comparison.is_due():
@@ -235,26 +235,26 @@ class Engine(Runner):
         """Returns a loop of steps, or None if they need something from Python in between."""
         programs = self.programs
         group = plan.only
+        batch = group.loss.batch if group else None
         rule = programs.rule
         penalty = programs.penalty
         if (
             group is None
-            or group.loss.batch is None
+            or batch is None
             or rule is None
             or plan.draws
             or programs.is_counting
             or (penalty and not penalty.address)
         ):
             return None
-        loss = group.loss
         buffers = self.buffers
         sums = buffers.sums
         addresses = [
             penalty.address if penalty else 0,
-            loss.batch.address,
+            batch.address,
             *group.addresses(0),
             *(group.addresses(group.whole) if group.tail else (0, 0)),
-            loss.scratch.address,
+            group.loss.scratch.address,
             sums.lanes.address,
             sums.vector.address,
             sums.totals.address,

@@ -27,8 +27,8 @@ declare void @finish(ptr, ptr, ptr, i64, i64)
 define i64 @steps(
   ptr %penalty, ptr %batch, ptr %columns, ptr %results, ptr %tail_columns, ptr %tail_results,
   ptr %scratch, ptr %lanes, ptr %vector, ptr %totals, ptr %added, ptr %before, ptr %error,
-  ptr %rule, ptr %uniform, ptr %rule_scratch, ptr %reads0, ptr %writes0, ptr %reads1, ptr %writes1, ptr %done,
-  ptr %rates, ptr %losses,
+  ptr %rule, ptr %uniform, ptr %rule_scratch, ptr %reads0, ptr %writes0, ptr %reads1,
+  ptr %writes1, ptr %done, ptr %rates, ptr %losses,
   i64 %whole, i64 %tail, i64 %sums, i64 %samples, i64 %rule_vectors, i64 %first, i64 %count,
   double %first_step
 ) {

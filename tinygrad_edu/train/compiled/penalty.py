@@ -9,7 +9,6 @@ from typing import Any
 from ...engine.value import Value
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
-from ...jit.running.memory import AlignedBuffer
 from ...jit.running.straight_line import Scalar
 from ...optim.parameters import read_numbers
 from .buffers import Buffers

@@ -17,7 +17,7 @@ from ..task import Task
 from .buffers import Buffers
 from .penalty import Penalty
 from .rule import Progress, check_optimizer, compiled_rule
-from .samples import EAGER, Loss, Plan, Program, advising_eager, is_plain
+from .samples import EAGER, Loss, Plan, advising_eager, is_plain
 
 
 class Programs:
@@ -60,6 +60,7 @@ class Programs:
         self._losses: dict[Structure, Loss] = {}
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._plan: Plan | None = None
+        self._random: Any = None  # the state of the module `random`
         self.reads_rate = check_optimizer(optimizer)
         self.buffers = Buffers(optimizer)
         self.penalty: Penalty | None = None
@@ -82,7 +83,8 @@ class Programs:
             or not self.is_plain
         )
         rule = [optimizer] if self.rule else []
-        self._state = State(task.model, task.loss, task.penalty, *rule)
+        own = [f"{type(optimizer).__name__}.{name}" for name in ("steps", "state")]
+        self._state = State(task.model, task.loss, task.penalty, *rule, ignored=own)
         self._note_reads()
 
     # ---- samples
@@ -174,9 +176,9 @@ class Programs:
         if back:
             random.setstate(self._random)
             self._drawn.restore_generators()
-        else:
-            self._random = random.getstate()
-            self._drawn.keep_generators()
+            return
+        self._random = random.getstate()
+        self._drawn.keep_generators()
 
     # ---- what changes
 
@@ -185,9 +187,7 @@ class Programs:
 
         The numbers of the optimiser, which the engine itself changes, are not among them.
         """
-        kind = type(self._task.optimizer).__name__
-        own = {f"{kind}.steps", f"{kind}.state"}
-        return [name for name in self._state.changes() if name not in own]
+        return self._state.changes()
 
     def is_current(self) -> bool:
         """Returns whether parameters, model, loss and penalty are as they were compiled.

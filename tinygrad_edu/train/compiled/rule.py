@@ -190,7 +190,9 @@ def compiled_rule(optimizer: Optimizer, progress: Progress) -> Rule | None:
     return rule if rule.is_right() else None
 
 
-def _traced(optimizer: Optimizer, progress: Progress, check: bool) -> tuple[Trace, list[Any]] | None:
+def _traced(
+    optimizer: Optimizer, progress: Progress, check: bool
+) -> tuple[Trace, list[Any]] | None:
     """Returns the trace of the rule for one parameter, and the operands of its results.
 
     It is None if the rule cannot be traced, or a step of the optimiser does more than apply it.

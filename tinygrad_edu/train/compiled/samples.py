@@ -15,6 +15,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
+from ...data.summation import BLOCK, LANES
 from ...engine.value import Value
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
@@ -28,7 +29,6 @@ from ...jit.trace import Trace
 from ...jit.traced import STATIC
 from ...jit.tracing import Arguments, record_trace
 from ...optim.parameters import read_numbers
-from ...summation import BLOCK, LANES
 from .buffers import Buffers, whole_vectors
 
 
@@ -369,7 +369,7 @@ class Plan:
                 loss: (BatchGroup if loss.batch else MachineGroup)(loss, numbers, vectors)
                 for loss, vectors in self._vectors().items()
             }
-        self.draws = any([loss.draws for loss in self._groups])
+        self.draws = any(loss.draws for loss in self._groups)
 
     def _vectors(self) -> dict[Loss, list[list[int | None]]]:
         """Divides the samples into vectors, such that each lane keeps its order.
