@@ -6,6 +6,8 @@ import struct
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import mpmath
@@ -52,6 +54,37 @@ def bits(x):
 def same(x, y):
     """Returns whether two floats are equal or both nan; the sign of a zero does not count."""
     return x == y or (x != x and y != y)
+
+
+def bits_of(numbers):
+    """Returns the bytes of each float, or `UsedGradient`, of a list."""
+    return [bits(float(x)) for x in numbers]
+
+
+def summed(numbers):
+    """Returns the sum in the order of `tinygrad_edu.data.summation`, written out: blocks of 64, and four
+    lanes in each.  (The function `sum` does not round every addition.)"""
+    total = 0.0
+    for start in range(0, len(numbers), 64):
+        block = numbers[start : start + 64]
+        a, b, c, d = [reduce(add, block[lane::4], 0.0) for lane in range(4)]
+        total += (a + b) + (c + d)
+    return total
+
+
+def step_by_hand(model, loss, X, y, parameters):
+    """Sets the gradients of a step of `fit`, and returns its loss."""
+    rows = []
+    for x, target in zip(X, y, strict=True):
+        for parameter in parameters:
+            parameter.grad = 0.0
+        value = loss(model(x), target)
+        value.backward()
+        rows.append([value.data, *[parameter.grad for parameter in parameters]])
+    mean, *gradient = [summed(column) / len(rows) for column in zip(*rows)]
+    for parameter, slope in zip(parameters, gradient, strict=True):
+        parameter.grad = slope
+    return mean
 
 
 def state_of(model):
@@ -106,6 +139,7 @@ __all__ = [
     "SMOOTH",
     "SPECIAL",
     "bits",
+    "bits_of",
     "disagreements",
     "error_in_ulps",
     "inf",
@@ -119,6 +153,8 @@ __all__ = [
     "run_python",
     "same",
     "scaled",
+    "step_by_hand",
+    "summed",
     "truth",
     "truth_at",
 ]

@@ -49,7 +49,7 @@ class TraceError(GraphError, TypeError):
 
     It is also a TypeError, which float() and indexing raise for other objects than numbers.
     ``line`` is the place in the user's program: file, line number and function.  If `fit` raised
-    the error after a step, ``history`` is the `History` of the steps that were made.
+    the error, ``history`` is the `History` of the steps that were made.
     """
 
     history: Any = None

@@ -221,15 +221,15 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(("engine", "status", "out", "err"), [
-    ("auto", 0, "without llvmlite the eager engine runs: the same names, many times as slowly; "
-                'to install it: pip install "tinygrad_edu[fast]"\n', ""),
-    ("eager", 0, "", ""),
-    ("jit", 2, "", "tinygrad-edu gpt: --engine jit needs llvmlite; install it (pip install "
+    ([], 0, "without llvmlite the eager engine runs: the same names, many times as slowly; "
+            'to install it: pip install "tinygrad_edu[fast]"\n', ""),
+    (["--engine", "eager"], 0, "", ""),
+    (["--engine", "jit"], 2, "", "tinygrad-edu gpt: --engine jit needs llvmlite; install it (pip install "
                    '"tinygrad_edu[fast]"), or pass --engine eager: '
                    "the same names, many times as slowly\n"),
 ])
 def test_gpt_without_llvmlite_says_what_to_install(two_names, engine, status, out, err):
-    done = run_python(WITHOUT_LLVMLITE, *two_names, "--engine", engine, "--steps", 1)
+    done = run_python(WITHOUT_LLVMLITE, *two_names[:3], *engine, "--steps", 1)
     assert (done.returncode, done.stderr) == (status, err)
     assert out in done.stdout
     assert ("llvmlite" in done.stdout) == bool(out)
@@ -402,6 +402,7 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["gpt", "--steps", "0"], "'0' is not a whole number of at least 1"),
     (["gpt", "--samples", "-3"], "--samples"),
     (["gpt", "--engine", "warp"], "invalid choice: 'warp'"),
+    (["gpt", "--engine", "auto"], "invalid choice: 'auto'"),
     (["demo", "--epochs", "many"], "--epochs"),
     (["sing"], "invalid choice: 'sing'"),
 ])

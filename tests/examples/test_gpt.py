@@ -5,7 +5,7 @@ import doctest
 import random
 
 import pytest
-from helpers import bits
+from helpers import bits, bits_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -383,6 +383,15 @@ def test_train_passes_on_the_engine():
         assert (
             gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], 2, engine=engine).engine == sentence
         )
+
+
+def test_both_engines_train_to_the_same_bits():
+    def run(engine):
+        model, documents = tiny(3), ["ab", "b", "ba"]
+        history = gpt.train(model, gpt.Vocabulary(documents), documents, 7, engine=engine)
+        return bits_of(history.loss), bits_of([p.data for p in model.parameters()])
+
+    assert run("jit") == run("eager")
 
 
 def test_sample_is_determined_by_the_seed_and_changes_nothing():

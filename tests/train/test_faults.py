@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 import pytest
-from helpers import state_of
+from helpers import bits_of, state_of, step_by_hand
 
 import tinygrad_edu.train.compiled
 from tinygrad_edu import Value, data, fit, grad, hessian, jit, math, nn, no_grad, optim
@@ -223,26 +223,21 @@ def trained(model, engine, **options):
 @pytest.mark.parametrize(
     ("make", "cause"), IMPURE.items(), ids=lambda x: getattr(x, "__name__", "")
 )
-def test_model_with_side_effects_is_trained_eagerly_or_rejected_by_name(make, cause):
+def test_model_with_side_effects_is_trained_eagerly_and_rejected_by_name(make, cause):
     by_hand = make()
     parameters, optimizer = by_hand.parameters(), optim.Adam(by_hand.parameters(), 0.01)
-    random.seed(0)
     losses = []
     global TOTAL
     TOTAL = 0
     for _ in range(200):
-        loss = sum(nn.hinge(by_hand(x), t) for x, t in zip(X, Y)) * (1 / 60)
-        losses.append(loss.data)
-        optimizer.zero_grad()
-        loss.backward()
+        losses.append(step_by_hand(by_hand, nn.hinge, X, Y, parameters))
         optimizer.step()
-    for engine in (None, "eager", "auto"):
+    for engine in (None, "eager"):
         model = make()
         history = trained(model, engine)
         assert history.loss == losses
         assert [p.data for p in model.parameters()] == [p.data for p in parameters]
-        assert history.engine.startswith("eager, 200 steps")
-        assert (cause in history.engine) == (engine == "auto")
+        assert history.engine == "eager, 200 steps"
     model = make()
     TOTAL = 0
     with pytest.raises(TraceError, match='or train with engine="eager"') as error:
@@ -258,7 +253,6 @@ def test_a_trace_leaves_no_traced_value_behind():
         with pytest.raises(TraceError):
             trained(model, "jit")
         assert (state_of(model), repr({**vars(model), "training": True})) == before
-        trained(model, "auto", epochs=100)
         assert "Traced" not in repr(vars(model))
         copy.deepcopy(model)
         pickle.dumps(model)
@@ -303,9 +297,7 @@ def test_a_cache_that_is_filled_may_be_used():
     model(X[0])
     history = trained(model, "jit", optimizer=optim.SGD, epochs=20)
     assert history.engine == "jit, 20 steps"
-    assert history.loss == pytest.approx(
-        trained(Cached(), None, optimizer=optim.SGD, epochs=20).loss, rel=1e-9
-    )
+    assert history.loss == trained(Cached(), None, optimizer=optim.SGD, epochs=20).loss
 
 
 class Fading(optim.Optimizer):
@@ -322,9 +314,8 @@ class OfAttribute(optim.Optimizer):
         return data - self.factor * lr * grad, state
 
 
-@pytest.mark.parametrize("engine", ["auto", "jit"])
 @pytest.mark.parametrize("epochs", [50, 150])
-def test_numbers_that_depend_on_the_steps_are_read_at_every_step(engine, epochs):
+def test_numbers_that_depend_on_the_steps_are_read_at_every_step(epochs):
     def run(engine, kind):
         model, optimizers = network(), []
 
@@ -349,15 +340,14 @@ def test_numbers_that_depend_on_the_steps_are_read_at_every_step(engine, epochs)
         if kind is OfAttribute:
             options["on_epoch"] = halve
         history = trained(model, engine, optimizer=make, epochs=epochs, **options)
-        return history.loss, [p.data for p in model.parameters()], optimizers[0].steps
+        steps = optimizers[0].steps
+        return bits_of(history.loss), bits_of([p.data for p in model.parameters()]), steps
 
     for kind in ("penalty", "loss", Fading, OfAttribute):
-        loss, parameters, steps = run(engine, kind)
-        wanted, parameters2, _ = run(None, kind)
-        assert loss == pytest.approx(wanted, rel=1e-9)
-        assert parameters == pytest.approx(parameters2, rel=1e-8, abs=1e-12)
-        assert steps == epochs
-        assert type(steps) is int
+        compiled = run("jit", kind)
+        assert compiled == run(None, kind)
+        assert compiled[2] == epochs
+        assert type(compiled[2]) is int
 
 
 def test_branch_on_the_steps_is_rejected_by_name():
@@ -398,12 +388,10 @@ def test_parameters_removed_from_the_optimizer_are_no_longer_trained():
         )
         return history.loss
 
-    for engine in ("auto", "jit"):
-        assert run(engine) == pytest.approx(run(None), rel=1e-9)
+    assert run("jit") == run(None)
 
 
-@pytest.mark.parametrize("engine", ["auto", "jit"])
-def test_a_penalty_over_some_parameters_is_compiled_once_and_gradients_stay(engine, monkeypatch):
+def test_a_penalty_over_some_parameters_is_compiled_once_and_gradients_stay(monkeypatch):
     compiled, kind = [], tinygrad_edu.train.compiled.Engine
     monkeypatch.setattr(
         tinygrad_edu.train.compiled, "Engine", lambda *args: compiled.append(1) or kind(*args)
@@ -419,14 +407,12 @@ def test_a_penalty_over_some_parameters_is_compiled_once_and_gradients_stay(engi
             on_epoch=lambda history: None,
             penalty=lambda: 0.1 * nn.l2(weights),
         )
-        return history.loss, [p.grad for p in model.parameters()], history.engine
+        return history.engine, history.loss, [p.grad for p in model.parameters()]
 
-    loss, gradients, sentence = run(engine)
+    sentence, losses, gradients = run("jit")
     assert len(compiled) == 1
-    assert sentence.startswith("jit")
-    wanted, gradients2, _ = run(None)
-    assert loss == pytest.approx(wanted, rel=1e-9)
-    assert gradients == pytest.approx(gradients2, rel=1e-6, abs=1e-12)
+    assert sentence == "jit, 200 steps"
+    assert run(None) == ("eager, 200 steps", losses, gradients)
     assert any(gradients)
 
 
@@ -444,7 +430,7 @@ def test_gradients_stay_if_a_callback_causes_recompilation_after_the_last_epoch(
         )
         return [p.grad for p in model.parameters()]
 
-    assert run("jit") == pytest.approx(run(None), rel=1e-9)
+    assert run("jit") == run(None)
     assert any(run("jit"))
 
 
@@ -457,8 +443,7 @@ def test_the_mode_that_a_callback_sets_stays():
                           on_epoch=lambda history: net.eval() is None)
         return history.loss, net.training
 
-    assert run("jit")[0] == pytest.approx(run(None)[0], rel=1e-9)
-    assert run("jit")[1] == run(None)[1]
+    assert run("jit") == run(None)
 
 
 STEPS = {
@@ -474,15 +459,18 @@ STEPS = {
 
 @pytest.mark.parametrize("factor", STEPS.values(), ids=STEPS)
 def test_use_of_the_steps_other_than_arithmetic_is_rejected(factor):
+    model = network()
+    o = optim.SGD(model.parameters(), 0.1)
+    before = state_of(model)
+
     def run(engine):
-        model = network()
-        o = optim.SGD(model.parameters(), 0.1)
         return fit(model, nn.hinge, X, Y, optimizer=o, epochs=100, rng=0, engine=engine,
                    penalty=lambda: factor(o.steps) * nn.l2(model.parameters())).loss
 
     with pytest.raises(TraceError):
         run("jit")
-    assert run("auto") == run("eager")
+    assert (state_of(model), o.steps, type(o.steps)) == (before, 0, int)
+    assert len(run("eager")) == o.steps == 100
 
 
 class Halving(optim.Optimizer):
@@ -547,11 +535,10 @@ def make_halving(parameters):
     return Halving(parameters, 0.1)
 
 
-@pytest.mark.parametrize("engine", ["jit", "auto"])
 @pytest.mark.parametrize("make", OWN.values(), ids=OWN)
-def test_user_defined_optimizers_train_as_without_an_engine(make, engine):
-    assert trained(network(), engine, optimizer=make, epochs=150).loss == \
-        pytest.approx(trained(network(), None, optimizer=make, epochs=150).loss, rel=1e-9)
+def test_user_defined_optimizers_train_as_without_an_engine(make):
+    assert trained(network(), "jit", optimizer=make, epochs=150).loss == \
+        trained(network(), None, optimizer=make, epochs=150).loss
 
 
 def test_schedule_that_counts_its_calls_is_rejected_by_name():
@@ -566,10 +553,8 @@ def test_schedule_that_counts_its_calls_is_rejected_by_name():
     ):
         trained(network(), "jit", optimizer=make)
     assert schedules[-1].calls == 0
-    assert (
-        trained(network(), "auto", optimizer=make).loss
-        == trained(network(), None, optimizer=make).loss
-    )
+    assert len(trained(network(), None, optimizer=make)) == 200
+    assert schedules[-1].calls >= 200
 
 
 def test_a_list_of_parameters_that_a_callback_shortens_is_read_again():
@@ -586,7 +571,7 @@ def test_a_list_of_parameters_that_a_callback_shortens_is_read_again():
             model, nn.hinge, X, Y, optimizer=o, epochs=30, engine=engine, on_epoch=shorten
         ).loss
 
-    assert run("jit") == pytest.approx(run("eager"), rel=1e-9)
+    assert run("jit") == run("eager")
 
 
 # ---- jit

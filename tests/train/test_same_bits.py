@@ -507,7 +507,7 @@ def differences(training):
     if isinstance(error, TraceError):
         names = [key for key in found if key not in ("losses", "rates", "metrics")
                  and found[key] != before[key]]
-        if history is None and names:
+        if not history and names:
             return f"an error left {names} changed", False
         return "", False
     if (type(error), str(error)) != (type(expected), str(expected)):

@@ -43,13 +43,14 @@ def run_gpt(options: argparse.Namespace) -> int:
             f"{counted(too_long, 'name')} with {model.block} or more characters: "
             f"only the first {model.block} are learned, not where the name ends"
         )
-    if options.engine == "auto" and not compiles:
+    if options.engine is None and not compiles:
         print(
             "without llvmlite the eager engine runs: the same names, many times as slowly; "
             f"to install it: {_FAST}"
         )
-    engine = None if options.engine == "auto" else options.engine
-    history = gpt.train(model, vocabulary, names, options.steps, engine=engine, progress=True)
+    history = gpt.train(
+        model, vocabulary, names, options.steps, engine=options.engine, progress=True
+    )
     _print_course(history, options.steps)
     print("\ninvented names:")
     for i in range(1, options.samples + 1):
@@ -92,10 +93,8 @@ GPT = Command(
         option("--steps", 1000, kind=positive),
         argument(
             "--engine",
-            choices=("auto", "eager", "jit"),
-            default="auto",
-            help="default: %(default)s, which is jit if llvmlite is installed, else eager; the "
-                 "names are the same",
+            choices=("eager", "jit"),
+            help="default: jit if llvmlite is installed, else eager; the names are the same",
         ),
         option("--seed", 42),
         option("--samples", 20, "how many names to invent", positive),

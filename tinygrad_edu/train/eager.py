@@ -30,12 +30,18 @@ from .task import Runner, Task
 
 
 class EagerEngine(Runner):
-    """The steps of `fit`, computed with Values."""
+    """The steps of `fit`, computed with Values.
+
+    read: returns a sample and its target; by default they are read from the task.
+    """
 
     name = "eager"
 
-    def __init__(self, task: Task) -> None:
+    def __init__(
+        self, task: Task, read: Callable[[int], tuple[Any, Any]] | None = None
+    ) -> None:
         self.task = task
+        self._read = read or (lambda i: (task.X[i], task.y[i]))
         self._reaches = False  # whether a loss depends on a parameter
         self._number: Any = None  # a loss that is a plain number
         # the leaves of the last graph, what was trained, and the positions of the other leaves
@@ -87,12 +93,13 @@ class EagerEngine(Runner):
     def sample(self, i: int) -> tuple[list[float], Any]:
         """Returns the loss of a sample with the gradient of the parameters, and its prediction."""
         task = self.task
+        x, target = self._read(i)
         prediction: Any = None
 
         def loss() -> Any:
             nonlocal prediction
-            prediction = task.model(task.X[i])
-            return task.loss(prediction, task.y[i])
+            prediction = task.model(x)
+            return task.loss(prediction, target)
 
         return self._swept(loss, "loss"), prediction
 

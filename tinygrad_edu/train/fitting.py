@@ -19,7 +19,7 @@ from ..data.checks import matched
 from ..data.handling import batches_of_indices
 from ..debug.anomaly import is_watched
 from ..engine.interpreter import is_recording
-from ..errors import check_int
+from ..errors import TraceError, check_int
 from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
@@ -214,6 +214,9 @@ class _Run:
                     self._run_epochs()
             finally:
                 self.runner.sync()
+        except TraceError as error:
+            error.history = self.history
+            raise
         except KeyboardInterrupt:
             self.history.interrupted = True
             self.history._truncate(task.optimizer.steps - steps_before)

@@ -65,14 +65,7 @@ class Comparison:
 
     def is_due(self) -> bool:
         """Returns whether there is something to compare."""
-        new = self._programs.new
-        new[:] = [entry for entry in new if self._lacks(*entry)]
-        return bool(new or self._compares_all or self._is_repeated())
-
-    def _lacks(self, kind: Hashable, i: int, nodes: int) -> bool:
-        """Returns whether a sample of a kind is to be compared, because too few were."""
-        most = SAMPLES if nodes < LONG_SAMPLE else 1
-        return self._hits[kind] < most and self._tries[kind] < MAX_TRIES
+        return bool(self._programs.new or self._compares_all or self._is_repeated())
 
     def _is_repeated(self) -> bool:
         task = self._task
@@ -105,14 +98,20 @@ class Comparison:
     def _compare_new(self) -> str:
         """Compares some samples of each kind that was read since the last comparison."""
         new = self._programs.new
+        known = self._programs.known
         while new:
-            kind, i, nodes = new.pop(0)
-            if self._lacks(kind, i, nodes):
-                self._tries[kind] += 1
-                message, is_hit = self._compare_sample(i)
-                if message:
-                    return message
-                self._hits[kind] += is_hit
+            kind, i = new.pop(0)
+            if kind in known:
+                continue
+            message, is_hit = self._compare_sample(i)
+            if message:
+                return message
+            self._tries[kind] += 1
+            self._hits[kind] += is_hit
+            program, _ = self._programs.sample(i)
+            most = SAMPLES if len(program.trace.nodes) < LONG_SAMPLE else 1
+            if self._hits[kind] == most or self._tries[kind] == MAX_TRIES:
+                known.add(kind)
         return ""
 
     def _compare_sample(self, i: int) -> tuple[str, bool]:

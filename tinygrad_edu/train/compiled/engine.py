@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from ...engine.graph import assign_grads
 from ...errors import TraceError, some
 from ...jit.running import objects
 from ...optim.clipping import clipped
@@ -42,7 +43,7 @@ class Engine(Runner):
                 'engine="eager"'
             )
         self.task = task
-        self._eager = EagerEngine(task)
+        self._eager = EagerEngine(task, lambda i: self.programs.read(i))
         self._compile()
 
     def _compile(self) -> None:
@@ -53,9 +54,7 @@ class Engine(Runner):
         self.refresh()
 
     def _raise(self, message: str) -> NoReturn:
-        error = TraceError(f"step {len(self.task.history)}: {message}")
-        error.history = self.task.history
-        raise error
+        raise TraceError(f"step {len(self.task.history)}: {message}")
 
     def reread(self) -> None:
         """Reads again what ``on_epoch`` may have changed, and compiles again if necessary."""
@@ -143,9 +142,13 @@ class Engine(Runner):
         buffers.keep(back=True)
         self.programs.keep_generators(back=True)
         self.sync()
+        trained = self.programs.trained
+        before = read_numbers(trained, "grad")
         value, _ = self._eager.differentiate(indices)
-        wanted = [value, *read_numbers(self.programs.trained, "grad")]
+        wanted = [value, *read_numbers(trained, "grad")]
         if message := self._comparison.difference("loss of the step", found, wanted):
+            assign_grads(trained, before)
+            self.programs.keep_generators(back=True)
             self._raise(message)
         buffers.totals.write(0, wanted)
 
@@ -213,7 +216,8 @@ class Engine(Runner):
 
     def run_steps(self, count: int) -> int:
         """Makes up to ``count`` steps of the full batch, and returns how many."""
-        if not self.task.history.loss or self.programs.reads_rate:
+        programs = self.programs
+        if not self.task.history.loss or programs.reads_rate or not programs.is_plain:
             return 0
         plan = self._checked(tuple(range(len(self.task.X))))
         if self._loop is None:
@@ -235,8 +239,7 @@ class Engine(Runner):
         rule = programs.rule
         penalty = programs.penalty
         if (
-            not programs.is_plain
-            or group is None
+            group is None
             or batch is None
             or rule is None
             or plan.draws

@@ -24,8 +24,9 @@ class Programs:
     """The programs of a task, and the state that they were compiled for.
 
     trained: the parameters.
-    new: samples that were read and not compared yet: the kind, which is the structure with the
-        types of the numbers; the index; and the length of the program.
+    new: samples that were read and not compared yet, each with its kind: the structure, and the
+        types of the numbers.
+    known: the kinds of which no more samples need to be compared.
     is_plain: whether samples are read once and kept.
     reads_rate: whether the learning rate can depend on anything but the number of steps.
     runs_python: whether functions of the user's run between two steps.
@@ -53,7 +54,9 @@ class Programs:
         self._function = sample
         self.is_plain = is_plain(task.X) and is_plain(task.y)
         self.trained = tuple(optimizer.params)
-        self.new: list[tuple[Hashable, int, int]] = []
+        self.new: list[tuple[Hashable, int]] = []
+        self.known: set[Hashable] = set()
+        self._pairs: dict[int, tuple[Any, Any]] = {}
         self._losses: dict[Structure, Loss] = {}
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._plan: Plan | None = None
@@ -61,7 +64,8 @@ class Programs:
         self.reads_rate = check_optimizer(optimizer)
         self.buffers = Buffers(optimizer)
         self.penalty: Penalty | None = None
-        self.sample(0)
+        if self.is_plain:
+            self.sample(0)
         if penalty is not None:
             self.penalty = Penalty(added, self.trained)
             self.buffers.reserve(self.penalty.buffer_size)
@@ -85,8 +89,17 @@ class Programs:
 
     # ---- samples
 
+    def read(self, i: int) -> tuple[Any, Any]:
+        """Returns a sample and its target.  A sample that is not plain is read once in a step."""
+        task = self._task
+        if self.is_plain:
+            return task.X[i], task.y[i]
+        if i not in self._pairs:
+            self._pairs[i] = task.X[i], task.y[i]
+        return self._pairs[i]
+
     def sample(self, i: int) -> tuple[Loss, array[float]]:
-        """Returns the program of a sample and its numbers, and keeps them if the sample is plain.
+        """Returns the program of a sample and its numbers.
 
         Raises:
             TypeError: the sample has a Value, or cannot be flattened.
@@ -95,10 +108,10 @@ class Programs:
         if i in self._samples:
             return self._samples[i]
         task = self._task
-        target = task.y[i]
+        x, target = self.read(i)
         leaves: list[Any] = []
         with advising_eager():
-            structure = flatten((task.X[i], target), f"sample {i}", leaves)
+            structure = flatten((x, target), f"sample {i}", leaves)
         for leaf in leaves:
             if isinstance(leaf, Value):
                 raise TypeError(
@@ -116,11 +129,10 @@ class Programs:
             self._note_reads()
         program = self._losses[structure]
         program.accept(task.loss, target)
-        sample = program, array("d", map(float, leaves))
-        size = len(program.trace.nodes)
-        self.new.append(((structure, tuple(map(type, leaves))), i, size))
-        if self.is_plain:
-            self._samples[i] = sample
+        self._samples[i] = sample = program, array("d", map(float, leaves))
+        kind = structure, tuple(map(type, leaves))
+        if kind not in self.known:
+            self.new.append((kind, i))
         return sample
 
     def plan(self, indices: tuple[int, ...]) -> Plan:
@@ -128,7 +140,11 @@ class Programs:
 
         It is kept, because full batches are all the same.
         """
-        if self._plan is None or self._plan.indices != indices or not self.is_plain:
+        if not self.is_plain:
+            self._pairs = {}
+            self._samples = {}
+            self._plan = None
+        if self._plan is None or self._plan.indices != indices:
             self._plan = Plan(indices, [*map(self.sample, indices)])
         return self._plan
 
@@ -199,6 +215,8 @@ class Programs:
 
     def reread(self) -> None:
         """Reads the samples again, which may have changed."""
+        if not self.is_plain:
+            return
         before = self._samples
         known = len(self.new)
         self._samples = {}

@@ -116,6 +116,7 @@ def check_optimizer(optimizer: Optimizer) -> bool:
 
 
 TRIED = 3  # parameters for which the rule is compared
+GRADIENTS = (0.5, -0.5, 1e-3, -1e-3, 30.0, -30.0, 0.0)  # with which it is compared
 
 
 class Rule:
@@ -158,11 +159,12 @@ class Rule:
         """
         optimizer = self._optimizer
         lr = 0.1
-        data = read_numbers(optimizer.params[:TRIED], "data")
+        params = optimizer.params[:TRIED]
+        present = zip(read_numbers(params, "data"), read_numbers(params, "grad"))
         states = zip(*optimizer.state.values()) if optimizer.state else repeat(())
-        for x, state in zip(data, states):
+        for (x, slope), state in zip(present, states):
             for t in [optimizer.steps + ahead for ahead in (1, 2, 10, 1_000)]:
-                for grad in (0.5, -0.01, 0.0):
+                for grad in (slope, *GRADIENTS):
                     new, slots = optimizer.ieee_update(x, grad, state, lr, t)
                     found = self._tape.run([lr, float(t), grad, x, *state])
                     if not all(map(is_same, found, [new, *slots])):
