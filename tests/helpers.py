@@ -62,8 +62,8 @@ def bits_of(numbers):
 
 
 def summed(numbers):
-    """Returns the sum in the order of `tinygrad_edu.data.summation`, written out: blocks of 64, and four
-    lanes in each.  (The function `sum` does not round every addition.)"""
+    """Returns the sum in the order of `tinygrad_edu.data.summation`, written out: blocks of 64, and
+    four lanes in each.  (The function `sum` does not round every addition.)"""
     total = 0.0
     for start in range(0, len(numbers), 64):
         block = numbers[start : start + 64]

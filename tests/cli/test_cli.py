@@ -224,9 +224,9 @@ sys.exit(cli.main(sys.argv[1:]))
     ([], 0, "without llvmlite the eager engine runs: the same names, many times as slowly; "
             'to install it: pip install "tinygrad_edu[fast]"\n', ""),
     (["--engine", "eager"], 0, "", ""),
-    (["--engine", "jit"], 2, "", "tinygrad-edu gpt: --engine jit needs llvmlite; install it (pip install "
-                   '"tinygrad_edu[fast]"), or pass --engine eager: '
-                   "the same names, many times as slowly\n"),
+    (["--engine", "jit"], 2, "",
+     "tinygrad-edu gpt: --engine jit needs llvmlite; install it (pip install "
+     '"tinygrad_edu[fast]"), or pass --engine eager: the same names, many times as slowly\n'),
 ])
 def test_gpt_without_llvmlite_says_what_to_install(two_names, engine, status, out, err):
     done = run_python(WITHOUT_LLVMLITE, *two_names[:3], *engine, "--steps", 1)
