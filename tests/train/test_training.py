@@ -836,7 +836,7 @@ def test_callback_may_change_a_number_used_by_one_structure():
 
 def test_random_numbers_in_one_structure_raise():
     net, rng = smooth(), random.Random(5)
-    with pytest.raises(TraceError, match="draws random numbers"):
+    with pytest.raises(TraceError, match="draws from the random generator rng"):
         fit(
             lambda x: net(x) if len(x) == 2 else net([x[0] + rng.random(), x[1]]),
             nn.mse,

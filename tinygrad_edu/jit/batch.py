@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from operator import add
 from typing import Any
 
 from ..data.summation import BLOCK, LANES, BlockSum
@@ -87,37 +86,33 @@ class Batched:
         results = [array("d", bytes(8 * count)) for _ in self.columns]
         totals = [0.0] * len(self.summed)
         if count:
-            work = [partial(self._part, inputs, results, start, stop, threads > 1)
-                    for start, stop in _parts(count, threads)]
-            totals = self._total(_spread(work))
+            totals = self._run(inputs, results, count, threads)
         found = dict(zip([*self.columns, *self.summed], [*results, *totals]))
         return [found[i] for i in range(len(found))]
 
-    def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int,
-              by_block: bool) -> Any:
-        """Computes the samples from ``start`` to ``stop`` and returns their sums.
+    def _run(self, inputs: Sequence[Any], results: Sequence[array[float]], count: int, threads: int
+             ) -> list[float]:
+        """Computes the samples, and returns the sums."""
+        size = -(-count // threads)
+        parts = [self._rows(inputs, results, start, min(start + size, count))
+                 for start in range(0, count, size)]
+        totals = BlockSum(len(self.summed))
+        rows = parts if len(parts) == 1 else _spread([partial(list, part) for part in parts])
+        for row in chain(*rows):
+            totals.add(row)
+        return totals.result()
 
-        by_block: whether the sums of each block are kept apart.
-        """
+    def _rows(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int
+              ) -> Iterator[array[float]]:
+        """Computes the samples from ``start`` to ``stop``, and yields what is summed of each."""
         sample = [*inputs]
-        blocks = [BlockSum(len(self.summed))]
         for k in range(start, stop):
-            if by_block and k > start and k % BLOCK == 0:
-                blocks.append(BlockSum(len(self.summed)))
             for i in self.varying:
                 sample[i] = inputs[i][k]
             outputs = self.kernel(sample)
             for result, i in zip(results, self.columns):
                 result[k] = outputs[i]
-            blocks[-1].add([outputs[i] for i in self.summed])
-        return blocks
-
-    def _total(self, parts: Sequence[Any]) -> list[float]:
-        """Returns the sums over all parts, added block by block."""
-        totals = [0.0] * len(self.summed)
-        for block in chain(*parts):
-            totals = [*map(add, totals, block.result())]
-        return totals
+            yield array("d", [outputs[i] for i in self.summed])
 
 
 class CompiledBatch(Batched):
@@ -129,8 +124,25 @@ class CompiledBatch(Batched):
         super().__init__(kernel, len(kernel.tape.outputs), varying, summed)
         self._batch = straight_line.Batch(kernel.tape, varying, summed)
 
+    def _run(self, inputs: Sequence[Any], results: Sequence[array[float]], count: int, threads: int
+             ) -> list[float]:
+        blocks = -(-count // (BLOCK * threads))  # for each thread
+        starts = range(0, count, BLOCK * blocks)
+        rows = blocks if len(starts) > 1 else 0
+        parts = _spread([
+            partial(self._part, inputs, results, start, min(start + BLOCK * blocks, count), rows)
+            for start in starts
+        ])
+        total = parts[0]
+        if rows:
+            total = type(total)(len(self.summed))
+            for part in parts:
+                total.add(part, rows)
+        return total.totals.read(0, len(self.summed))  # type: ignore[no-any-return]
+
     def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int,
-              by_block: bool) -> Any:
+              rows: int) -> Any:
+        """Computes the samples from ``start`` to ``stop``, and returns `BlockSums`."""
         from .running.sums import BlockSums
 
         batch = self._batch
@@ -139,8 +151,7 @@ class CompiledBatch(Batched):
         memory.write(0, [x for i, x in enumerate(inputs) if i not in self.varying])
         scratch = AlignedBuffer(batch.scratch)
         error = AlignedBuffer(1)
-        blocks = -(-(stop - start) // BLOCK)
-        sums = BlockSums(len(self.summed), blocks if by_block else 0)
+        sums = BlockSums(len(self.summed), rows)
 
         def run(inputs: Sequence[int], outputs: Sequence[int], vectors: int, mask: int) -> None:
             places = [pointers(inputs), pointers(outputs)]
@@ -165,15 +176,7 @@ class CompiledBatch(Batched):
                 result[stop - rest:stop] = array("d", buffer.read(0, rest))
         batch.check(error.address)
         sums.close()
-        return sums, blocks
-
-    def _total(self, parts: Sequence[Any]) -> list[float]:
-        total, _ = parts[0]
-        if len(parts) > 1:
-            total = type(total)(len(self.summed))
-            for sums, blocks in parts:
-                total.add(sums, blocks)
-        return total.totals.read(0, len(self.summed))  # type: ignore[no-any-return]
+        return sums
 
 
 def batched(kernel: Kernel, varying: Sequence[int], summed: Sequence[int]) -> Batched:
@@ -193,12 +196,6 @@ def _spread(work: Sequence[Callable[[], Any]]) -> list[Any]:
         except RuntimeError:  # Python is shutting down and starts no threads
             return [piece() for piece in work]
         return [piece.result() for piece in found]
-
-
-def _parts(count: int, threads: int) -> list[tuple[int, int]]:
-    """Divides the samples among the threads, in whole blocks except for the last one."""
-    size = -(-count // (BLOCK * threads)) * BLOCK
-    return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def drawn(draws: Sequence[Callable[[], float]], count: int) -> list[array[float]]:

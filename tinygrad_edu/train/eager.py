@@ -101,7 +101,7 @@ class EagerEngine(Runner):
             prediction = task.model(x)
             return task.loss(prediction, target)
 
-        return self._swept(loss, "loss"), prediction
+        return self._swept(loss, "loss", f" in sample {i}"), prediction
 
     def penalty(self) -> list[float]:
         """Returns the penalty with the gradient of the parameters, or zeros without a penalty."""
@@ -109,15 +109,18 @@ class EagerEngine(Runner):
             return [0.0] * (1 + len(self.task.optimizer.params))
         return self._swept(self.task.penalty, "penalty")
 
-    def _swept(self, compute: Callable[[], Any], what: str) -> list[float]:
-        """Returns a number and its gradient.  ``.grad`` of parameters is as before."""
+    def _swept(self, compute: Callable[[], Any], what: str, where: str = "") -> list[float]:
+        """Returns a number and its gradient.  ``.grad`` of parameters is as before.
+
+        what, where: begin and end the message of an error.
+        """
         params = self.task.optimizer.params
         root = compute()
         if not isinstance(root, Value):
             self._number = root
             return [number(root, f"fit: the {what}"), *repeat(0.0, len(params))]
         if not math.isfinite(root.data):
-            raise self._nonfinite(f"the {what} is {root.data}", root, compute)
+            raise self._nonfinite(f"the {what} is {root.data}{where}", root, compute)
         before = [parameter.grad for parameter in params]
         try:
             assign_grads(params, repeat(0.0))
@@ -133,7 +136,7 @@ class EagerEngine(Runner):
                 leaves[k].grad = grads[k]
         finally:
             assign_grads(params, before)
-        self._check_finite(root.data, gradient, root, compute)
+        self._check_finite(root.data, gradient, root, compute, where)
         return [root.data, *gradient]
 
     def _check_finite(
@@ -142,6 +145,7 @@ class EagerEngine(Runner):
         gradient: Sequence[float],
         root: Value | None = None,
         compute: Callable[[], Any] | None = None,
+        where: str = "",
     ) -> None:
         """Raises NonFiniteError if a loss or its gradient is inf or nan."""
         if math.isfinite(value) and math.isfinite(sum(gradient)):
@@ -151,7 +155,7 @@ class EagerEngine(Runner):
         for i, (parameter, slope) in enumerate(zip(self.task.optimizer.params, gradient)):
             if not math.isfinite(slope):
                 name = str(parameter.label) or f"number {i} of the optimiser's list"
-                what = f"the gradient of parameter {name} is {slope}"
+                what = f"the gradient of parameter {name} is {slope}{where}"
                 raise self._nonfinite(what, root, compute)
 
     @staticmethod
