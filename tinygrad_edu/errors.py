@@ -119,15 +119,40 @@ def number(x: object, what: str = "a number") -> float:
     """
     if x.__class__ is float:
         return x
-    # numpy's complex scalars have __float__ too, but it drops the imaginary part
-    kind = str(getattr(getattr(x, "dtype", None), "kind", "f"))
-    if hasattr(type(x), "__float__") and getattr(x, "shape", ()) == () and kind in "fiub":
+    if isinstance(x, int) or is_number(x):
         try:
             return float(x)  # type: ignore[arg-type]
         except OverflowError:
             size = f"an int of {x.bit_length()} bits" if isinstance(x, int) else short_repr(x)
             raise OverflowError(f"{what}: {size} is too large for a float") from None
     raise TypeError(f"{what} must be a real number, not {type(x).__name__} ({short_repr(x)})")
+
+
+def is_number(x: object) -> bool:
+    """Returns whether ``x`` is a real number: what `number` accepts."""
+    if not hasattr(type(x), "__float__") or getattr(x, "shape", ()) != ():
+        return False
+    # numpy's complex scalars have __float__ too, but it drops the imaginary part
+    return str(getattr(getattr(x, "dtype", None), "kind", "f")) in "fiub"
+
+
+def plain(x: Any, whole: bool = False) -> Any:
+    """Returns a number as a float.  Python's ints and bools, and other objects, such as Values, are
+    returned unchanged.
+
+    Functions compute with these only, because the arithmetic of a float32 has seven digits, an int8
+    overflows at 128, and a Decimal cannot be multiplied by a float.
+
+    whole: whether numpy's whole numbers become ints, which can be indices, instead of floats.
+    """
+    kind = type(x)
+    if kind is float or kind is int or hasattr(kind, "apply_primitive"):
+        return x
+    if isinstance(x, int) or not is_number(x):
+        return x
+    if whole and str(getattr(getattr(x, "dtype", None), "kind", "f")) in "iub":
+        return int(x)
+    return number(x)
 
 
 def short_repr(x: object) -> str:
@@ -169,10 +194,11 @@ def check_number(
     least: float = -math.inf,
     remedy: str = "",
     *,
+    above: float = -math.inf,
     below: float = math.inf,
     wanted: str = "",
 ) -> float:
-    """Returns ``x`` as a float that is finite, at least ``least`` and less than ``below``.
+    """Returns ``x`` as a float that is finite, >= ``least``, > ``above`` and < ``below``.
 
     name: begins the message, as in ``SGD: lr``.
     remedy: ends the message.
@@ -180,10 +206,10 @@ def check_number(
 
     Raises:
         TypeError: ``x`` is not a number (see `number`).
-        ValueError: ``x`` is inf or nan, less than ``least``, or not less than ``below``.
+        ValueError: ``x`` is inf or nan, or outside the bounds.
     """
     value = number(x, name)
-    if math.isfinite(value) and least <= value < below:
+    if math.isfinite(value) and least <= value < below and value > above:
         return value
     if not wanted:
         wanted = "finite" if least == -math.inf else f"a finite number >= {least:g}"

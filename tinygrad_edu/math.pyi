@@ -650,7 +650,8 @@ def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) 
 def take(sequence: Sequence[Any], index: Any) -> Any:
     """Returns ``sequence[index]``, where the index may also be a float, a Value or a traced value.
 
-    The result is the entry itself, so gradients flow to the entry; the index receives none.
+    The result is the entry itself, so gradients flow to the entry; the index receives none.  (A
+    numpy scalar becomes a Python number.)
     Indices count from 0.  In a compiled function the entries are numbers and Values, or rows of
     numbers and Values of equal length.
 

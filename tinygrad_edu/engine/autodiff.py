@@ -30,7 +30,7 @@ from math import isfinite
 from operator import index
 from typing import Any, ParamSpec
 
-from ..errors import StaleGraphError, counted, number, short_repr
+from ..errors import StaleGraphError, counted, number, plain, short_repr
 from .graph import backpropagate, topological_order
 from .interpreter import active, current, recording
 from .primitive import Primitive, lookup
@@ -363,7 +363,7 @@ def value_and_grad(
             )
 
         def of_chosen(*xs: Any) -> Any:
-            full = list(primals)
+            full = [plain(x, whole=True) for x in primals]
             for i, x in zip(positions, xs):
                 full[i] = x
             return f(*full, **kwargs)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import number, short_repr
+from ..errors import is_number, number, short_repr
 from . import copies, graph
 from .interpreter import active, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
@@ -392,7 +392,4 @@ def _data(x: Any) -> float | None:
         return x
     if isinstance(x, Value):
         return x.data
-    try:
-        return number(x)
-    except TypeError:
-        return None
+    return number(x) if is_number(x) else None

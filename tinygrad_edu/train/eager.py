@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..data.checks import plain_sample
 from ..debug.anomaly import keeping_lines
 from ..debug.explain import explain_nonfinite
 from ..engine.graph import topological_order
@@ -70,8 +71,8 @@ class EagerEngine(Runner):
     def _forward(self, indices: Sequence[int]) -> tuple[Value, list[Any]]:
         """Returns the mean loss of some samples, with the penalty, and their predictions."""
         task = self.task
-        predictions = [task.model(task.X[i]) for i in indices]
-        losses = sum(task.loss(p, task.y[i]) for p, i in zip(predictions, indices))
+        predictions = [task.model(plain_sample(task.X[i])) for i in indices]
+        losses = sum(task.loss(p, plain_sample(task.y[i])) for p, i in zip(predictions, indices))
         total = losses * (1.0 / len(indices))
         if not isinstance(total, Value):
             raise TypeError(
