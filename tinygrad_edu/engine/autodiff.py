@@ -167,7 +167,7 @@ def _partial_as_graph(
 ) -> Any:
     d = row.partials[i](*args, node)
     partial = float(d)
-    if not isfinite(partial):
+    if not isfinite(partial) or node.data != node.data:
         limit = row.limit_at(i, data, node.data, partial)
         if _is_other_number(limit, partial):
             partial = d = limit  # a convention, which is not differentiated further
