@@ -12,7 +12,8 @@
     |-- NonFiniteError              a number became inf or nan (also an ArithmeticError)
     `-- RenderError                 a drawing cannot become a picture (also a RuntimeError)
 
-There is one warning, `GradientWarning`: `zero_grad` was probably forgotten.
+There are two warnings: `GradientWarning`, `zero_grad` was probably forgotten, and `GraphWarning`,
+a result or a comparison is probably not what the program means.
 
 Wrong types and out-of-range arguments raise the built-in `TypeError` and `ValueError`.
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
@@ -20,8 +21,17 @@ Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
 
 import math
 import operator
+import os
+import sys
+import warnings
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import FrameType
 from typing import Any, SupportsIndex
+
+PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
+LIBRARY_FOLDER = str(Path(os.__file__).parent) + os.sep
 
 
 class TinygradEduError(Exception):
@@ -88,6 +98,61 @@ class RenderError(TinygradEduError, RuntimeError):
 
 class GradientWarning(UserWarning):
     """An optimiser step uses gradients of an earlier step again: `zero_grad` was not called."""
+
+
+class GraphWarning(UserWarning):
+    """A result or a comparison is probably not what the program means.
+
+    Either a differentiated function returns what does not depend on its arguments, so that the
+    derivative is 0, or a Value is compared with a number by ``==``, which is never true.
+    """
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warns at the present line of the user's program."""
+    frame = user_frame()
+    warnings.warn_explicit(
+        message,
+        category,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        frame.f_globals.get("__name__"),
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+def user_frame() -> FrameType:
+    """Returns the innermost call outside this package and Python's library.
+
+    If it is in an installed package, such as numpy, this is the call of the user's program that
+    called the package, if there is one before the next call of this package.
+    """
+    frame = sys._getframe(3)  # the calls up to here are in this package
+    installed = None
+    while True:
+        outer = frame.f_back
+        owner = owner_of_file(frame.f_code.co_filename)
+        # the outermost call may be the script that starts an installed package
+        if owner == "user" and not (installed and outer is None):
+            return frame
+        if owner == "installed":
+            installed = installed or frame
+        if outer is None or (installed and owner == "us"):
+            return installed or frame
+        frame = outer
+
+
+@cache
+def owner_of_file(file: str) -> str:
+    """Returns who owns a source file.
+
+    This is "us" (this package), "library" (Python's own), "installed" (another package) or "user".
+    """
+    if file.startswith(PACKAGE_FOLDER):
+        return "us"
+    if "site-packages" in file or "dist-packages" in file:
+        return "installed"
+    return "library" if file.startswith((LIBRARY_FOLDER, "<frozen ")) else "user"
 
 
 def one_line(error: BaseException) -> str:

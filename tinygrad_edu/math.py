@@ -24,11 +24,12 @@ from __future__ import annotations
 
 import math as _math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
-from math import e, inf, isclose, isfinite, isinf, isnan, nan, pi, tau
+from functools import reduce, wraps
+from math import e, inf, nan, pi, tau
 from typing import Any, TypeVar
 
 from .engine import table as _t
+from .engine.calls import straight
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
 from .engine.value import Value
@@ -110,6 +111,23 @@ def _times(x: Any, y: Any) -> Any:
     if x.__class__ is Value or x.__class__ is y.__class__ is float:
         return x * y
     return plain(x) * plain(y)
+
+
+def _asking(f: Callable[..., bool]) -> Callable[..., bool]:
+    """Returns a function that compares numbers, after which a result may be constant."""
+
+    @wraps(f)
+    def asks(*args: Any, **options: Any) -> bool:
+        straight.clear()
+        return f(*args, **options)
+
+    return asks
+
+
+isclose = _asking(_math.isclose)
+isfinite = _asking(_math.isfinite)
+isinf = _asking(_math.isinf)
+isnan = _asking(_math.isnan)
 
 
 def log(x: T, base: T | None = None) -> T:
@@ -270,6 +288,7 @@ def _entry(sequence: Sequence[Any], index: Any) -> Any:
             f"take: index {i!r} of {len(sequence)} entries; it must be a whole number, 0 to "
             f"{len(sequence) - 1}"
         )
+    straight.clear()
     return plain(sequence[int(i)])
 
 
