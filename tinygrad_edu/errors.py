@@ -12,7 +12,8 @@
     |-- NonFiniteError              a number became inf or nan (also an ArithmeticError)
     `-- RenderError                 a drawing cannot become a picture (also a RuntimeError)
 
-There is one warning, `GradientWarning`: `zero_grad` was probably forgotten.
+There are two warnings: `GradientWarning`, `zero_grad` was probably forgotten, and `GraphWarning`,
+a result or a comparison is probably not what the program means.
 
 Wrong types and out-of-range arguments raise the built-in `TypeError` and `ValueError`.
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
@@ -20,8 +21,17 @@ Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
 
 import math
 import operator
+import os
+import sys
+import warnings
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import FrameType
 from typing import Any, SupportsIndex
+
+PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
+LIBRARY_FOLDER = str(Path(os.__file__).parent) + os.sep
 
 
 class TinygradEduError(Exception):
@@ -92,6 +102,61 @@ class GradientWarning(UserWarning):
     """An optimiser step uses gradients of an earlier step again: `zero_grad` was not called."""
 
 
+class GraphWarning(UserWarning):
+    """A result or a comparison is probably not what the program means.
+
+    Either a differentiated function returns what does not depend on its arguments, so that the
+    derivative is 0, or a Value is compared with a number by ``==``, which is never true.
+    """
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warns at the present line of the user's program."""
+    frame = user_frame()
+    warnings.warn_explicit(
+        message,
+        category,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        frame.f_globals.get("__name__"),
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+def user_frame() -> FrameType:
+    """Returns the innermost call outside this package and Python's library.
+
+    If it is in an installed package, such as numpy, this is the call of the user's program that
+    called the package, if there is one before the next call of this package.
+    """
+    frame = sys._getframe(3)  # the calls up to here are in this package
+    installed = None
+    while True:
+        outer = frame.f_back
+        owner = owner_of_file(frame.f_code.co_filename)
+        # the outermost call may be the script that starts an installed package
+        if owner == "user" and not (installed and outer is None):
+            return frame
+        if owner == "installed":
+            installed = installed or frame
+        if outer is None or (installed and owner == "us"):
+            return installed or frame
+        frame = outer
+
+
+@cache
+def owner_of_file(file: str) -> str:
+    """Returns who owns a source file.
+
+    This is "us" (this package), "library" (Python's own), "installed" (another package) or "user".
+    """
+    if file.startswith(PACKAGE_FOLDER):
+        return "us"
+    if "site-packages" in file or "dist-packages" in file:
+        return "installed"
+    return "library" if file.startswith((LIBRARY_FOLDER, "<frozen ")) else "user"
+
+
 def one_line(error: BaseException) -> str:
     """Returns the message of an error on one line.
 
@@ -121,15 +186,40 @@ def number(x: object, what: str = "a number") -> float:
     """
     if x.__class__ is float:
         return x
-    # numpy's complex scalars have __float__ too, but it drops the imaginary part
-    kind = str(getattr(getattr(x, "dtype", None), "kind", "f"))
-    if hasattr(type(x), "__float__") and getattr(x, "shape", ()) == () and kind in "fiub":
+    if isinstance(x, int) or is_number(x):
         try:
             return float(x)  # type: ignore[arg-type]
         except OverflowError:
             size = f"an int of {x.bit_length()} bits" if isinstance(x, int) else short_repr(x)
             raise OverflowError(f"{what}: {size} is too large for a float") from None
     raise TypeError(f"{what} must be a real number, not {type(x).__name__} ({short_repr(x)})")
+
+
+def is_number(x: object) -> bool:
+    """Returns whether ``x`` is a real number: what `number` accepts."""
+    if not hasattr(type(x), "__float__") or getattr(x, "shape", ()) != ():
+        return False
+    # numpy's complex scalars have __float__ too, but it drops the imaginary part
+    return str(getattr(getattr(x, "dtype", None), "kind", "f")) in "fiub"
+
+
+def plain(x: Any, whole: bool = False) -> Any:
+    """Returns a number as a float.  Python's ints and bools, and other objects, such as Values, are
+    returned unchanged.
+
+    Functions compute with these only, because the arithmetic of a float32 has seven digits, an int8
+    overflows at 128, and a Decimal cannot be multiplied by a float.
+
+    whole: whether numpy's whole numbers become ints, which can be indices, instead of floats.
+    """
+    kind = type(x)
+    if kind is float or kind is int or hasattr(kind, "apply_primitive"):
+        return x
+    if isinstance(x, int) or not is_number(x):
+        return x
+    if whole and str(getattr(getattr(x, "dtype", None), "kind", "f")) in "iub":
+        return int(x)
+    return number(x)
 
 
 def short_repr(x: object) -> str:
@@ -171,10 +261,11 @@ def check_number(
     least: float = -math.inf,
     remedy: str = "",
     *,
+    above: float = -math.inf,
     below: float = math.inf,
     wanted: str = "",
 ) -> float:
-    """Returns ``x`` as a float that is finite, at least ``least`` and less than ``below``.
+    """Returns ``x`` as a float that is finite, >= ``least``, > ``above`` and < ``below``.
 
     name: begins the message, as in ``SGD: lr``.
     remedy: ends the message.
@@ -182,10 +273,10 @@ def check_number(
 
     Raises:
         TypeError: ``x`` is not a number (see `number`).
-        ValueError: ``x`` is inf or nan, less than ``least``, or not less than ``below``.
+        ValueError: ``x`` is inf or nan, or outside the bounds.
     """
     value = number(x, name)
-    if math.isfinite(value) and least <= value < below:
+    if math.isfinite(value) and least <= value < below and value > above:
         return value
     if not wanted:
         wanted = "finite" if least == -math.inf else f"a finite number >= {least:g}"

@@ -24,15 +24,16 @@ from __future__ import annotations
 
 import math as _math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
-from math import e, inf, isclose, isfinite, isinf, isnan, nan, pi, tau
+from functools import reduce, wraps
+from math import e, inf, nan, pi, tau
 from typing import Any, TypeVar
 
 from .engine import table as _t
+from .engine.calls import straight
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
 from .engine.value import Value
-from .errors import short_repr
+from .errors import plain, short_repr
 
 T = TypeVar("T", Value, float)  # a number; one Value among the arguments makes the result a Value
 
@@ -91,6 +92,44 @@ def _numbers_only(name: str) -> Callable[..., Any]:
     return function
 
 
+def _plain(xs: Iterable[Any]) -> list[Any]:
+    """Returns a list of ``xs``, each as `plain` returns it."""
+    xs = list(xs)
+    return xs if _PLAIN.issuperset(map(type, xs)) else list(map(plain, xs))
+
+
+_PLAIN = {Value, float}
+
+
+def _plus(x: Any, y: Any) -> Any:
+    if x.__class__ is Value or x.__class__ is y.__class__ is float:
+        return x + y
+    return plain(x) + plain(y)
+
+
+def _times(x: Any, y: Any) -> Any:
+    if x.__class__ is Value or x.__class__ is y.__class__ is float:
+        return x * y
+    return plain(x) * plain(y)
+
+
+def _asking(f: Callable[..., bool]) -> Callable[..., bool]:
+    """Returns a function that compares numbers, after which a result may be constant."""
+
+    @wraps(f)
+    def asks(*args: Any, **options: Any) -> bool:
+        straight.clear()
+        return f(*args, **options)
+
+    return asks
+
+
+isclose = _asking(_math.isclose)
+isfinite = _asking(_math.isfinite)
+isinf = _asking(_math.isinf)
+isnan = _asking(_math.isnan)
+
+
 def log(x: T, base: T | None = None) -> T:
     """Returns the natural logarithm of ``x``, or the logarithm to ``base``: log(x) / log(base)."""
     return _t.log(x) if base is None else _t.div(_t.log(x), _t.log(base))
@@ -132,12 +171,12 @@ def remainder(x: T, y: T) -> T:
 
 def degrees(x: T) -> T:
     """Returns the angle ``x``, given in radians, in degrees."""
-    return x * (180 / pi)
+    return plain(x) * (180 / pi)
 
 
 def radians(x: T) -> T:
     """Returns the angle ``x``, given in degrees, in radians."""
-    return x * (pi / 180)
+    return plain(x) * (pi / 180)
 
 
 def hypot(*coordinates: T) -> T:
@@ -149,7 +188,7 @@ def hypot(*coordinates: T) -> T:
         return _t.hypot(*coordinates)
     if not any(isinstance(x, Value) for x in coordinates):
         return reduce(_t.hypot, coordinates, 0.0)  # the bits that Values have
-    return reduce(_t.hypot, coordinates[1:], abs(coordinates[0]))
+    return reduce(_t.hypot, coordinates[1:], abs(plain(coordinates[0])))
 
 
 def norm(xs: Iterable[T]) -> T:
@@ -164,14 +203,12 @@ def dist(p: Sequence[T], q: Sequence[T]) -> T:
             f"dist: p and q must have equal lengths, not {len(p)} and {len(q)}; "
             "pass two points of the same dimension"
         )
-    return hypot(*(x - y for x, y in zip(p, q)))
+    return hypot(*(x - y for x, y in zip(_plain(p), _plain(q))))
 
 
 def prod(xs: Iterable[T], *, start: T = 1) -> T:
     """Returns the product of ``start`` and ``xs``, from the left."""
-    for x in xs:
-        start = start * x
-    return start
+    return reduce(_times, xs, plain(start))
 
 
 def total(xs: Iterable[T]) -> T:
@@ -180,7 +217,9 @@ def total(xs: Iterable[T]) -> T:
     Unlike the built-in `sum`, it does not start with ``0 +``, which would be a node.
     """
     xs = list(xs)
-    return reduce(lambda x, y: x + y, xs) if xs else 0.0
+    if len(xs) < 2:
+        return plain(xs[0]) if xs else 0.0
+    return reduce(_plus, xs)
 
 
 def fsum(xs: Iterable[T]) -> T:
@@ -198,7 +237,7 @@ def sumprod(xs: Iterable[T], ys: Iterable[T]) -> T:
 
 @interpreted
 def _sumprod(pairs: list[tuple[Any, Any]]) -> Any:
-    return total([x * y for x, y in pairs])
+    return total([x * y if x.__class__ is Value else _times(x, y) for x, y in pairs])
 
 
 # ---- choices -------------------------------------------------------------------------------------
@@ -220,7 +259,8 @@ def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) 
 def take(sequence: Sequence[Any], index: Any) -> Any:
     """Returns ``sequence[index]``, where the index may also be a float, a Value or a traced value.
 
-    The result is the entry itself, so gradients flow to the entry; the index receives none.
+    The result is the entry itself, so gradients flow to the entry; the index receives none.  (A
+    numpy scalar becomes a Python number.)
     Indices count from 0.  In a compiled function the entries are numbers and Values, or rows of
     numbers and Values of equal length.
 
@@ -248,7 +288,8 @@ def _entry(sequence: Sequence[Any], index: Any) -> Any:
             f"take: index {i!r} of {len(sequence)} entries; it must be a whole number, 0 to "
             f"{len(sequence) - 1}"
         )
-    return sequence[int(i)]
+    straight.clear()
+    return plain(sequence[int(i)])
 
 
 # ---- functions of lists --------------------------------------------------------------------------
@@ -264,7 +305,7 @@ def _shift(xs: Sequence[Any]) -> float:
 
 def logsumexp(xs: Iterable[T]) -> T:
     """Returns log(sum(exp(x))) without overflow, or -inf for an empty list."""
-    xs = list(xs)
+    xs = _plain(xs)
     shift = _shift(xs)
     return shift + _t.log(total(_t.exp(x - shift) for x in xs)) if xs else -inf
 
@@ -275,7 +316,7 @@ def softmax(xs: Iterable[T]) -> list[T]:
     If a probability p is within 1e-16 of 1, its derivative p (1 - p) is lost to rounding;
     `log_softmax` and `nn.cross_entropy` keep their derivatives.
     """
-    xs = list(xs)
+    xs = _plain(xs)
     shift = _shift(xs)
     exponentials = [_t.exp(x - shift) for x in xs]
     denominator = total(exponentials)
@@ -285,7 +326,7 @@ def softmax(xs: Iterable[T]) -> list[T]:
 def log_softmax(xs: Iterable[T]) -> list[T]:
     """Returns the logarithms of `softmax`, as a list, with all digits for probabilities near 0 or
     1."""
-    xs = list(xs)
+    xs = _plain(xs)
     return [log_softmax_at(xs, i) for i in range(len(xs))]
 
 
@@ -300,6 +341,7 @@ def surprisal(xs: Sequence[T], i: int) -> T:
     This form has no cancellation, and neither has its derivative with respect to x_i,
     softmax_i - 1.
     """
+    xs = _plain(xs)
     # an entry of -inf adds nothing to the sum
     others = [x for j, x in enumerate(xs) if j != i and not _is_nothing(x)]
     if not others:

@@ -225,16 +225,16 @@ d/dx sign(x) = 0
 
 maximum: Row2
 """
-d/dx maximum(x, y) = where(x > y, 1, where(x < y, 0, where(x <= y, 0.5, nan)))
+d/dx maximum(x, y) = where(x > y, 1, where(x < y, 0, 0.5))
 
-d/dy maximum(x, y) = where(x < y, 1, where(x > y, 0, where(x <= y, 0.5, nan)))
+d/dy maximum(x, y) = where(x < y, 1, where(x > y, 0, 0.5))
 """
 
 minimum: Row2
 """
-d/dx minimum(x, y) = where(x < y, 1, where(x > y, 0, where(x <= y, 0.5, nan)))
+d/dx minimum(x, y) = where(x < y, 1, where(x > y, 0, 0.5))
 
-d/dy minimum(x, y) = where(x > y, 1, where(x < y, 0, where(x <= y, 0.5, nan)))
+d/dy minimum(x, y) = where(x > y, 1, where(x < y, 0, 0.5))
 """
 
 fmax: Row2
@@ -257,7 +257,7 @@ note: ignores a nan
 
 clip: Row3Optional2
 """
-d/dx clip(x, low, high) = where(x < low, 0, where(x > high, 0, where(x <= high, 1, nan)))
+d/dx clip(x, low, high) = where(x < low, 0, where(x > high, 0, 1))
 
 d/dlow clip(x, low, high) = where(x < low, where(low <= high, 1, 0), 0)
 
@@ -271,6 +271,8 @@ copysign: Row2
 d/dx copysign(x, y) = sign(x) * copysign(1, y)
 
 d/dy copysign(x, y) = 0
+
+note: the sign of a nan, which IEEE 754 leaves open, counts as +
 """
 
 round_digits: Row2
@@ -431,7 +433,7 @@ d/dx relu(x) = step(x)
 
 leaky_relu: Row2Optional1
 """
-d/dx leaky_relu(x, slope) = where(x > 0, 1, where(x <= 0, slope, nan))
+d/dx leaky_relu(x, slope) = where(x > 0, 1, slope)
 
 d/dslope leaky_relu(x, slope) = where(x > 0, 0, x)
 """
@@ -484,7 +486,7 @@ d/dx softsign(x) = square(1 / (1 + abs(x)))
 
 hardtanh: Row1
 """
-d/dx hardtanh(x) = where(abs(x) < 1, 1, where(abs(x) >= 1, 0, nan))
+d/dx hardtanh(x) = where(abs(x) < 1, 1, 0)
 """
 
 erf: Row1
@@ -650,7 +652,8 @@ def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) 
 def take(sequence: Sequence[Any], index: Any) -> Any:
     """Returns ``sequence[index]``, where the index may also be a float, a Value or a traced value.
 
-    The result is the entry itself, so gradients flow to the entry; the index receives none.
+    The result is the entry itself, so gradients flow to the entry; the index receives none.  (A
+    numpy scalar becomes a Python number.)
     Indices count from 0.  In a compiled function the entries are numbers and Values, or rows of
     numbers and Values of equal length.
 

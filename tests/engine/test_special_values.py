@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from helpers import SPECIAL, bits, inf, nan, replaced, same
 
-from tinygrad_edu import Value, gradients
+from tinygrad_edu import Value, define, gradients, jit, math
 from tinygrad_edu.engine.primitive import TABLE
+from tinygrad_edu.engine.table import minimum, where
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
@@ -201,24 +202,82 @@ def test_values_at_special_arguments_equal_those_of_numpy(name):
 # ---- nan
 
 
-@pytest.mark.parametrize("name", [
-    "relu", "leaky_relu", "elu", "abs", "clip", "hardtanh", "softsign",
+IGNORE_NAN = ("fmax", "fmin")  # and the second argument of copysign, of which the sign counts
+
+
+def at_nan(row):
+    """Yields arguments of a row of which one or more are nan."""
+    for args in itertools.product(SPECIAL, repeat=row.arity):
+        if any(map(std.isnan, args[:1] if row.name == "copysign" else args)):
+            yield args
+
+
+PIECEWISE_ROWS = [row for row in ROWS if row.piece is not None and row.name not in IGNORE_NAN]
+
+
+def test_the_piecewise_rows_are_those_with_kinks_and_jumps():
+    assert {row.name for row in PIECEWISE_ROWS} >= {
+        "abs", "sign", "step", "relu", "leaky_relu", "elu", "hardtanh", "maximum", "minimum",
+        "clip", "copysign", "floor", "ceil", "round", "round_digits", "trunc", "remainder",
+        "floordiv", "fmod", "ieee_remainder",
+    }
+
+
+@pytest.mark.parametrize("row", PIECEWISE_ROWS, ids=lambda row: row.name)
+def test_value_and_gradients_of_a_piecewise_row_are_nan_at_nan(row):
+    for args in at_nan(row):
+        xs = [Value(arg) for arg in args]
+        y = row(*xs)
+        y.backward()
+        numbers = [y.data, *[x.grad for x in xs], *[slope.data for slope in gradients(y, xs)]]
+        assert all(map(std.isnan, numbers)), f"{args}: {numbers}"
+
+
+@pytest.mark.parametrize("row", PIECEWISE_ROWS + [TABLE[name] for name in IGNORE_NAN],
+                         ids=lambda row: row.name)
+def test_compiled_piecewise_rows_are_nan_at_the_same_arguments(row):
+    of_arity = {1: lambda a: row(a), 2: lambda a, b: row(a, b), 3: lambda a, b, c: row(a, b, c)}
+    compiled = jit(of_arity[row.arity])
+    for args in itertools.product((nan, 0.0, -0.0, 1.0, -2.5, inf, -inf), repeat=row.arity):
+        xs = [Value(arg) for arg in args]
+        y = row(*xs)
+        y.backward()
+        value, slopes = compiled.value_and_grad(*args)
+        found = [value, *(slopes if row.arity > 1 else [slopes])]
+        expected = [y.data, *[x.grad for x in xs]]
+        assert list(map(bits, found)) == list(map(bits, expected)), f"{args}: {found}, {expected}"
+
+
+def test_a_piecewise_row_of_your_own_is_nan_at_nan_although_its_rule_is_not():
+    name = "capped_for_this_test"
+    row = define(
+        name, None, lambda x, o: where(x < 1, 1.0, 0.0), piece=lambda x: x < 1,
+        expansion=lambda x: minimum(x, 1.0),
+    )
+    try:
+        x = Value(nan)
+        row(x).backward()
+        assert std.isnan(x.grad)
+        assert std.isnan(jit(lambda x: row(x)).value_and_grad(nan)[1])
+    finally:
+        del TABLE[name]
+
+
+@pytest.mark.parametrize(("f", "signs"), [
+    (lambda x, y: math.copysign(1.0, x * y), (inf, 0.0)),  # inf * 0 is -nan on x86
+    (lambda x, y: math.copysign(x, -1.0 * y), (-2.0, nan)),
+    (lambda x, y: math.copysign(x, math.sqrt(y)), (3.0, -1.0)),
+    (lambda x, y: math.copysign(x, math.log(y)) * x, (3.0, -1.0)),
+    (lambda x, y: math.copysign(x, math.fmod(x, y)), (-0.5, 0.0)),
+    (lambda x, y: math.copysign(x, y), (-0.5, -nan)),
 ])
-def test_nan_propagates_through_rows_with_kinks(name):
-    x = Value(nan)
-    y = TABLE[name](x, *((-1.0, 1.0) if name == "clip" else ()))
+def test_copysign_does_not_see_the_sign_of_nan_eager_or_compiled(f, signs):
+    xs = [Value(x) for x in signs]
+    y = f(*xs)
     y.backward()
-    assert std.isnan(y.data)
-    assert std.isnan(x.grad)
-
-
-@pytest.mark.parametrize("name", ["step", "sign", "floor", "ceil", "round", "trunc"])
-def test_nan_propagates_through_rows_with_jumps_whose_derivative_is_0(name):
-    x = Value(nan)
-    y = TABLE[name](x)
-    y.backward()
-    assert std.isnan(y.data)
-    assert x.grad == 0
+    value, slopes = jit(f).value_and_grad(*signs)
+    assert [bits(value), *map(bits, slopes)] == [bits(y.data), *[bits(x.grad) for x in xs]]
+    assert value > 0
 
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])

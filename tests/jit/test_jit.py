@@ -694,6 +694,7 @@ def test_detect_anomaly_checks_gradients_of_a_compiled_function():
         jit(lambda x: math.log(x))(0.0)
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.GraphWarning")
 def test_detect_anomaly_leaves_compiled_results_unchanged():
     def everything():
         w = Value(0.7, "w")
@@ -904,6 +905,7 @@ HESSIANS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.GraphWarning")
 @pytest.mark.parametrize(("f", "xs"), HESSIANS)
 def test_second_derivatives_are_those_of_the_eager_engine(f, xs):
     want = hessian(f)(xs)

@@ -49,9 +49,9 @@ def test_instructions_that_no_output_needs_are_removed():
 
 
 def test_instructions_that_no_derivative_needs_are_removed():
-    made, _ = gradient_tape(lambda x, y: x + math.floor(y), "x", "y")
-    assert made.run([1.5, 2.5]) == [3.5, 1.0, 0.0]
-    assert operations(made) == ["floor", "add"]
+    made, _ = gradient_tape(lambda x, y: x + no_grad()(math.sin)(y), "x", "y")
+    assert made.run([1.5, 2.5]) == [1.5 + std.sin(2.5), 1.0, 0.0]
+    assert operations(made) == ["sin", "add"]
 
 
 def test_equal_instructions_are_merged():

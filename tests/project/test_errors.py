@@ -50,6 +50,15 @@ def test_every_error_is_documented_and_caught_by_the_base(name):
         raise CLASSES[name]("the message")
 
 
+def test_every_warning_is_documented():
+    warnings = {
+        name for name, cls in vars(errors).items()
+        if inspect.isclass(cls) and issubclass(cls, Warning) and cls.__module__ == errors.__name__
+    }
+    assert warnings == {"GradientWarning", "GraphWarning"}
+    assert all(f"`{name}`" in errors.__doc__ for name in warnings)
+
+
 def message_of(text):
     with pytest.raises(errors.ExpressionError) as caught:
         parse(text)

@@ -38,7 +38,7 @@ GOLDEN = {
     "cos": "d/dx cos(x) = -sin(x)",
     "reciprocal": "d/dx reciprocal(x) = -square(reciprocal(x))",
     "rsqrt": "d/dx rsqrt(x) = -rsqrt(x) / (2 * x)",
-    "leaky_relu": "d/dx leaky_relu(x, slope) = where(x > 0, 1, where(x <= 0, slope, nan))\n"
+    "leaky_relu": "d/dx leaky_relu(x, slope) = where(x > 0, 1, slope)\n"
                   "d/dslope leaky_relu(x, slope) = where(x > 0, 0, x)",
 }
 

@@ -645,6 +645,7 @@ SECOND = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.GraphWarning")
 @pytest.mark.parametrize(("f", "point"), SECOND.values(), ids=SECOND)
 def test_second_derivatives_respect_no_grad(f, point):
     assert jit(f).hessian(point) == [

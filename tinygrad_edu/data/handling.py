@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from ..errors import check_int, check_number, number, short_repr
+from ..errors import check_int, check_number, short_repr
 from ..randomness import Rng, generator
 from .checks import matched
 
@@ -71,11 +71,10 @@ def split(
             between 0 and 1.
     """
     n = matched(X, y, "split")
-    test = number(test, "test")
-    if not 0 < test < 1:
-        raise ValueError(
-            f"split: test must be a fraction of the samples, > 0 and < 1, not {test!r}; usual: 0.2"
-        )
+    wanted = "a fraction of the samples, > 0 and < 1"
+    test = check_number(
+        test, "split: test", remedy="usual: 0.2", above=0, below=1, wanted=wanted
+    )
     if n < 2:
         raise ValueError(f"split: X must have at least 2 samples, not {n}")
     order = list(range(n))

@@ -4,65 +4,28 @@ from __future__ import annotations
 
 import linecache
 import math
-import os
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from math import inf
 from operator import attrgetter
-from pathlib import Path
 from types import CodeType
 from typing import Any
 
 from ..engine.graph import assign_grads
 from ..engine.interpreter import Interpreter, current, is_recording, using
 from ..engine.value import Value
-from ..errors import NonFiniteError
+from ..errors import NonFiniteError, user_frame
+from ..errors import owner_of_file as owner_of_file  # for `jit`
 
 # a code object and the offset of an instruction in it; every node has one, so it must be cheap
 CodePosition = tuple[CodeType, int]
 SourceLine = tuple[str, int, str]  # file, line and function
 
-PACKAGE_FOLDER = str(Path(__file__).parents[1]) + os.sep
-LIBRARY_FOLDER = str(Path(os.__file__).parent) + os.sep
-
 
 def user_location() -> CodePosition:
-    """Returns the current place in the user's program.
-
-    This is the innermost call outside this package and Python's library.
-
-    If this is in an installed package, such as numpy, the line of the user's program that called
-    the package is returned, if there is one before the next call of this package.
-    """
-    frame = sys._getframe(2)
-    installed = None
-    while True:
-        at = (frame.f_code, frame.f_lasti)
-        outer = frame.f_back
-        owner = owner_of_file(frame.f_code.co_filename)
-        # the outermost call may be the script that starts an installed package
-        if owner == "user" and not (installed and outer is None):
-            return at
-        if owner == "installed":
-            installed = installed or at
-        if outer is None or (installed and owner == "us"):
-            return installed or at
-        frame = outer
-
-
-@cache
-def owner_of_file(file: str) -> str:
-    """Returns who owns a source file.
-
-    This is "us" (this package), "library" (Python's own), "installed" (another package) or "user".
-    """
-    if file.startswith(PACKAGE_FOLDER):
-        return "us"
-    if "site-packages" in file or "dist-packages" in file:
-        return "installed"
-    return "library" if file.startswith((LIBRARY_FOLDER, "<frozen ")) else "user"
+    """Returns the current place in the user's program (see `errors.user_frame`)."""
+    frame = user_frame()
+    return frame.f_code, frame.f_lasti
 
 
 def line_of(node: Value) -> SourceLine | None:

@@ -12,10 +12,11 @@ from itertools import chain, repeat
 from math import hypot, inf, sqrt
 from typing import Any
 
+from ..data.checks import plain_sample
 from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
 from ..engine.value import Value
-from ..errors import NonFiniteError
+from ..errors import NonFiniteError, plain
 from ..nn.module import mode
 from ..optim.optimizer import Optimizer, State
 from ..optim.parameters import temporarily
@@ -51,7 +52,7 @@ def choose_samples(count: int, most: int, targets: Sequence[Any] | None = None) 
         return list(range(count))
     places = random.Random(0).sample(range(count), count)
     if targets is not None:
-        numbers = all(isinstance(target, (int, float)) for target in targets)
+        numbers = all(isinstance(plain(target), (int, float)) for target in targets)
         places.sort(key=lambda i: targets[i] if numbers else repr(targets[i]))
     return sorted(places[(2 * k + 1) * count // (2 * most)] for k in range(most))
 
@@ -69,7 +70,8 @@ class Problem:
     def reduced(self, most: int) -> Problem:
         """Returns the same problem with at most ``most`` samples."""
         places = choose_samples(len(self.X), most, self.y)
-        return replace(self, X=[self.X[i] for i in places], y=[self.y[i] for i in places])
+        X = [plain_sample(self.X[i]) for i in places]
+        return replace(self, X=X, y=[plain_sample(self.y[i]) for i in places])
 
     def loss_and_gradient(self) -> tuple[float, list[float]]:
         """Returns the mean loss, and its derivative with respect to each parameter.

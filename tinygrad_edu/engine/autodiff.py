@@ -16,7 +16,7 @@ J is the matrix d output_i / d argument_j.
 
 The function transforms return numbers for numbers.  Called with Values, or inside the function of
 another transform, they return Values, so they can be nested: ``grad(grad(f))`` is the second
-derivative.
+derivative.  If it is certain that a result depends on no argument, they warn (`GraphWarning`).
 
 Source of the method and its names: Griewank and Walther, Evaluating Derivatives, 2nd ed. (2008),
 chapter 3.
@@ -26,11 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from itertools import chain
 from math import isfinite
 from operator import index
 from typing import Any, ParamSpec
 
-from ..errors import StaleGraphError, counted, number, short_repr
+from ..errors import StaleGraphError, counted, number, plain, short_repr
+from .calls import Call, name_of, straight
 from .graph import backpropagate, topological_order
 from .interpreter import active, current, recording
 from .primitive import Primitive, lookup
@@ -82,6 +84,7 @@ def gradients(
     xs = list(xs)
     for x in xs:
         _check_value(x, "gradients: each x")
+    straight.clear()  # a derivative may be constant
     with recording(True):
         adjoints = accumulate(roots, seeds, xs, _symbolic_edges)
         existing = set(topological_order(*roots))
@@ -167,7 +170,7 @@ def _partial_as_graph(
 ) -> Any:
     d = row.partials[i](*args, node)
     partial = float(d)
-    if not isfinite(partial):
+    if not isfinite(partial) or node.data != node.data:
         limit = row.limit_at(i, data, node.data, partial)
         if _is_other_number(limit, partial):
             partial = d = limit  # a convention, which is not differentiated further
@@ -201,8 +204,11 @@ def _is_other_number(x: float, y: float) -> bool:
 _depth: ContextVar[int] = ContextVar("_depth", default=0)
 
 
-def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], Any, bool]:
-    """Returns new leaves for ``primals``, ``f`` of the leaves, and whether results become Values.
+def _record_call(
+    f: Callable[..., Any], primals: Sequence[Any], others: bool = False
+) -> tuple[Call, Any, bool]:
+    """Returns the call of ``f`` on new leaves for ``primals``, what ``f`` returned, and whether
+    results become Values.
 
     A primal that is a Value gets a new node (`identity`), so that its derivative counts the uses of
     the argument, and not other uses of the same Value inside ``f``.
@@ -212,7 +218,7 @@ def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Va
     for x in primals:
         if isinstance(x, (list, tuple)):
             raise TypeError(
-                f"{_name_of(f)} was called with a list, but grad, vjp and jvp are for functions of "
+                f"{name_of(f)} was called with a list, but grad, vjp and jvp are for functions of "
                 "scalars; for a function of one list use jacobian(f)(xs) or hessian(f)(xs)"
             )
     as_values = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
@@ -220,7 +226,8 @@ def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Va
         leaves = [identity(x) if isinstance(x, Value) else Value(x) for x in primals]
         token = _depth.set(_depth.get() + 1)
         try:
-            return leaves, f(*leaves), as_values
+            call = Call(f, leaves, others)
+            return call, call.run(*leaves), as_values
         finally:
             _depth.reset(token)
 
@@ -232,7 +239,7 @@ def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
         return [y if isinstance(y, Value) else Value(y) for y in outputs]
     except TypeError:
         raise TypeError(
-            f"{_name_of(f)} must return a number, a Value or a list of them, "
+            f"{name_of(f)} must return a number, a Value or a list of them, "
             f"not {short_repr(result)}"
         ) from None
 
@@ -267,7 +274,13 @@ def vjp(
         TypeError: ``f`` is not a function, or returns something other than numbers and Values.
         ValueError: the cotangent does not match the value (raised by the pullback).
     """
-    leaves, result, as_values = _record_call(f, primals)
+    return _vjp(f, primals)
+
+
+def _vjp(
+    f: Callable[..., Any], primals: Sequence[Any], others: bool = False
+) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+    call, result, as_values = _record_call(f, primals, others)
     outputs = _outputs(result, f)
     several = isinstance(result, (list, tuple))
 
@@ -276,9 +289,11 @@ def vjp(
         if len(cotangents) != len(outputs) or several is not isinstance(cotangent, (list, tuple)):
             wanted = f"a list of {len(outputs)} cotangents" if several else "one cotangent"
             raise ValueError(
-                f"the pullback of {_name_of(f)} takes {wanted}, not {short_repr(cotangent)}"
+                f"the pullback of {name_of(f)} takes {wanted}, not {short_repr(cotangent)}"
             )
-        return tuple(_pullback(outputs, cotangents, leaves, as_values))
+        derivatives = _pullback(outputs, cotangents, call.leaves, as_values)
+        call.check(outputs, derivatives)
+        return tuple(derivatives)
 
     values = [y if as_values else y.data for y in outputs]
     return (values if several else values[0]), pullback
@@ -302,12 +317,12 @@ def jvp(
             f"jvp: {len(primals)} primals but {len(tangents)} tangents; "
             "give one tangent for each primal"
         )
-    leaves, result, as_values = _record_call(f, primals)
+    call, result, as_values = _record_call(f, primals)
     as_values = as_values or any(isinstance(t, Value) for t in tangents)
     outputs = _outputs(result, f)
     edges_of = _symbolic_edges if as_values else stored_edges
     numbers = [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]
-    tangent_of: dict[Value, Any] = dict(zip(leaves, numbers))
+    tangent_of: dict[Value, Any] = dict(zip(call.leaves, numbers))
     with recording(True):
         for node in topological_order(*outputs, constants=False):
             if node in tangent_of or not any(arg in tangent_of for arg, _ in node.edges):
@@ -322,6 +337,7 @@ def jvp(
                 current().tangent(node, tangent)
     values = [y if as_values else y.data for y in outputs]
     output_tangents = [tangent_of.get(y, 0.0) for y in outputs]
+    call.check(outputs, output_tangents)
     if as_values:
         output_tangents = [t if isinstance(t, Value) else Value(t) for t in output_tangents]
     if isinstance(result, (list, tuple)):
@@ -352,27 +368,28 @@ def value_and_grad(
         for i in chosen:
             if not -len(args) <= i < len(args):
                 raise IndexError(
-                    f"argnum {i} of {_name_of(f)}: it was called with "
+                    f"argnum {i} of {name_of(f)}: it was called with "
                     f"{counted(len(args), 'argument')}, counted from 0"
                 )
         primals: tuple[Any, ...] = args
         positions = [i % len(args) for i in chosen]
         if len(set(positions)) < len(positions):
             raise ValueError(
-                f"argnum {list(chosen)} of {_name_of(f)} names an argument twice; name each once"
+                f"argnum {list(chosen)} of {name_of(f)} names an argument twice; name each once"
             )
 
         def of_chosen(*xs: Any) -> Any:
-            full = list(primals)
+            full = [plain(x, whole=True) for x in primals]
             for i, x in zip(positions, xs):
                 full[i] = x
             return f(*full, **kwargs)
 
-        of_chosen.__name__ = _name_of(f)
-        value, pullback = vjp(of_chosen, *[primals[i] for i in positions])
+        of_chosen.__name__ = name_of(f)
+        others = bool(kwargs) or len(positions) < len(args)
+        value, pullback = _vjp(of_chosen, [primals[i] for i in positions], others)
         if isinstance(value, list):
             raise TypeError(
-                f"{_name_of(f)} must return one number for its gradient, not {len(value)}; "
+                f"{name_of(f)} must return one number for its gradient, not {len(value)}; "
                 "use jacobian() or vjp()"
             )
         derivatives = pullback(1.0)
@@ -402,8 +419,16 @@ def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], li
 
     def matrix(xs: Sequence[Number]) -> list[list[Any]]:
         primals = _as_list(xs, "jacobian and hessian: the argument")
-        leaves, result, as_values = _record_call(lambda *args: f(list(args)), primals)
-        return [_pullback([y], [1.0], leaves, as_values) for y in _outputs(result, f)]
+        call, result, as_values = _record_call(of_list, primals)
+        outputs = _outputs(result, f)
+        rows = [_pullback([y], [1.0], call.leaves, as_values) for y in outputs]
+        call.check(outputs, chain(*rows))
+        return rows
+
+    def of_list(*xs: Value) -> Any:
+        return f(list(xs))
+
+    of_list.__name__ = name_of(f)
 
     return matrix
 
@@ -415,10 +440,13 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
     """
 
     def gradient(xs: list[Value]) -> list[Value]:
-        outputs = _outputs(f(list(xs)), f)  # a copy, because f may change its list
+        call = Call(f, xs)
+        outputs = _outputs(call.run(list(xs)), f)  # a copy, because f may change its list
         if len(outputs) != 1:
-            raise TypeError(f"hessian: {_name_of(f)} must return one number, not {len(outputs)}")
-        return gradients(outputs, xs)
+            raise TypeError(f"hessian: {name_of(f)} must return one number, not {len(outputs)}")
+        first = gradients(outputs, xs)
+        call.check(outputs, first)
+        return first
 
     recorded = jacobian(gradient)
     compiled = getattr(f, "hessian", None)  # a function that `jit` compiled has one
@@ -464,7 +492,3 @@ def _as_list(xs: Any, what: str) -> list[Any]:
 def _check_value(x: Any, what: str) -> None:
     if not isinstance(x, Value):
         raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")
-
-
-def _name_of(f: Callable[..., Any]) -> str:
-    return getattr(f, "__name__", type(f).__name__)

@@ -114,11 +114,16 @@ def round_to_digits(x: float, n: float) -> float:
     try:
         return float(round(x, int(n)))
     except OverflowError:  # n is infinite, or the result is above the largest float
-        if n > 0:
+        if n > 0 or x != x:
             return x
         return math.copysign(0.0 if n == -inf else inf, x)
     except ValueError:
         return nan
+
+
+def copysign_of(x: float, y: float) -> float:
+    """Returns abs(x) with the sign of y; the sign of a nan counts as +."""
+    return math.copysign(x, y) if y == y else math.fabs(x)
 
 
 def compare(x: float, y: float) -> int:

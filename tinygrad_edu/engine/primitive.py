@@ -21,7 +21,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from math import inf
+from math import inf, nan
 from typing import Any, ClassVar
 
 from ..errors import TinygradEduError, number, short_repr
@@ -51,6 +51,7 @@ class Primitive:
     domain: a condition on the arguments, written like a rule: where the result is a finite real.
     sample: for each argument, the intervals from which tests draw it.
     piece: for functions with kinks, the smooth piece that the floats ``args`` lie in (`gradcheck`).
+        Where the output is nan, there is none, and every partial is nan, whatever the rule gives.
     specials: arguments at an edge or kink, mapped to the partials expected there (for tests).
     spelling: the expression that is printed for a row that computes it more accurately.
     expansion: an expression of other rows with the bits of ``forward``, for compilers.
@@ -117,7 +118,7 @@ class Primitive:
             if apply is not None:
                 return apply(self, args)
         return self.forward(*[
-            number(arg, f"argument {name} of {self.name}")
+            arg if arg.__class__ is float else number(arg, f"argument {name} of {self.name}")
             for name, arg in zip(self.parameters, args)
         ])
 
@@ -133,10 +134,14 @@ class Primitive:
         if d.__class__ is complex:
             d = self.partials[i](*map(self.at_edges, (*args, out)))
         d = float(d)
-        return d if -inf < d < inf else self.limit_at(i, args, out, d)
+        if -inf < d < inf and (out == out or self.piece is None):
+            return d
+        return self.limit_at(i, args, out, d)
 
     def limit_at(self, i: int, args: tuple[float, ...], out: float, d: float) -> float:
-        """Returns the partial to use where the rule for argument ``i`` gives ``d``, inf or nan."""
+        """Returns the partial to use where ``out`` is nan or the rule gives ``d``, inf or nan."""
+        if out != out and self.piece is not None:
+            d = nan
         return float(self.limits[i](*args, out, d)) if self.limits else d
 
     def __repr__(self) -> str:

@@ -33,6 +33,7 @@ from typing import Any
 from ..errors import short_repr
 from .numerics import (
     compare,
+    copysign_of,
     divide,
     floordiv_of,
     guarded,
@@ -448,13 +449,13 @@ def side_of_zero(x: float, *rest: float) -> int:
 
 
 def share_if_greater(x: Any, y: Any) -> Any:
-    """Returns 1 where x > y, 0 where x < y, one half at a tie, nan at nan."""
-    return where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan)))
+    """Returns 1 where x > y, 0 where x < y, one half at a tie."""
+    return where(x > y, 1.0, where(x < y, 0.0, 0.5))
 
 
 def share_if_less(x: Any, y: Any) -> Any:
-    """Returns 1 where x < y, 0 where x > y, one half at a tie, nan at nan."""
-    return where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan)))
+    """Returns 1 where x < y, 0 where x > y, one half at a tie."""
+    return where(x < y, 1.0, where(x > y, 0.0, 0.5))
 
 
 where: Primitive = define(
@@ -522,6 +523,7 @@ fmax = define(
     "fmax", None,
     lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, one_at_nan(y)))),
     lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, zero_at_nan(y)))),
+    limits=(lambda x, y, o, d: 1.0, lambda x, y, o, d: 0.0),  # of two nans
     piece=compare,
     specials={(1.0, 1.0): (0.5, 0.5), (nan, 1.0): (0.0, 1.0)},
     expansion=lambda x, y: where(x <= x, where(x > y, x, where(y <= y, y, x)), y),
@@ -532,6 +534,7 @@ fmin = define(
     "fmin", None,
     lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, one_at_nan(y)))),
     lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, zero_at_nan(y)))),
+    limits=(lambda x, y, o, d: 1.0, lambda x, y, o, d: 0.0),  # of two nans
     piece=compare,
     specials={(1.0, 1.0): (0.5, 0.5), (1.0, nan): (1.0, 0.0)},
     expansion=lambda x, y: where(x <= x, where(x < y, x, where(y <= y, y, x)), y),
@@ -540,7 +543,7 @@ fmin = define(
 
 clip = define(
     "clip", None,
-    lambda x, low, high, o: where(x < low, 0.0, where(x > high, 0.0, where(x <= high, 1.0, nan))),
+    lambda x, low, high, o: where(x < low, 0.0, where(x > high, 0.0, 1.0)),
     lambda x, low, high, o: where(x < low, where(low <= high, 1.0, 0.0), 0.0),
     lambda x, low, high, o: where(x > high, 1.0, where(low > high, 1.0, 0.0)),
     parameters="x low high", defaults=(-inf, inf),
@@ -551,11 +554,12 @@ clip = define(
 )
 
 copysign: Primitive = define(
-    "copysign", math.copysign,
+    "copysign", copysign_of,
     lambda x, y, o: sign(x) * copysign(1.0, y),
     lambda x, y, o: 0.0,
     piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)),
-    library="copysign",
+    expansion=lambda x, y: where(where(abs(y) > 0, y, div(1.0, y)) < 0, -abs(x), abs(x)),
+    note="the sign of a nan, which IEEE 754 leaves open, counts as +",
 )
 
 # In a piece, + 0.0 turns -0.0 into 0.0, so that both zeros are one piece.
@@ -812,23 +816,23 @@ relu = define(
 )
 
 leaky_relu = define(
-    "leaky_relu", lambda x, slope: x if x > 0 else slope * x,
-    lambda x, slope, o: where(x > 0, 1.0, where(x <= 0, slope, nan)),
+    "leaky_relu", lambda x, slope: x if x > 0 and slope == slope else slope * x,
+    lambda x, slope, o: where(x > 0, 1.0, slope),
     lambda x, slope, o: where(x > 0, 0.0, x),
     parameters="x slope", defaults=(0.01,),
     piece=side_of_zero,
     specials={(0.0, 0.01): (0.01, 0.0)},
-    expansion=lambda x, slope: where(x > 0, x, slope * x),
+    expansion=lambda x, slope: where(x > 0, where(slope <= slope, x, slope), slope * x),
 )
 
 elu = define(
-    "elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
+    "elu", lambda x, alpha: x if x > 0 and alpha == alpha else alpha * expm1.forward(x),
     lambda x, alpha, o: where(x > 0, 1.0, alpha * exp(x)),
     lambda x, alpha, o: where(x > 0, 0.0, expm1(x)),
     parameters="x alpha", defaults=(1.0,),
     piece=side_of_zero,
     specials={(0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (0.5, 0.0)},
-    expansion=lambda x, alpha: where(x > 0, x, alpha * expm1(x)),
+    expansion=lambda x, alpha: where(x > 0, where(alpha <= alpha, x, alpha), alpha * expm1(x)),
 )
 
 sigmoid: Primitive = define(
@@ -877,7 +881,7 @@ softsign = define(
 
 hardtanh = define(
     "hardtanh", None,
-    lambda x, o: where(abs(x) < 1, 1.0, where(abs(x) >= 1, 0.0, nan)),
+    lambda x, o: where(abs(x) < 1, 1.0, 0.0),
     piece=lambda x: (compare(x, -1.0), compare(x, 1.0)),
     specials={(1.0,): (0.0,), (-1.0,): (0.0,)},
     expansion=lambda x: minimum(maximum(x, -1.0), 1.0),

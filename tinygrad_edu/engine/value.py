@@ -21,8 +21,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import number, short_repr
+from ..errors import is_number, number, short_repr
 from . import copies, graph
+from .calls import sealed, straight, warn_of_number
 from .interpreter import active, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
 
@@ -51,6 +52,8 @@ def _comparison(symbol: str) -> Callable[[Value, Value | Number], bool]:
     holds = COMPARISONS[symbol]
 
     def method(self: Value, other: Value | Number) -> bool:
+        if straight:
+            straight.clear()
         if active and (result := current().compare(symbol, self, other)) is not None:
             return result  # type: ignore[no-any-return]
         y = _data(other)
@@ -118,8 +121,7 @@ class Value(graph.Node):
 
     @property
     def args(self) -> tuple[Value, ...]:
-        """The operands, in order, duplicates kept.  Numbers that met a Value appear as `Constant`.
-        """
+        """The operands, in order, duplicates kept.  A number appears as a `Constant`."""
         edges = self.edges
         if any(arg.__class__ is float for arg, _ in edges):
             self.edges = edges = [
@@ -130,8 +132,7 @@ class Value(graph.Node):
 
     @property
     def partials(self) -> tuple[float, ...]:
-        """Local derivatives d(self)/d(args[i]), computed when the node was created; 0.0 for a
-        constant operand."""
+        """Local derivatives d(self)/d(args[i]), computed with the node; 0.0 for a constant."""
         return tuple([0.0 if partial is None else partial for _, partial in self.edges])
 
     def backward(self, seed: float = 1.0) -> None:
@@ -177,15 +178,26 @@ class Value(graph.Node):
         return format(self._number("a format"), spec) if spec else repr(self)
 
     def __float__(self) -> float:
+        if sealed:
+            sealed.clear()
         return float(self._number("float()"))
 
     def __int__(self) -> int:
+        sealed.clear()
         return int(self._number("int()"))
 
     def __bool__(self) -> bool:
+        straight.clear()
         return bool(self._number("truth"))
 
     # ---- comparisons: of data; == and hash are identity, so that nodes can be keys
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Value) and is_number(other):
+            warn_of_number()
+        return NotImplemented
+
+    __hash__ = graph.Node.__hash__
 
     __lt__ = _comparison("<")
     __le__ = _comparison("<=")
@@ -343,6 +355,7 @@ def _apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
     data = tuple([arg.data if isinstance(arg, Value) else arg for arg in operands])
     out = primitive.forward(*data)
     if primitive.name == "where":  # only the branch taken stays connected
+        straight.clear()
         for i in (0, 2 if data[0] else 1):
             operands[i] = data[i]
     edges = [
@@ -392,7 +405,4 @@ def _data(x: Any) -> float | None:
         return x
     if isinstance(x, Value):
         return x.data
-    try:
-        return number(x)
-    except TypeError:
-        return None
+    return number(x) if is_number(x) else None

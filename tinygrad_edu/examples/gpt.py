@@ -31,7 +31,7 @@ from typing import Any
 
 from .. import data, math, optim
 from ..engine.interpreter import no_grad
-from ..errors import DataError, check_int, short_repr
+from ..errors import DataError, check_int, check_number, short_repr
 from ..files import FilePath
 from ..nn.init import Initialiser, normal
 from ..nn.module import Module
@@ -321,12 +321,11 @@ def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rn
     makes the probabilities more equal.
 
     Raises:
+        TypeError: ``temperature`` is not a number.
         ValueError: ``temperature`` is not a finite number > 0.
     """
-    if not 0 < temperature < math.inf:
-        raise ValueError(
-            f"sample: temperature must be a finite number > 0, such as 0.5, not {temperature!r}"
-        )
+    wanted = "a finite number > 0, such as 0.5"
+    temperature = check_number(temperature, "sample: temperature", above=0, wanted=wanted)
     source = generator(rng)
     past = model.start()
     token = vocabulary.boundary

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from .. import math
 from ..engine.value import Value
-from ..errors import check_int
+from ..errors import check_int, check_number, plain
 from ..randomness import Rng, drawn, generator
 from .init import Initialiser, chosen, weights
 from .module import Module, Output
@@ -203,16 +203,13 @@ class Dropout(Module):
     Source: Srivastava et al., 2014, in the "inverted" form.
 
     Raises:
-        TypeError: ``rng`` is not a random generator.
+        TypeError: ``p`` is not a number, or ``rng`` is not a random generator.
         ValueError: ``p`` is not a probability below 1.
     """
 
     def __init__(self, p: float = 0.5, rng: Rng = None) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(
-                f"Dropout: p must be a probability >= 0 and < 1, not {p!r}; usual: 0.5"
-            )
-        self.p = p
+        wanted = "a probability >= 0 and < 1"
+        self.p = check_number(p, "Dropout: p", 0, "usual: 0.5", below=1, wanted=wanted)
         # None stands for the module `random`, which cannot be copied
         self._rng = None if rng is None else generator(rng)
 
@@ -222,8 +219,8 @@ class Dropout(Module):
         if not self.training or self.p == 0:
             return x
         if not isinstance(x, (list, tuple)):
-            return inputs * drawn(self._draw)  # type: ignore[no-any-return]
-        return [xi * drawn(self._draw) for xi in inputs]  # type: ignore[return-value]
+            return plain(inputs) * drawn(self._draw)  # type: ignore[no-any-return]
+        return [plain(xi) * drawn(self._draw) for xi in inputs]  # type: ignore[return-value]
 
     def _draw(self) -> float:
         return 0.0 if generator(self._rng).random() < self.p else 1 / (1 - self.p)

@@ -14,7 +14,7 @@ from typing import Any
 from .. import math
 from ..engine.interpreter import interpreted
 from ..engine.value import Value
-from ..errors import counted
+from ..errors import counted, plain
 
 
 def mse(prediction: Any, target: Any) -> Any:
@@ -24,7 +24,7 @@ def mse(prediction: Any, target: Any) -> Any:
         ValueError: the lists differ in length or are empty.
     """
     if not isinstance(prediction, (list, tuple)):
-        return _squared(prediction - target)
+        return _squared(prediction, target)
     if not isinstance(target, (list, tuple)) or len(target) != len(prediction):
         raise ValueError(
             f"mse: the target must be a list of {counted(len(prediction), 'number')}, "
@@ -35,7 +35,7 @@ def mse(prediction: Any, target: Any) -> Any:
             "mse: the prediction must have at least one number, not []; "
             "give one output for each target"
         )
-    return math.total(_squared(p - t) for p, t in zip(prediction, target)) * (1 / len(prediction))
+    return math.total(map(_squared, prediction, target)) * (1 / len(prediction))
 
 
 def hinge(score: Any, target: float) -> Any:
@@ -50,7 +50,7 @@ def hinge(score: Any, target: float) -> Any:
         "hinge: the target must be -1 or 1",
         "; for targets 0 and 1 use binary_cross_entropy",
     )
-    return math.relu(1 - target * score)
+    return math.relu(1 - plain(target) * plain(score))
 
 
 def binary_cross_entropy(logit: Any, target: float) -> Any:
@@ -66,7 +66,8 @@ def binary_cross_entropy(logit: Any, target: float) -> Any:
         lambda t: 0 <= t <= 1,
         "binary_cross_entropy: the target must be a probability, 0 to 1",
     )
-    t = target.detach() if isinstance(target, Value) else target
+    logit = plain(logit)
+    t = target.detach() if isinstance(target, Value) else plain(target)
 
     def zero() -> Any:
         return math.softplus(logit)
@@ -120,12 +121,13 @@ def _require(x: Any, holds: Callable[[float], bool], message: str, remedy: str =
 
 def l1(parameters: Iterable[Value]) -> Any:
     """Returns the sum of absolute values, a penalty that drives parameters to exactly 0 (lasso)."""
-    return math.total(abs(p) for p in parameters)
+    return math.total(abs(plain(p)) for p in parameters)
 
 
 def l2(parameters: Iterable[Value]) -> Any:
     """Returns the sum of squares, a penalty with gradient 2 w for each parameter w (ridge)."""
-    return math.total(p * p for p in parameters)
+    parameters = list(parameters)
+    return math.sumprod(parameters, parameters)
 
 
 def accuracy(prediction: Any, target: float) -> float:
@@ -136,10 +138,11 @@ def accuracy(prediction: Any, target: float) -> float:
     """
     if isinstance(prediction, (list, tuple)):
         scores = list(map(float, prediction))
-        return float(scores.index(max(scores)) == target)
+        return float(scores.index(max(scores)) == float(target))
     return float((float(prediction) > 0) == (target > 0))
 
 
-def _squared(x: Any) -> Any:
-    """Returns x**2, which is inf where Python's power of floats raises OverflowError."""
-    return math.pow(x, 2) if isinstance(x, float) else x**2
+def _squared(p: Any, t: Any) -> Any:
+    """Returns (p - t)**2, which is inf where Python's power of floats raises OverflowError."""
+    difference = plain(p) - plain(t)
+    return math.pow(difference, 2) if isinstance(difference, float) else difference**2

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import math
 from ..engine.value import Value
-from ..errors import check_int, check_number
+from ..errors import check_int, check_number, plain
 from ..randomness import Rng, generator
 from .init import Initialiser, weights
 from .module import Module
@@ -124,7 +124,7 @@ class RMSNorm(Module):
         """
         _check_row(x, self.width, self)
         scale = math.rsqrt(math.sumprod(x, x) * (1 / self.width) + self.eps)
-        scaled = [xi * scale for xi in x]
+        scaled = [plain(xi) * scale for xi in x]
         return scaled if self.gain is None else [xi * g for xi, g in zip(scaled, self.gain)]
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..engine.numerics import power
 from ..engine.value import Number
-from ..errors import check_int, check_number
+from ..errors import check_int, check_number, plain
 
 # A learning rate, or a schedule: a function from the number of steps done to the learning rate.
 Rate = Number | Callable[[int], float]
@@ -28,7 +28,7 @@ class Schedule:
             raise ValueError(
                 f"{self!r}: the step must be >= 0, not {step!r}; count steps from 0"
             )
-        return self._rate(step)
+        return self._rate(plain(step))
 
     def _rate(self, step: int) -> float:
         raise NotImplementedError

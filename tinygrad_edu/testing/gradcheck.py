@@ -34,7 +34,7 @@ from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
 from ..engine.primitive import TABLE, Primitive
 from ..engine.value import Value
-from ..errors import counted, number, short_repr
+from ..errors import check_number, counted, number, short_repr
 
 # The first steps of the differences, in order of trial, relative to the argument; absolute at 0.
 STEPS = (1e-3, 1e-5, 1e-7, 1e-1)
@@ -181,8 +181,8 @@ def gradcheck(
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order must be 1 or 2, not {order!r}")
-    if not 0 < rtol < 1:
-        raise ValueError(f"gradcheck: rtol must be between 0 and 1, such as 1e-7, not {rtol!r}")
+    wanted = "between 0 and 1, such as 1e-7"
+    rtol = check_number(rtol, "gradcheck: rtol", above=0, below=1, wanted=wanted)
     if not isinstance(parameters, (list, tuple)):
         raise TypeError(
             "gradcheck: parameters must be a list of Values, such as model.parameters(), not "

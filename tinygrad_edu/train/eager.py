@@ -41,7 +41,7 @@ class EagerEngine(Runner):
         self, task: Task, read: Callable[[int], tuple[Any, Any]] | None = None
     ) -> None:
         self.task = task
-        self._read = read or (lambda i: (task.X[i], task.y[i]))
+        self._read = read or task.sample
         self._reaches = False  # whether a loss depends on a parameter
         self._number: Any = None  # a loss that is a plain number
         # the leaves of the last graph, what was trained, and the positions of the other leaves

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..data.checks import matched
+from ..data.checks import matched, plain_sample
 from ..data.handling import batches_of_indices
 from ..debug.anomaly import is_watched
 from ..engine.interpreter import is_recording
@@ -287,7 +287,8 @@ class _Run:
             runner.sync()
             for name, metric in task.metrics.items():
                 totals[name] += sum(
-                    float(metric(p, task.y[i])) for p, i in zip(predictions, indices)
+                    float(metric(p, plain_sample(task.y[i])))
+                    for p, i in zip(predictions, indices)
                 )
         if task.max_norm is not None:
             runner.clip(task.max_norm)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..data.checks import plain_sample
 from ..optim import Optimizer
 from .history import History
 
@@ -36,6 +37,10 @@ class Task:
     record_every: int | None
     history: History
     start: float = field(default_factory=lambda: time.perf_counter())
+
+    def sample(self, i: int) -> tuple[Any, Any]:
+        """Returns a sample and its target, with Python's numbers."""
+        return plain_sample(self.X[i]), plain_sample(self.y[i])
 
     @property
     def steps(self) -> int:

@@ -22,7 +22,7 @@ from ..tape.operations import OPERATIONS
 # What LLVM calls the operators and functions of C for which it has an instruction
 INSTRUCTIONS = {("+", 2): "fadd", ("-", 2): "fsub", ("*", 2): "fmul", ("/", 2): "fdiv",
                 ("-", 1): "fneg"}
-INTRINSICS = {"fabs", "sqrt", "floor", "ceil", "trunc", "rint", "copysign"}
+INTRINSICS = {"fabs", "sqrt", "floor", "ceil", "trunc", "rint"}
 PREDICATES = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge", "==": "oeq"}
 
 

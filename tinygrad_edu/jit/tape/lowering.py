@@ -18,15 +18,15 @@ instruction each: start + x * y + x * y + ..., with every product rounded, from 
 
 from __future__ import annotations
 
-import math as std
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import inf, isnan, nan
 from typing import Any
 
 from ...engine.primitive import Operand, Primitive
-from ...engine.table import where
+from ...engine.table import on_floats, where
 from .operations import DETACH, DOT, TAKE, forward, ordered
 from .tape import Register, Tape
 
@@ -146,10 +146,12 @@ class Lowering:
         # Python raises where IEEE 754 gives inf or nan, so constants are registers for rules too.
         operands = [Reg(self, arg) for arg in (*args, out)]
         d = self.register(row.partials[i](*operands))
+        if row.piece is not None and not _is_nan_at_nan(row):  # see `Primitive.piece`
+            d = self.register(where(operands[-1] <= operands[-1], Reg(self, d), nan))
         if not row.limits:
             return d
         partial = Reg(self, d)
-        finite = abs(partial) < std.inf
+        finite = abs(partial) < inf
         return self.register(where(finite, partial, row.limits[i](*operands, partial)))
 
     # ---- from registers to a tape
@@ -249,3 +251,11 @@ class Lowering:
     def _used(number: Register, uses: list[int]) -> Register:
         uses[number] += 1
         return number
+
+
+def _is_nan_at_nan(row: Primitive) -> bool:
+    """Returns whether the rule of a row of one argument gives nan by itself, as ``step(x)`` does.
+
+    The output of a row without a domain is nan only there.
+    """
+    return row.arity == 1 and row.domain is None and isnan(on_floats(row.partials[0], nan, nan))

@@ -51,6 +51,7 @@ class Engine(Runner):
         self.buffers = self.programs.buffers
         self._comparison = Comparison(self.task, self.programs, self._eager)
         self._loop: StepLoop | None = None
+        self._has_no_loop = False  # whether the steps cannot be made in one call
         self.refresh()
 
     def _raise(self, message: str) -> NoReturn:
@@ -65,6 +66,7 @@ class Engine(Runner):
             self._compile()
         else:
             self._loop = None
+            self._has_no_loop = False
             programs.reread()
             self.refresh()
 
@@ -217,12 +219,13 @@ class Engine(Runner):
     def run_steps(self, count: int) -> int:
         """Makes up to ``count`` steps of the full batch, and returns how many."""
         programs = self.programs
-        if not self.task.history.loss or programs.reads_rate or not programs.is_plain:
+        if not self.task.history.loss or programs.reads_rate or self._has_no_loop:
             return 0
         plan = self._checked(tuple(range(len(self.task.X))))
         if self._loop is None:
             self._loop = self._made_loop(plan)
         if self._loop is None or plan.only is None:
+            self._has_no_loop = True
             return 0
         for parameters in self.buffers.data:
             plan.only.prepare(parameters)

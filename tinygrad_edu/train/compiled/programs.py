@@ -93,9 +93,9 @@ class Programs:
         """Returns a sample and its target.  A sample that is not plain is read once in a step."""
         task = self._task
         if self.is_plain:
-            return task.X[i], task.y[i]
+            return task.sample(i)
         if i not in self._pairs:
-            self._pairs[i] = task.X[i], task.y[i]
+            self._pairs[i] = task.sample(i)
         return self._pairs[i]
 
     def sample(self, i: int) -> tuple[Loss, array[float]]:

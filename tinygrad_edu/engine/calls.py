@@ -1,0 +1,74 @@
+"""The warnings of the engine: numbers that leave the graph, and Values compared with numbers.
+
+    grad(lambda x: std_math.exp(x))(1.0)  # 0.0, and a GraphWarning
+
+There is no warning where a result may be constant: `value` and `autodiff` say so, by clearing the
+two sets below, when the program compares Values, reads a number, or computes derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..errors import GraphWarning, warn
+from .graph import topological_order
+from .interpreter import current
+
+# The calls that run now, in any thread, if they have not compared Values nor computed derivatives;
+# and those that have not read the number of a Value by float() or int()
+straight: set[Call] = set()
+sealed: set[Call] = set()
+
+
+class Call:
+    """A call of a function ``f`` on leaves that it is differentiated with respect to.
+
+    others: whether ``f`` has more arguments, which may give the result.
+    """
+
+    def __init__(self, f: Callable[..., Any], leaves: list[Any], others: bool = False) -> None:
+        self.f = f
+        self.leaves = leaves
+        self.others = others
+        straight.clear()  # the calls around this one compute derivatives
+
+    def run(self, *args: Any) -> Any:
+        """Returns ``f(*args)``; the arguments are made of the leaves."""
+        straight.add(self)
+        sealed.add(self)
+        try:
+            return self.f(*args)
+        finally:
+            self.is_certain = self in straight and not (self.others and self in sealed)
+            straight.discard(self)
+            sealed.discard(self)
+
+    def check(self, outputs: list[Any], derivatives: Iterable[Any]) -> None:
+        """Warns if it is certain that no output depends on a leaf; then all derivatives are 0."""
+        if not (self.is_certain and outputs and self.leaves and current().has_numbers):
+            return
+        if any(getattr(d, "data", d) for d in derivatives):
+            return
+        if set(self.leaves).isdisjoint(topological_order(*outputs, constants=False)):
+            warn(
+                f"{name_of(self.f)} returned what does not depend on its argument, so the "
+                "derivative is 0; unless this is meant, a number left the graph: by float(), "
+                ".data, item(), detach(), no_grad() or the standard math module; use "
+                "tinygrad_edu.math and the operators of Values",
+                GraphWarning,
+            )
+
+
+def warn_of_number() -> None:
+    """Warns that a Value is compared with a number by ``==``."""
+    warn(
+        "a Value is never equal to a number: == and != compare identity, as do `in` and index(); "
+        "compare the numbers, as in x.data == 2.0, or write abs(x - 2.0) <= 0",
+        GraphWarning,
+    )
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """Returns the name of a function, for a message."""
+    return getattr(f, "__name__", type(f).__name__)
