@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..errors import GraphWarning, warn
-from .graph import topological_order
+from ..errors import GraphWarning, is_number, warn
+from .graph import Node, topological_order
 from .interpreter import current
 
 # The calls that run now, in any thread, if they have not compared Values nor computed derivatives;
@@ -60,13 +60,15 @@ class Call:
             )
 
 
-def warn_of_number() -> None:
-    """Warns that a Value is compared with a number by ``==``."""
-    warn(
-        "a Value is never equal to a number: == and != compare identity, as do `in` and index(); "
-        "compare the numbers, as in x.data == 2.0, or write abs(x - 2.0) <= 0",
-        GraphWarning,
-    )
+def equal(x: Any, y: object) -> Any:
+    """Leaves ``==`` of a Value to identity, and warns if ``y`` is a number."""
+    if not isinstance(y, Node) and is_number(y):
+        warn(
+            "a Value is never equal to a number: == and != compare identity, as do `in` and "
+            "index(); compare the numbers, as in x.data == 2.0, or write abs(x - 2.0) <= 0",
+            GraphWarning,
+        )
+    return NotImplemented
 
 
 def name_of(f: Callable[..., Any]) -> str:

@@ -134,9 +134,8 @@ class Primitive:
         if d.__class__ is complex:
             d = self.partials[i](*map(self.at_edges, (*args, out)))
         d = float(d)
-        if -inf < d < inf and (out == out or self.piece is None):
-            return d
-        return self.limit_at(i, args, out, d)
+        is_regular = -inf < d < inf and (out == out or self.piece is None)
+        return d if is_regular else self.limit_at(i, args, out, d)
 
     def limit_at(self, i: int, args: tuple[float, ...], out: float, d: float) -> float:
         """Returns the partial to use where ``out`` is nan or the rule gives ``d``, inf or nan."""

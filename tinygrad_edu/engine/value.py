@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import is_number, number, short_repr
 from . import copies, graph
-from .calls import sealed, straight, warn_of_number
+from .calls import equal, sealed, straight
 from .interpreter import active, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
 
@@ -48,16 +48,13 @@ def _operator(
 
 def _comparison(symbol: str) -> Callable[[Value, Value | Number], bool]:
     """Returns the method of a comparison, which compares data."""
-
     holds = COMPARISONS[symbol]
 
     def method(self: Value, other: Value | Number) -> bool:
-        if straight:
-            straight.clear()
+        straight.clear()
         if active and (result := current().compare(symbol, self, other)) is not None:
             return result  # type: ignore[no-any-return]
-        y = _data(other)
-        return NotImplemented if y is None else holds(self.data, y)
+        return NotImplemented if (y := _data(other)) is None else holds(self.data, y)
 
     return method
 
@@ -152,11 +149,8 @@ class Value(graph.Node):
         """Returns a leaf with the same number; no gradient flows through it."""
         return _detached(self)
 
-    def __copy__(self) -> Value:
-        return copies.copy_node(self)  # type: ignore[no-any-return]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
-        return copies.deepcopy(self, memo)  # type: ignore[no-any-return]
+    __copy__ = copies.copy_node
+    __deepcopy__ = copies.deepcopy
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return copies.reduce_node(self)
@@ -178,8 +172,7 @@ class Value(graph.Node):
         return format(self._number("a format"), spec) if spec else repr(self)
 
     def __float__(self) -> float:
-        if sealed:
-            sealed.clear()
+        sealed.clear()
         return float(self._number("float()"))
 
     def __int__(self) -> int:
@@ -192,13 +185,8 @@ class Value(graph.Node):
 
     # ---- comparisons: of data; == and hash are identity, so that nodes can be keys
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Value) and is_number(other):
-            warn_of_number()
-        return NotImplemented
-
+    __eq__ = equal
     __hash__ = graph.Node.__hash__
-
     __lt__ = _comparison("<")
     __le__ = _comparison("<=")
     __gt__ = _comparison(">")
