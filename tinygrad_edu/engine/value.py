@@ -12,8 +12,7 @@ all that backpropagation needs::
     >>> a.grad, b.grad
     (-3.0, 2.0)
 
-Addition, subtraction, multiplication and negation are written out here, for speed; every other
-operation runs its row of the table.
+The most frequent operators are written out here, for speed; others run their row of the table.
 """
 
 from __future__ import annotations
@@ -51,7 +50,8 @@ def _comparison(symbol: str) -> Callable[[Value, Value | Number], bool]:
     holds = COMPARISONS[symbol]
 
     def method(self: Value, other: Value | Number) -> bool:
-        straight.clear()
+        if straight:
+            straight.clear()
         if active and (result := current().compare(symbol, self, other)) is not None:
             return result  # type: ignore[no-any-return]
         return NotImplemented if (y := _data(other)) is None else holds(self.data, y)
