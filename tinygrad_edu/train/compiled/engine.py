@@ -219,7 +219,8 @@ class Engine(Runner):
     def run_steps(self, count: int) -> int:
         """Makes up to ``count`` steps of the full batch, and returns how many."""
         programs = self.programs
-        if not self.task.history.loss or programs.reads_rate or self._has_no_loop:
+        is_plain = programs.is_plain and not programs.reads_rate
+        if not (self.task.history.loss and is_plain) or self._has_no_loop:
             return 0
         plan = self._checked(tuple(range(len(self.task.X))))
         if self._loop is None:
