@@ -21,6 +21,7 @@ Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
 import math
 import operator
 from collections.abc import Iterable
+from numbers import Number
 from typing import Any, SupportsIndex
 
 
@@ -128,6 +129,30 @@ def number(x: object, what: str = "a number") -> float:
             size = f"an int of {x.bit_length()} bits" if isinstance(x, int) else short_repr(x)
             raise OverflowError(f"{what}: {size} is too large for a float") from None
     raise TypeError(f"{what} must be a real number, not {type(x).__name__} ({short_repr(x)})")
+
+
+def is_exact(x: Any) -> bool:
+    """Returns whether a float is equal to the number ``x``, as for no int just above 2**53."""
+    try:
+        rounded = number(x)
+    except OverflowError:
+        return False
+    return not isinstance(x, Number) or x == rounded or x != x  # type: ignore[comparison-overlap]
+
+
+def exact_number(x: object, what: str = "a number") -> float:
+    """Returns ``x`` as a float that is equal to it.
+
+    Raises what `number` raises, and TypeError if no float is equal to ``x``: an int above 2**53, or
+    a fraction such as 1/3.
+    """
+    rounded = number(x, what)
+    if x.__class__ is float or is_exact(x):
+        return rounded
+    raise TypeError(
+        f"{what} is {short_repr(x)}, which is not a float, and digits would be lost; if the "
+        f"nearest float, {rounded!r}, will do, write float(x)"
+    )
 
 
 def short_repr(x: object) -> str:

@@ -29,6 +29,7 @@ from math import e, inf, isclose, isfinite, isinf, isnan, nan, pi, tau
 from typing import Any, TypeVar
 
 from .engine import table as _t
+from .engine.arrays import remedy
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
 from .engine.value import Value
@@ -228,12 +229,13 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
         TypeError: ``sequence`` is not a sequence.
         IndexError: the index is not a whole number from 0 to ``len(sequence) - 1``.
     """
-    if isinstance(sequence, Mapping) or not (
+    other = remedy(sequence)  # of pandas, which would look the index up among its labels
+    if other or isinstance(sequence, Mapping) or not (
         hasattr(sequence, "__getitem__") and hasattr(sequence, "__len__")
     ):
         raise TypeError(
             f"take: sequence must be a list, a tuple or an array, not {short_repr(sequence)} "
-            f"({type(sequence).__name__}); for a dict, pass its values"
+            f"({type(sequence).__name__}){other or '; for a dict, pass its values'}"
         )
     if not len(sequence):
         raise IndexError("take: the sequence has no entries; give it at least one")

@@ -14,11 +14,15 @@ MAY_IMPORT = {
     "primitive": {"errors"},
     "interpreter": set(),
     "numerics": set(),
+    "arrays": {"errors"},
+    "derived": set(),
     "graph": {"interpreter"},
     "copies": {"graph"},
-    "value": {"primitive", "graph", "copies", "interpreter", "errors"},
+    "value": {"arrays", "primitive", "graph", "copies", "interpreter", "errors"},
     "table": {"primitive", "numerics", "errors"},
-    "autodiff": {"primitive", "table", "graph", "value", "interpreter", "errors"},
+    "autodiff": {
+        "arrays", "derived", "primitive", "table", "graph", "value", "interpreter", "errors",
+    },
     "__init__": {"table", "value"},
 }
 # Folders and modules of the package, from the lowest layer up. Each may import those below it.

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import number, short_repr
 from . import copies, graph
+from .arrays import elementwise
 from .interpreter import active, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
 
@@ -209,24 +210,24 @@ class Value(graph.Node):
             node.serial = next_serial()
             return current().seen(node) if active else node
         if (y := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("add", self, other)
         return _record("add", self.data + y, self, 1.0, y)
 
     def __radd__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("add", other, self)
         return _record("add", x + self.data, x, None, self, 1.0)
 
     def __sub__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
             return _record("sub", self.data - other.data, self, 1.0, other, -1.0)
         if (y := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("sub", self, other)
         return _record("sub", self.data - y, self, 1.0, y)
 
     def __rsub__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("sub", other, self)
         return _record("sub", x - self.data, x, None, self, -1.0)
 
     def __mul__(self, other: Value | Number) -> Value:
@@ -244,12 +245,12 @@ class Value(graph.Node):
             node.serial = next_serial()
             return current().seen(node) if active else node
         if (y := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("mul", self, other)
         return _record("mul", self.data * y, self, y, y)
 
     def __rmul__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("mul", other, self)
         return _record("mul", x * self.data, x, None, self, x)
 
     __truediv__, __rtruediv__ = _operator("div")
@@ -357,7 +358,7 @@ def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     left = _data(x)
     right = _data(y)
     if left is None or right is None:
-        return NotImplemented  # type: ignore[no-any-return]  # the operator returns it too
+        return _entrywise(primitive.name, x, y)
     data = left, right
     out = primitive.forward(left, right)
     dx = primitive.partial_at(0, data, out) if isinstance(x, Value) else None
@@ -365,6 +366,11 @@ def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     return _record(
         primitive.name, out, left if dx is None else x, dx, right if dy is None else y, dy
     )
+
+
+def _entrywise(name: str, x: Any, y: Any) -> Value:
+    """Returns the result for an array of objects, and NotImplemented for any other operand."""
+    return elementwise(TABLE[name], x, y)  # type: ignore[no-any-return]
 
 
 def _record(

@@ -58,13 +58,18 @@ def jit(  # noqa: F811
 ) -> Any:
     """Compiles ``f``; returns a `Jitted`.  A decorator too: ``@jit`` or ``@jit(static=["n"])``.
 
-    f: a function whose arguments and results are numbers, Values, and nested lists, tuples and
-        dicts of them.
+    f: a function whose arguments and results are numbers, Values, and nested lists, tuples, dicts
+        and numpy arrays of them.
     static: names or positions of arguments that determine the shape of the program, such as sizes.
-        They must be hashable; each combination gets its own program.  Text, booleans and None are
-        always static.
+        They must be hashable; each combination gets its own program.  Text, booleans, None, and
+        numbers that no float is equal to, such as 2**53 + 1, are always static.
     cache_size: the number of programs kept, one for each structure of the arguments.  The least
         recently used program is dropped first.
+
+    Inside ``f`` a numpy array is an array of objects, of the same shape; results that are arrays,
+    and gradients with respect to arrays, are arrays of floats.  Other arrays, such as those of
+    pandas, are not accepted.  Numbers count as floats, also ints, as in ``Value(3)``, and results
+    are floats, or booleans.
 
     For each structure, ``f`` runs twice on traced values, and must do the same both times.
     Operations on the arguments become the program.  Side effects such as `print` happen only while
@@ -75,7 +80,8 @@ def jit(  # noqa: F811
     `Module.eval`) has its own program.
 
     Raises:
-        TypeError: ``f`` is not a function, or ``cache_size`` is not a whole number.
+        TypeError: ``f`` is not a function, or ``cache_size`` is not a whole number; at a call: an
+            argument cannot be compiled.
         ValueError: ``static`` names an argument that ``f`` does not have, or ``cache_size`` is
             below 1.
         TraceError, at the first call: ``f`` needs a number that is known only at run time (a branch
@@ -180,10 +186,11 @@ class Jitted(Generic[P]):
         program, leaves = self._program_for(args, kwargs)
         return program.differentiated(program.run(leaves, with_gradient=True))
 
-    def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> list[list[float]]:
+    def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the matrix of second derivatives of a function that returns one number.
 
-        Rows and columns are the numbers among the arguments, in their order.
+        Rows and columns are the numbers among the arguments, in their order.  It is a list of
+        lists, or a numpy array if there is one among the arguments.
         """
         program, leaves = self._program_for(args, kwargs)
         return program.hessian(leaves)
@@ -199,7 +206,9 @@ class Jitted(Generic[P]):
         threads: the number of threads.  If ``f`` has an argument of this name, pass that argument
             by position.
 
-        Results are of type `array.array`, which numpy takes without a copy.
+        The last dimension of a numpy array counts the samples: pass an array of shape (2, n) to
+        ``f(w)`` of an array of two numbers.  Results are of type `array.array`, which numpy takes
+        without a copy, or numpy arrays if ``f`` returns arrays.  A condition is 1.0 or 0.0.
 
         Raises:
             TypeError: an argument is not made of columns of numbers.

@@ -21,18 +21,21 @@ of the trace.
 from __future__ import annotations
 
 import marshal
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import math
+from ..engine.arrays import array_of, entries_of, is_array
 from ..engine.graph import Node as GraphNode
 from ..engine.graph import next_serial
 from ..engine.interpreter import Interpreter, is_recording
 from ..engine.primitive import COMPARISONS, TABLE, Primitive
 from ..engine.value import Value
-from ..errors import TraceError, number, short_repr
+from ..errors import TraceError, exact_number, number, short_repr
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
+from .structure import is_boolean
 from .tape.operations import DETACH, OPERATIONS, SOURCES, SUMPROD, TAKE, Node, Ref, ordered, spelled
 from .traced import STATIC, Traced, located_error
 
@@ -64,6 +67,7 @@ class Trace(Interpreter):
         self.modules: list[Module] = []
         # nodes that are 1.0 or 0.0: comparisons, and combinations of them
         self._conditions: set[Ref] = set()
+        self._booleans: set[Ref] = set()  # those that Python computes as True or False
         self._parameter_refs: dict[Value, Ref] = {}
         self._turned: set[Ref] = set()  # comparisons that the program wrote with > or >=
         self._since = next_serial()  # older leaves were made outside of the function
@@ -141,7 +145,7 @@ class Trace(Interpreter):
         op, operands = ordered(symbol, left, right)
         if operands[0] is not left:
             self._turned.add(len(self.nodes))
-        return self._condition(op, operands)
+        return self._boolean(self._condition(op, operands))
 
     def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Runs the method for an interpreted function, ``call_`` and its name, if there is one."""
@@ -168,19 +172,30 @@ class Trace(Interpreter):
         """Returns whether a node is a condition: 1.0 if it holds, otherwise 0.0."""
         return ref.__class__ is int and ref in self._conditions
 
+    def _boolean(self, made: Traced, *parts: Any) -> Traced:
+        """Notes that Python computes True or False for a node, if it does for its ``parts``."""
+        if all(is_boolean(x) or self.is_boolean(self.operand(x)) for x in parts):
+            self._booleans.add(made._index)
+        return made
+
+    def is_boolean(self, ref: Ref | float) -> bool:
+        """Returns whether a node is a comparison, or such a combination of comparisons that Python
+        computes True or False, not 1 or 0."""
+        return ref.__class__ is int and ref in self._booleans
+
     def join(self, symbol: str, x: Traced, y: Any) -> Any:
         """Joins two conditions by & or |; raises TraceError if one is not a condition."""
         left = self.operand(x)
         right = self.operand(y)
-        is_known = y.__class__.__name__ in ("bool_", "bool")  # of numpy, too
-        for ref in (left,) if is_known else (left, right):
+        for ref in (left,) if is_boolean(y) else (left, right):
             if not self.is_condition(ref):
                 raise located_error(
                     f"{symbol} joins conditions, not numbers such as `{self.text(ref)}`",
                     f"write comparisons, as in (x > 0) {symbol} (y > 0); to test whether x is odd, "
                     f"x % 2 > 0; {STATIC}",
                 )
-        return self._condition("mul" if symbol == "&" else "maximum", (left, right))
+        made = self._condition("mul" if symbol == "&" else "maximum", (left, right))
+        return self._boolean(made, x, y)
 
     def call_cond(
         self, usual: Any, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
@@ -188,7 +203,10 @@ class Trace(Interpreter):
         """Appends both results of `math.cond` and a choice, if the condition is not known."""
         if not self.is_unknown(condition):
             return usual(condition, then, otherwise)
-        return math.where(condition, then(), otherwise())
+        x = then()
+        y = otherwise()
+        made = math.where(condition, x, y)
+        return self._boolean(made, x, y) if made.__class__ is Traced else made
 
     def call_require(self, usual: Any, x: Any, *rest: Any) -> None:
         """Checks a number if it is known."""
@@ -205,46 +223,47 @@ class Trace(Interpreter):
         return usual(x) if ref.__class__ is float else self.value(DETACH, (ref,))
 
     def call_entry(self, usual: Any, entries: Sequence[Any], index: Any) -> Any:
-        """Returns the entry, or the row of entries, at an index that is not known yet.
-
-        Arrays count as lists.
-        """
+        """Returns the entry, or the row of entries, at an index that is not known yet."""
         return self.take(entries, index) if self.is_unknown(index) else usual(entries, index)
 
     def take(self, entries: Sequence[Any], index: Any) -> Any:
-        """Returns the entry, or the row of entries, at an index that is not known yet.
+        """Returns the entry at an index that is not known yet.
 
-        Arrays count as lists.
+        If the entries are rows, lists or arrays, so is the result.
         """
-        if hasattr(entries[0], "tolist"):
-            entries = [entry.tolist() if hasattr(entry, "tolist") else entry for entry in entries]
-        if isinstance(entries[0], (list, tuple)):
-            for i, row in enumerate(entries):
-                if not isinstance(row, (list, tuple)):
+        first = entries[0]
+        if is_array(first) or isinstance(first, (list, tuple, array)):
+            rows = [entries_of(row) if is_array(row) else row for row in entries]
+            for i, row in enumerate(rows):
+                if not isinstance(row, (list, tuple, array)):
                     raise self._no_entry(i, row)
-            if len({len(row) for row in entries}) > 1:
+            shapes = {getattr(row, "shape", (len(row),)) for row in entries}
+            if len(shapes) > 1:
                 raise located_error(
                     "take: the rows differ in length, so the index would determine the shape of "
                     "the program",
                     "fill up the shorter rows",
                 )
-            row = [self.take(column, index) for column in zip(*entries)]
-            return tuple(row) if isinstance(entries[0], tuple) else row
+            taken = [self.take(column, index) for column in zip(*rows)]
+            if is_array(first):
+                return array_of(taken, first.shape)
+            return tuple(taken) if isinstance(first, tuple) else taken
         refs = [self.operand(index)]
         try:
             for entry in entries:
-                refs.append(self.operand(entry))
+                is_value = isinstance(entry, Value)
+                refs.append(self.operand(entry) if is_value else exact_number(entry))
         except TraceError:
             raise
         except TypeError:
             raise self._no_entry(len(refs) - 1, entry) from None
-        return self.value(TAKE, tuple(refs))
+        return self._boolean(self.value(TAKE, tuple(refs)), *entries)
 
     @staticmethod
     def _no_entry(i: int, entry: Any) -> TraceError:
         return located_error(
-            f"take: entry {i} must be a number, a Value or a row of them, like the other entries, "
-            f"not {short_repr(entry)}, of type {type(entry).__name__}",
+            f"take: entry {i} must be a number that is a float, a Value or a row of them, like the "
+            f"other entries, not {short_repr(entry)}, of type {type(entry).__name__}",
             "pass only numbers and Values, or only rows of them, all of one length",
         )
 

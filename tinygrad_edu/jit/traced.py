@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from ..debug.anomaly import CodePosition, SourceLine, line_text, source_line, user_location
+from ..engine.arrays import elementwise
 from ..engine.interpreter import current
 from ..engine.primitive import Operand, Primitive
 from ..engine.value import Value
@@ -73,8 +74,8 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         except TraceError:
             raise
         except TypeError:
-            if primitive.symbol:
-                return NotImplemented  # an operator leaves it to the other operand
+            if primitive.symbol and len(args) == 2:  # an operator leaves it to the other operand
+                return elementwise(primitive, *args)
             raise
 
     def compare(self, symbol: str, y: Any) -> Any:
