@@ -307,7 +307,12 @@ def surprisal(xs: Sequence[T], i: int) -> T:
     if not others:
         return _t.softplus(-inf - xs[i])
     shift = _shift(others)
-    return _t.softplus(_t.log(total(_t.exp(x - shift) for x in others)) - (xs[i] - shift))
+    return _t.softplus(_t.log(total(_exponential(x, shift) for x in others)) - (xs[i] - shift))
+
+
+@interpreted
+def _exponential(x: Any, shift: Any) -> Any:
+    return _t.exp(x - shift)
 
 
 @interpreted

@@ -61,6 +61,10 @@ class Interpreter:
     def number_of(self, x: Any, what: str) -> None:
         """Is called when ``what``, such as "float()", asks for the number of ``x``."""
 
+    def text_of(self, x: Any, text: str) -> str:
+        """Returns the text of ``x``, which is usually ``text``."""
+        return text
+
     def walk(self, what: str) -> None:
         """Is called when ``what``, such as "backward()", begins to walk over a graph."""
 

@@ -153,12 +153,14 @@ class Value(graph.Node):
         return _detached(self)
 
     def __copy__(self) -> Value:
-        return copies.copy_node(self)  # type: ignore[no-any-return]
+        return _copied(self)  # type: ignore[no-any-return]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Value:
-        return copies.deepcopy(self, memo)  # type: ignore[no-any-return]
+        return _deep_copied(self, memo)  # type: ignore[no-any-return]
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if active:
+            current().number_of(self, "a pickle")
         return copies.reduce_node(self)
 
     # ---- text and numbers
@@ -166,7 +168,8 @@ class Value(graph.Node):
     def __repr__(self) -> str:
         label = f"label={str(self.label)!r}, " if self.label else ""
         op = f", op={self.op!r}" if self.op else ""
-        return f"{type(self).__name__}({label}data={self.data!r}, grad={self.grad!r}{op})"
+        text = f"{type(self).__name__}({label}data={self.data!r}, grad={self.grad!r}{op})"
+        return current().text_of(self, text) if active else text
 
     def _number(self, what: str) -> float:
         """Returns the data, after telling the interpreter that ``what`` asked for it."""
@@ -175,7 +178,8 @@ class Value(graph.Node):
         return self.data
 
     def __format__(self, spec: str) -> str:
-        return format(self._number("a format"), spec) if spec else repr(self)
+        number = self._number("a format")
+        return format(number, spec) if spec else repr(self)
 
     def __float__(self) -> float:
         return float(self._number("float()"))
@@ -323,6 +327,10 @@ class Constant(Value):
     def __init__(self, data: float, user: Value) -> None:
         super().__init__(data)
         self.serial = user.serial - 0.5  # just before its user in the order of execution
+
+
+_copied = interpreted(copies.copy_node)
+_deep_copied = interpreted(copies.deepcopy)
 
 
 @interpreted

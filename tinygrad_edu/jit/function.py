@@ -340,6 +340,7 @@ class Jitted(Generic[P]):
             labels = [*self._labels(len(parts) - len(keywords)), *keywords]
             names = [name for part, label in zip(parts, labels) for name in leaf_names(part, label)]
             program = Program(self.function, names, structure)
+            program.trace.add_modules(self._modules.get(structure, ()))  # read in another mode
             if program.trace.modules:
                 self._modules[structure] = program.trace.modules
             self._cache[self._key(structure)] = program

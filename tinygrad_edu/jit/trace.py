@@ -21,11 +21,15 @@ of the trace.
 from __future__ import annotations
 
 import marshal
+import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from threading import get_ident
 from typing import Any
 
 from .. import math
+from ..debug.anomaly import owner_of_file
+from ..engine import copies
 from ..engine.arrays import array_of, entries_of, is_array
 from ..engine.graph import Node as GraphNode
 from ..engine.graph import next_serial
@@ -35,9 +39,9 @@ from ..engine.value import Value
 from ..errors import TraceError, exact_number, number, short_repr
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
-from .structure import is_boolean
+from .structure import TRACED, is_boolean
 from .tape.operations import DETACH, OPERATIONS, SOURCES, SUMPROD, TAKE, Node, Ref, ordered, spelled
-from .traced import STATIC, Traced, located_error
+from .traced import STATIC, Traced, TracedText, located_error
 
 _data = GraphNode.__dict__["data"]  # the slot itself
 
@@ -51,8 +55,9 @@ class Trace(Interpreter):
     draws: a function for each random number that is drawn at each call (see `draw_each_run`).
     labels: names of inputs, parameters, draws, and results that the function labelled.
     first_error: the first TraceError, which is raised again if the function catches it.
-    modules: the modules that the function can reach.  Their mode, training or evaluation, is part
-        of the program.
+    modules: the modules that the function can reach, or whose mode it reads.  Their mode, training
+        or evaluation, is part of the program.
+    thread: the thread that runs the function.
     """
 
     has_numbers = False
@@ -65,12 +70,18 @@ class Trace(Interpreter):
         self.labels: dict[Ref, str] = dict(enumerate(inputs))
         self.first_error: TraceError | None = None
         self.modules: list[Module] = []
+        self.thread = get_ident()
         # nodes that are 1.0 or 0.0: comparisons, and combinations of them
         self._conditions: set[Ref] = set()
         self._booleans: set[Ref] = set()  # those that Python computes as True or False
         self._parameter_refs: dict[Value, Ref] = {}
         self._turned: set[Ref] = set()  # comparisons that the program wrote with > or >=
         self._since = next_serial()  # older leaves were made outside of the function
+
+    def add_modules(self, modules: Iterable[Module]) -> None:
+        """Adds modules whose mode the function reads, or can read."""
+        known = {id(module) for module in self.modules}
+        self.modules += [module for module in modules if id(module) not in known]
 
     def value(self, op: str, args: tuple[Any, ...]) -> Traced:
         """Appends a node and returns its traced value."""
@@ -84,7 +95,7 @@ class Trace(Interpreter):
         if x.__class__ is Traced:
             if x._trace is not self:
                 raise located_error(
-                    f"{x} is a traced value that was kept from an earlier run of the function; it "
+                    f"{x!r} is a traced value that was kept from an earlier run of the function; it "
                     "is no longer valid",
                     "return what is needed later",
                 )
@@ -217,10 +228,47 @@ class Trace(Interpreter):
         """Returns whether a number is known to be -inf."""
         return not self.is_unknown(x) and usual(x)
 
+    def call_exponential(self, usual: Any, x: Any, shift: Any) -> Any:
+        """Appends exp(x - shift), or 0 if x is -inf: then x is not an operand."""
+        made = usual(x, shift)
+        return math.where(x <= -math.inf, 0.0, made) if self.is_unknown(x) else made
+
     def call_detached(self, usual: Any, x: Any) -> Any:
         """Appends x without derivatives."""
         ref = self.operand(x)
         return usual(x) if ref.__class__ is float else self.value(DETACH, (ref,))
+
+    def call_copy_node(self, usual: Any, x: Value) -> Value:
+        """Appends a copy of a leaf."""
+        return self.copied(x) if self.is_unknown(x) else usual(x)
+
+    def call_deepcopy(self, usual: Any, x: Value, memo: Any) -> Value:
+        """Appends a deep copy."""
+        return self.copied(x, deep=True) if self.is_unknown(x) else copies.copy_node(x)
+
+    def copied(self, x: Value, deep: bool = False) -> Value:
+        """Returns a copy: a new leaf if ``x`` is a leaf, or has its operands copied, too.
+
+        No gradient flows through a new leaf.
+        """
+        ref = self.operand(x)
+        op, args = self.nodes[int(ref)]
+        if ref in self._conditions:  # a plain number
+            return x
+        if deep or op in SOURCES:
+            return self.value(DETACH, (ref,))
+        if op == TAKE:
+            index, *entries = [Traced(self, arg) if arg.__class__ is int else arg for arg in args]
+            copied = [self.copied(x) if isinstance(x, Value) else x for x in entries]
+            return self.take(copied, index)  # type: ignore[no-any-return]
+        return x
+
+    def text_of(self, x: Any, text: str) -> str:
+        """Returns the text of a leaf without its number, which would be frozen."""
+        is_known = x.constant or (not x.edges and x.serial > self._since)
+        if is_known or owner_of_file(sys._getframe(2).f_code.co_filename) == "us":
+            return text
+        return TracedText(f"{TRACED}{x.label or x.op or 'a leaf'})")
 
     def call_entry(self, usual: Any, entries: Sequence[Any], index: Any) -> Any:
         """Returns the entry, or the row of entries, at an index that is not known yet."""
