@@ -21,7 +21,7 @@ Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
 import math
 import operator
 from collections.abc import Iterable
-from numbers import Number
+from numbers import Integral, Number
 from typing import Any, SupportsIndex
 
 
@@ -133,11 +133,13 @@ def number(x: object, what: str = "a number") -> float:
 
 def is_exact(x: Any) -> bool:
     """Returns whether a float is equal to the number ``x``, as for no int just above 2**53."""
+    if not isinstance(x, Number):
+        return True
     try:
-        rounded = number(x)
+        # numpy compares its ints with floats as floats
+        return bool((int(x) if isinstance(x, Integral) else x) == number(x) or x != x)
     except OverflowError:
         return False
-    return not isinstance(x, Number) or x == rounded or x != x  # type: ignore[comparison-overlap]
 
 
 def exact_number(x: object, what: str = "a number") -> float:

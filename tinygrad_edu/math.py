@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math as _math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
+from functools import cache, reduce
 from math import e, inf, isclose, isfinite, isinf, isnan, nan, pi, tau
 from typing import Any, TypeVar
 
@@ -75,6 +75,7 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *TABLE})
 
 
+@cache
 def _numbers_only(name: str) -> Callable[..., Any]:
     standard = getattr(_math, name)
 
@@ -87,7 +88,7 @@ def _numbers_only(name: str) -> Callable[..., Any]:
             )
         return standard(*args, **options)
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = standard.__doc__
     return function
 

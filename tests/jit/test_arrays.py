@@ -163,7 +163,7 @@ def test_functions_of_scalars_refuse_arrays_and_name_the_remedy():
         with pytest.raises(TypeError, match=r"numpy array, .* use jacobian\(f\)\(xs\)"):
             call(W)
     assert grad(lambda x, w: (w * w)[1] * x)(3.0, W) == 4.0  # not differentiated: unchanged
-    with pytest.raises(TypeError, match="not a list with a numpy array in it; pass one flat list"):
+    with pytest.raises(TypeError, match="not a list with a numpy array in it"):
         jacobian(loss)([W, W])
 
 
@@ -224,5 +224,5 @@ def test_arrays_with_labels_are_refused_except_as_columns():
 def test_arrays_without_numbers_are_refused(xs):
     with pytest.raises(TypeError, match="must be made of numbers"):
         jit(lambda w: w)(xs)
-    with pytest.raises(TypeError, match="must be a real number|made of numbers"):
+    with pytest.raises(TypeError, match=r"must be a real number|made of numbers"):
         jacobian(lambda w: w)(xs)

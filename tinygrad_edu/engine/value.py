@@ -69,6 +69,7 @@ def _method(name: str) -> Callable[[Value], Value]:
         return _unary(TABLE[name], self)
 
     method.__name__ = name
+    method.__qualname__ = f"Value.{name}"
     method.__doc__ = f"Returns ``math.{name}`` of this number, a new node."
     return method
 

@@ -98,7 +98,7 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         return "=", StaticValue(x)
     if x is None or isinstance(x, (str, bytes)) or is_boolean(x):
         _check_text(x, name)
-        return "=", StaticValue(x)
+        return "=", StaticValue(x[()] if getattr(x, "shape", None) == () else x)
     if isinstance(x, dict):
         for key in x:
             _check_text(key, name)

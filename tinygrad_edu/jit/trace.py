@@ -29,7 +29,6 @@ from typing import Any
 
 from .. import math
 from ..debug.anomaly import owner_of_file
-from ..engine import copies
 from ..engine.arrays import array_of, entries_of, is_array
 from ..engine.graph import Node as GraphNode
 from ..engine.graph import next_serial
@@ -95,8 +94,8 @@ class Trace(Interpreter):
         if x.__class__ is Traced:
             if x._trace is not self:
                 raise located_error(
-                    f"{x!r} is a traced value that was kept from an earlier run of the function; it "
-                    "is no longer valid",
+                    f"{x!r} is a traced value that was kept from an earlier run of the function; "
+                    "it is no longer valid",
                     "return what is needed later",
                 )
             return x._index
@@ -239,12 +238,12 @@ class Trace(Interpreter):
         return usual(x) if ref.__class__ is float else self.value(DETACH, (ref,))
 
     def call_copy_node(self, usual: Any, x: Value) -> Value:
-        """Appends a copy of a leaf."""
-        return self.copied(x) if self.is_unknown(x) else usual(x)
+        """Appends a copy."""
+        return self.copied(x)
 
     def call_deepcopy(self, usual: Any, x: Value, memo: Any) -> Value:
         """Appends a deep copy."""
-        return self.copied(x, deep=True) if self.is_unknown(x) else copies.copy_node(x)
+        return self.copied(x, deep=True)
 
     def copied(self, x: Value, deep: bool = False) -> Value:
         """Returns a copy: a new leaf if ``x`` is a leaf, or has its operands copied, too.
@@ -252,6 +251,8 @@ class Trace(Interpreter):
         No gradient flows through a new leaf.
         """
         ref = self.operand(x)
+        if ref.__class__ is float:
+            return Value(ref, x.label)
         op, args = self.nodes[int(ref)]
         if ref in self._conditions:  # a plain number
             return x

@@ -67,6 +67,16 @@ class TracedText(str):
 
     __slots__ = ()
 
+    def __str__(self) -> str:
+        return self  # which print() writes
+
+
+def _text_error(text: str) -> TraceError:
+    return located_error(
+        f"the function has the text {text} in it: a traced value, not its number",
+        "return the number, and make the text outside; print(x) shows what is traced",
+    )
+
 
 def _refusing(name: str) -> Callable[..., Any]:
     """Returns a method of text that raises TraceError if a function that is traced calls it."""
@@ -75,19 +85,15 @@ def _refusing(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any) -> Any:
         caller = sys._getframe(1).f_code.co_filename
         if trace_in_progress() is not None and owner_of_file(caller) == "user":
-            raise located_error(
-                f"the text {str.__repr__(self)} is that of a traced value, and has no number in it",
-                "make texts outside of the function, from its results; print() can show it",
-            )
+            raise _text_error(str.__repr__(self))
         return usual(self, *args)
 
     return method
 
 
 for _name, _method in vars(str).items():
-    if callable(_method) and _name not in ("__new__", "__getattribute__", "maketrans"):
+    if callable(_method) and _name not in ("__new__", "__getattribute__", "__str__", "maketrans"):
         setattr(TracedText, _name, _refusing(_name))
-TracedText.__str__ = lambda self: self  # type: ignore[method-assign]  # which print() writes
 
 
 class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a modulus
@@ -139,8 +145,10 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     __rxor__ = __xor__
 
     def __lshift__(self, other: Any) -> Any:
-        raise located_error("<< and >> need the bits of ints, but a compiled function has only floats",
-                     f"write x * 2**n and x // 2**n; {STATIC}")
+        raise located_error(
+            "<< and >> need the bits of ints, but a compiled function has only floats",
+            f"write x * 2**n and x // 2**n; {STATIC}",
+        )
 
     __rlshift__ = __rshift__ = __rrshift__ = __lshift__
 
@@ -224,6 +232,8 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         return TracedText(f"{TRACED}{self._trace.text(self._index)})")
 
     def __format__(self, spec: str) -> str:
+        if not spec:
+            raise _text_error(repr(str(repr(self))))
         self._number("a format")
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
