@@ -228,9 +228,10 @@ class Trace(Interpreter):
         return not self.is_unknown(x) and usual(x)
 
     def call_exponential(self, usual: Any, x: Any, shift: Any) -> Any:
-        """Appends exp(x - shift), or 0 if x is -inf: then x is not an operand."""
-        made = usual(x, shift)
-        return math.where(x <= -math.inf, 0.0, made) if self.is_unknown(x) else made
+        """Appends exp(x - shift), in which x is not an operand if it is -inf."""
+        if self.is_unknown(x):
+            x = math.where(x <= -math.inf, -math.inf, x)
+        return usual(x, shift)
 
     def call_detached(self, usual: Any, x: Any) -> Any:
         """Appends x without derivatives."""

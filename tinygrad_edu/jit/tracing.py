@@ -143,7 +143,7 @@ def record_trace(
             check_unchanged(state, unchanged)
         if check:
             _check_again(trace, run, state)
-        if unchanged and state.draws() and (drawn := state.draws(_drawn_by(run, state))):
+        if unchanged and state.draws() and (drawn := state.draws(_drawn_by(run, state, True))):
             raise TraceError(
                 f"{unchanged} draws from the random generator {some(drawn)}, but machine code does "
                 f"not\ndraw outside of it, and put the numbers into the samples; {STATIC}"
@@ -153,7 +153,7 @@ def record_trace(
     finally:
         state.restore(variables=bool(unchanged), among=lambda generator: False)
         if state.draws():  # by the function, or by another thread, whose draws are left alone
-            among = _drawn_by(run, state)
+            among = _drawn_by(run, state, bool(unchanged))
             state.restore(variables=bool(unchanged), among=among)
 
 
@@ -197,9 +197,11 @@ def _check_again(trace: Trace, run: Callable[..., tuple[Trace, Any]], state: Sta
         )
 
 
-def _drawn_by(run: Callable[..., tuple[Trace, Any]], state: State) -> Callable[[Any], bool]:
+def _drawn_by(
+    run: Callable[..., tuple[Trace, Any]], state: State, variables: bool
+) -> Callable[[Any], bool]:
     """Runs the function again; returns which generators it draws from, as `State.may_draw` does."""
-    state.restore(among=lambda generator: False)
+    state.restore(variables, among=lambda generator: False)
     _, draws = _watched(run)
     return state.may_draw(draws)
 
