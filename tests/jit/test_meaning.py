@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import run_python
 
 from tinygrad_edu import (
     Value,
@@ -424,6 +425,53 @@ def test_functions_of_functions_can_be_copied_and_pickled(again):
 def test_a_pullback_is_copied_with_its_graph(again):
     value, pullback = vjp(square, 3.0)
     assert (value, again(pullback)(2.0), pullback(2.0)) == (9.0, (12.0,), (12.0,))
+
+
+BY_VALUE = """
+import marshal, pickle, sys, types
+from tinygrad_edu import grad, jit, math, no_grad
+
+def made(code):
+    return types.FunctionType(marshal.loads(code), globals(), "made")
+
+class Pickler(pickle.Pickler):  # functions of __main__ are sent by value, as cloudpickle does
+    def reducer_override(self, x):
+        if type(x) is types.FunctionType and x.__module__ == "__main__" and x.__name__ != "made":
+            return made, (marshal.dumps(x.__code__),)
+        return NotImplemented
+
+module = types.ModuleType("small.cloudpickle")
+exec('''
+import io
+def dumps(Pickler, x):
+    file = io.BytesIO()
+    Pickler(file, 4).dump(x)
+    return file.getvalue()
+''', vars(module))
+
+@jit
+def f(x):
+    return math.sin(x) * x
+
+class Model:
+    @jit
+    def f(self, x):
+        return x * 3
+
+texts = [module.dumps(Pickler, x) for x in (f, grad(f), jit)]
+expected = f(2.0), grad(f)(2.0)
+by_name = pickle.dumps(f), f
+del f
+found = [pickle.loads(text) for text in texts]
+assert (found[0](2.0), found[1](2.0), found[2](lambda x: x + 1)(2.0)) == (*expected, 3.0)
+f = by_name[1]
+assert pickle.loads(by_name[0]) is f and pickle.loads(pickle.dumps(f)) is f
+"""
+
+
+def test_compiled_functions_of_main_are_sent_by_value_where_functions_are():
+    done = run_python(BY_VALUE)
+    assert done.returncode == 0, done.stderr
 
 
 def test_contexts_are_pickled_as_the_calls_that_made_them():

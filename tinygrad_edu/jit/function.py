@@ -155,7 +155,7 @@ class Jitted(Generic[P]):
         found: Any = sys.modules.get(self.__module__)
         for name in getattr(self, "__qualname__", "").split("."):
             found = getattr(found, name, None)
-        if found is self:
+        if found is self and not (self.__module__ == "__main__" and _is_by_value()):
             return str(self.__qualname__)
         return Jitted, (self.function, sorted(self._static), self._cache_size)
 
@@ -357,6 +357,20 @@ class Jitted(Generic[P]):
 
 
 _mode_of = operator.attrgetter("training")
+
+
+def _is_by_value() -> bool:
+    """Returns whether cloudpickle is at work, or a copy of it, as joblib has one, or dill.
+
+    It sends the functions of ``__main__`` by value, to processes that have another ``__main__``.
+    """
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.endswith(".cloudpickle") or name == "dill._dill":
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def _parameters(f: Callable[..., Any]) -> list[inspect.Parameter]:
