@@ -28,6 +28,7 @@ from .structure import (
     NUMBER,
     Structure,
     has_array,
+    leaves_of,
     outputs,
     static_number,
     structure_text,
@@ -172,7 +173,8 @@ class Program:
         """Returns the results of the function itself, not compiled, flat."""
         args, kwargs = self._arguments(values)
         result = self._function(*args, **kwargs)
-        return outputs(result, lambda x: x if isinstance(x, Value) else Value(float(x)))[0]
+        leaves = leaves_of(self._result, result)
+        return [x if isinstance(x, Value) else Value(float(x)) for x in leaves]
 
     def _run_watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
         """Does what `run` does, with the function itself, so that `detect_anomaly` checks it.

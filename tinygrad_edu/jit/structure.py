@@ -180,6 +180,19 @@ def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
     return array_of(built, keys) if kind == ARRAY else kind._make(built)
 
 
+def leaves_of(structure: Structure, x: Any) -> Iterator[Any]:
+    """Yields what is in ``x`` in the places of the numbers of a structure."""
+    if structure == NUMBER:
+        yield x
+    elif structure[0] not in STATIC:
+        kind, keys, parts = structure
+        entries = entries_of(x) if kind == ARRAY else x
+        if kind == "dict":
+            entries = [x[key] for key in keys.value]
+        for part, entry in zip(parts, entries):
+            yield from leaves_of(part, entry)
+
+
 def static_number(structure: Structure) -> Any:
     """Returns a number that is part of a structure, since no float is equal to it, or None."""
     if structure == NUMBER or structure[0] == "static":
