@@ -76,8 +76,9 @@ def jit(  # noqa: F811
     tracing.  Plain Python numbers are read once and become constants, and a leaf that is replaced
     later is not noticed.  Attributes that ``f`` assigns and random generators that it draws from
     are put back.  The numbers of leaves that ``f`` closes over, such as parameters of a model, are
-    read at each call.  Each mode of the modules that ``f`` can reach (`Module.train` and
-    `Module.eval`) has its own program.
+    read at each call, also by way of copies.  Each mode of the modules that ``f`` can reach or
+    whose mode it reads (`Module.train` and `Module.eval`) has its own program.  Numbers that other
+    threads read for ``f`` are not noticed.
 
     Raises:
         TypeError: ``f`` is not a function, or ``cache_size`` is not a whole number; at a call: an
@@ -85,8 +86,8 @@ def jit(  # noqa: F811
         ValueError: ``static`` names an argument that ``f`` does not have, or ``cache_size`` is
             below 1.
         TraceError, at the first call: ``f`` needs a number that is known only at run time (a branch
-            on a comparison, ==, float(), .data, max(), an index), draws random numbers, or differs
-            from run to run.  Use `math.where`, `math.maximum`, `take` or static arguments.
+            on a comparison, ==, float(), .data, text, max(), an index), draws random numbers, or
+            differs from run to run.  Use `math.where`, `math.maximum`, `take` or static arguments.
 
     Methods and copies.  A function in a class becomes a method, and each instance has its own
     programs.  A copied or unpickled function is compiled again.  If it can be imported by name it
