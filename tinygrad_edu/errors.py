@@ -26,6 +26,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from functools import cache
+from numbers import Integral, Number
 from pathlib import Path
 from types import FrameType
 from typing import Any, SupportsIndex
@@ -220,6 +221,32 @@ def plain(x: Any, whole: bool = False) -> Any:
     if whole and str(getattr(getattr(x, "dtype", None), "kind", "f")) in "iub":
         return int(x)
     return number(x)
+
+
+def is_exact(x: Any) -> bool:
+    """Returns whether a float is equal to the number ``x``, as for no int just above 2**53."""
+    if not isinstance(x, Number):
+        return True
+    try:
+        # numpy compares its ints with floats as floats
+        return bool((int(x) if isinstance(x, Integral) else x) == number(x) or x != x)
+    except OverflowError:
+        return False
+
+
+def exact_number(x: object, what: str = "a number") -> float:
+    """Returns ``x`` as a float that is equal to it.
+
+    Raises what `number` raises, and TypeError if no float is equal to ``x``: an int above 2**53, or
+    a fraction such as 1/3.
+    """
+    rounded = number(x, what)
+    if x.__class__ is float or is_exact(x):
+        return rounded
+    raise TypeError(
+        f"{what} is {short_repr(x)}, which is not a float, and digits would be lost; if the "
+        f"nearest float, {rounded!r}, will do, write float(x)"
+    )
 
 
 def short_repr(x: object) -> str:

@@ -24,11 +24,12 @@ from __future__ import annotations
 
 import math as _math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce, wraps
+from functools import cache, reduce, wraps
 from math import e, inf, nan, pi, tau
 from typing import Any, TypeVar
 
 from .engine import table as _t
+from .engine.arrays import remedy
 from .engine.calls import straight
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
@@ -75,6 +76,7 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *TABLE})
 
 
+@cache
 def _numbers_only(name: str) -> Callable[..., Any]:
     standard = getattr(_math, name)
 
@@ -87,7 +89,7 @@ def _numbers_only(name: str) -> Callable[..., Any]:
             )
         return standard(*args, **options)
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = standard.__doc__
     return function
 
@@ -268,12 +270,13 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
         TypeError: ``sequence`` is not a sequence.
         IndexError: the index is not a whole number from 0 to ``len(sequence) - 1``.
     """
-    if isinstance(sequence, Mapping) or not (
+    other = remedy(sequence)  # of pandas, which would look the index up among its labels
+    if other or isinstance(sequence, Mapping) or not (
         hasattr(sequence, "__getitem__") and hasattr(sequence, "__len__")
     ):
         raise TypeError(
             f"take: sequence must be a list, a tuple or an array, not {short_repr(sequence)} "
-            f"({type(sequence).__name__}); for a dict, pass its values"
+            f"({type(sequence).__name__}){other or '; for a dict, pass its values'}"
         )
     if not len(sequence):
         raise IndexError("take: the sequence has no entries; give it at least one")
@@ -347,7 +350,12 @@ def surprisal(xs: Sequence[T], i: int) -> T:
     if not others:
         return _t.softplus(-inf - xs[i])
     shift = _shift(others)
-    return _t.softplus(_t.log(total(_t.exp(x - shift) for x in others)) - (xs[i] - shift))
+    return _t.softplus(_t.log(total(_exponential(x, shift) for x in others)) - (xs[i] - shift))
+
+
+@interpreted
+def _exponential(x: Any, shift: Any) -> Any:
+    return _t.exp(x - shift)
 
 
 @interpreted

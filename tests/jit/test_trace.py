@@ -480,9 +480,10 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
      "`layers.0.neurons.0.w.0`"),
     ("state_dict", lambda x, y: x * len(MODEL.state_dict()), ".data"),
     ("accuracy", lambda x, y: nn.accuracy([x, y], 1), NUMBER),
-    ("a copy of an argument", lambda x, y: copy.deepcopy([x])[0], "cannot be copied"),
-    ("a pickled argument", lambda x, y: pickle.dumps(x), "cannot be copied or pickled"),
-    ("a copy of a model", lambda x, y: copy.deepcopy(MODEL)([x, y]), "`layers.0.neurons.0.w.0`"),
+    ("a pickled argument", lambda x, y: pickle.dumps(x), "cannot be pickled"),
+    ("a pickled model", lambda x, y: pickle.dumps(MODEL), "`layers.0.neurons.0.w.0`"),
+    ("bits of a whole number", lambda x, y: x << 2, "bits of ints", "x * 2**n"),
+    ("methods of ints", lambda x, y: x * y.bit_length(), ".bit_length", NUMBER),
     ("a mean of the standard library", lambda x, y: statistics.fmean([x, y]), NUMBER),
     ("a table of rows that differ in length", lambda x, y: take([[x], [x, y]], y), "differ in "
                                                                                    "length"),

@@ -14,12 +14,17 @@ MAY_IMPORT = {
     "primitive": {"errors"},
     "interpreter": set(),
     "numerics": set(),
+    "arrays": {"errors"},
+    "derived": set(),
     "graph": {"interpreter"},
-    "calls": {"graph", "interpreter", "errors"},
+    "calls": {"derived", "graph", "interpreter", "errors"},
     "copies": {"graph"},
-    "value": {"primitive", "graph", "copies", "calls", "interpreter", "errors"},
+    "value": {"arrays", "primitive", "graph", "copies", "calls", "interpreter", "errors"},
     "table": {"primitive", "numerics", "errors"},
-    "autodiff": {"primitive", "table", "graph", "calls", "value", "interpreter", "errors"},
+    "autodiff": {
+        "arrays", "derived", "primitive", "table", "graph", "calls", "value", "interpreter",
+        "errors",
+    },
     "__init__": {"table", "value"},
 }
 # Folders and modules of the package, from the lowest layer up. Each may import those below it.

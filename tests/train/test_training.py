@@ -561,7 +561,7 @@ FROZEN = {
     ),
     "text": (
         lambda p, t: math.softplus(-p) if str(t) == "1" else math.softplus(p),
-        "and compiled ",
+        "the function has the text 'Traced(",
     ),
 }
 

@@ -24,6 +24,7 @@ chapter 3.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from itertools import chain
@@ -32,7 +33,9 @@ from operator import index
 from typing import Any, ParamSpec
 
 from ..errors import StaleGraphError, counted, number, plain, short_repr
-from .calls import Call, name_of, straight
+from .arrays import array_of, as_list, entries_of, is_array, kind_of, like, listed, remedy
+from .calls import Call, straight
+from .derived import name_of, transform
 from .graph import backpropagate, topological_order
 from .interpreter import active, current, recording
 from .primitive import Primitive, lookup
@@ -216,10 +219,11 @@ def _record_call(
     if not callable(f):
         raise TypeError(f"f must be a function, not {short_repr(f)}")
     for x in primals:
-        if isinstance(x, (list, tuple)):
+        if listed(x) is not None or remedy(x):
             raise TypeError(
-                f"{name_of(f)} was called with a list, but grad, vjp and jvp are for functions of "
-                "scalars; for a function of one list use jacobian(f)(xs) or hessian(f)(xs)"
+                f"{name_of(f)} was called with {kind_of(x)}, but grad, vjp and jvp are for "
+                "functions of scalars; for a function of one list or one numpy array use "
+                "jacobian(f)(xs) or hessian(f)(xs), and for other arguments jit(f).value_and_grad"
             )
     as_values = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
     with recording(True):
@@ -234,13 +238,14 @@ def _record_call(
 
 def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
     """Returns the outputs of ``f`` as a list of Values; numbers become leaves."""
-    outputs = list(result) if isinstance(result, (list, tuple)) else [result]
+    several = listed(result)
+    outputs = [result] if several is None else several
     try:
         return [y if isinstance(y, Value) else Value(y) for y in outputs]
     except TypeError:
         raise TypeError(
             f"{name_of(f)} must return a number, a Value or a list of them, "
-            f"not {short_repr(result)}"
+            f"not {short_repr(result)}{remedy(result)}"
         ) from None
 
 
@@ -282,21 +287,28 @@ def _vjp(
 ) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
     call, result, as_values = _record_call(f, primals, others)
     outputs = _outputs(result, f)
-    several = isinstance(result, (list, tuple))
-
-    def pullback(cotangent: Any = 1.0) -> tuple[Any, ...]:
-        cotangents = list(cotangent) if isinstance(cotangent, (list, tuple)) else [cotangent]
-        if len(cotangents) != len(outputs) or several is not isinstance(cotangent, (list, tuple)):
-            wanted = f"a list of {len(outputs)} cotangents" if several else "one cotangent"
-            raise ValueError(
-                f"the pullback of {name_of(f)} takes {wanted}, not {short_repr(cotangent)}"
-            )
-        derivatives = _pullback(outputs, cotangents, call.leaves, as_values)
-        call.check(outputs, derivatives)
-        return tuple(derivatives)
-
+    several = listed(result) is not None
     values = [y if as_values else y.data for y in outputs]
-    return (values if several else values[0]), pullback
+    pullback = functools.partial(_checked_pullback, call, several, outputs, as_values)
+    return (like(result, values) if several else values[0]), pullback
+
+
+def _checked_pullback(
+    call: Call,
+    several: bool,
+    outputs: list[Value],
+    as_values: bool,
+    cotangent: Any = 1.0,
+) -> tuple[Any, ...]:
+    cotangents = listed(cotangent)
+    if several is (cotangents is None) or (cotangents and len(cotangents) != len(outputs)):
+        wanted = f"a list of {len(outputs)} cotangents" if several else "one cotangent"
+        name = name_of(call.f)
+        raise ValueError(f"the pullback of {name} takes {wanted}, not {short_repr(cotangent)}")
+    cotangents = [cotangent] if cotangents is None else cotangents
+    derivatives = _pullback(outputs, cotangents, call.leaves, as_values)
+    call.check(outputs, derivatives)
+    return tuple(derivatives)
 
 
 def jvp(
@@ -310,8 +322,8 @@ def jvp(
         TypeError: ``f`` is not a function, or returns something other than numbers and Values.
         ValueError: the numbers of primals and tangents differ.
     """
-    primals = _as_list(primals, "jvp: primals")
-    tangents = _as_list(tangents, "jvp: tangents")
+    primals = as_list(primals, "jvp: primals")
+    tangents = as_list(tangents, "jvp: tangents")
     if len(primals) != len(tangents):
         raise ValueError(
             f"jvp: {len(primals)} primals but {len(tangents)} tangents; "
@@ -340,11 +352,12 @@ def jvp(
     call.check(outputs, output_tangents)
     if as_values:
         output_tangents = [t if isinstance(t, Value) else Value(t) for t in output_tangents]
-    if isinstance(result, (list, tuple)):
-        return values, output_tangents
+    if listed(result) is not None:
+        return like(result, values), like(result, output_tangents)
     return values[0], output_tangents[0]
 
 
+@transform
 def value_and_grad(
     f: Callable[P, Any], argnum: int | Sequence[int] = 0
 ) -> Callable[P, tuple[Any, Any]]:
@@ -387,9 +400,9 @@ def value_and_grad(
         of_chosen.__name__ = name_of(f)
         others = bool(kwargs) or len(positions) < len(args)
         value, pullback = _vjp(of_chosen, [primals[i] for i in positions], others)
-        if isinstance(value, list):
+        if (values := listed(value)) is not None:
             raise TypeError(
-                f"{name_of(f)} must return one number for its gradient, not {len(value)}; "
+                f"{name_of(f)} must return one number for its gradient, not {len(values)}; "
                 "use jacobian() or vjp()"
             )
         derivatives = pullback(1.0)
@@ -398,6 +411,7 @@ def value_and_grad(
     return value_and_gradient
 
 
+@transform
 def grad(f: Callable[P, Any], argnum: int | Sequence[int] = 0) -> Callable[P, Any]:
     """Returns the derivative of ``f`` with respect to one of its arguments, as a function of all.
 
@@ -411,40 +425,53 @@ def grad(f: Callable[P, Any], argnum: int | Sequence[int] = 0) -> Callable[P, An
     return lambda *args, **kwargs: both(*args, **kwargs)[1]
 
 
-def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], list[list[Any]]]:
+@transform
+def jacobian(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Returns the function from a list of n numbers to the m x n matrix d f_i / d x_j.
 
     ``f`` takes one list and returns a list of m scalars, or one scalar (then m = 1).
+
+    The list may be a numpy array: ``f`` gets an array of Values of its shape, and the matrix is an
+    array.  Its rows and columns are the entries in their order, the last index running fastest.
+
+    Raises (when the returned function is called):
+        TypeError: the argument is not a list or a numpy array of numbers.
     """
 
-    def matrix(xs: Sequence[Number]) -> list[list[Any]]:
-        primals = _as_list(xs, "jacobian and hessian: the argument")
-        call, result, as_values = _record_call(of_list, primals)
+    def matrix(xs: Any) -> Any:
+        primals = _entries(xs)
+        call, result, as_values = _record_call(of_entries(xs), primals)
         outputs = _outputs(result, f)
         rows = [_pullback([y], [1.0], call.leaves, as_values) for y in outputs]
         call.check(outputs, chain(*rows))
-        return rows
+        if not is_array(xs):
+            return rows
+        return array_of([x for row in rows for x in row], (len(rows), len(primals)))
 
-    def of_list(*xs: Value) -> Any:
-        return f(list(xs))
+    def of_entries(xs: Any) -> Callable[..., Any]:
+        def of_list(*args: Value) -> Any:
+            return f(like(xs, args))
 
-    of_list.__name__ = name_of(f)
+        of_list.__name__ = name_of(f)
+        return of_list
 
     return matrix
 
 
-def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], list[list[Any]]]:
+@transform
+def hessian(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Returns the function from a list of n numbers to the n x n matrix of second derivatives.
 
-    ``f`` takes one list and returns one scalar.
+    ``f`` takes one list and returns one scalar.  For a numpy array see `jacobian`.
     """
 
-    def gradient(xs: list[Value]) -> list[Value]:
-        call = Call(f, xs)
-        outputs = _outputs(call.run(list(xs)), f)  # a copy, because f may change its list
+    def gradient(xs: Any) -> list[Value]:
+        inputs = _entries(xs)
+        call = Call(f, inputs)
+        outputs = _outputs(call.run(like(xs, inputs)), f)  # a copy, because f may change its list
         if len(outputs) != 1:
             raise TypeError(f"hessian: {name_of(f)} must return one number, not {len(outputs)}")
-        first = gradients(outputs, xs)
+        first = gradients(outputs, inputs)
         call.check(outputs, first)
         return first
 
@@ -453,9 +480,10 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
     if compiled is None:
         return recorded
 
-    def matrix(xs: Sequence[Number]) -> list[list[Any]]:
-        nested = _depth.get() or any(isinstance(x, Value) for x in xs)
-        return recorded(xs) if nested else compiled(list(xs))
+    def matrix(xs: Any) -> Any:
+        inputs = _entries(xs)
+        nested = _depth.get() or any(isinstance(x, Value) for x in inputs)
+        return recorded(xs) if nested else compiled(like(xs, inputs))
 
     return matrix
 
@@ -483,10 +511,17 @@ def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
     return roots, [number(seed, "a seed") for seed in seeds]
 
 
-def _as_list(xs: Any, what: str) -> list[Any]:
-    if isinstance(xs, Value) or not isinstance(xs, Iterable):
-        raise TypeError(f"{what} must be a list of numbers, not {short_repr(xs)}")
-    return list(xs)
+def _entries(xs: Any) -> list[Any]:
+    """Returns the entries of the argument of a function of one list or array."""
+    what = "jacobian and hessian: the argument"
+    entries = entries_of(xs) if is_array(xs) else as_list(xs, what)
+    for x in entries:
+        if listed(x) is not None or remedy(x):
+            raise TypeError(
+                f"{what} must be one list of numbers, not a list with {kind_of(x)} in it; pass one "
+                "flat list or one array, or use jit(f).value_and_grad and jit(f).hessian"
+            )
+    return entries
 
 
 def _check_value(x: Any, what: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import GraphWarning, is_number, warn
+from .derived import name_of
 from .graph import Node, topological_order
 from .interpreter import current
 
@@ -69,8 +70,3 @@ def equal(x: Any, y: object) -> Any:
             GraphWarning,
         )
     return NotImplemented
-
-
-def name_of(f: Callable[..., Any]) -> str:
-    """Returns the name of a function, for a message."""
-    return getattr(f, "__name__", type(f).__name__)

@@ -14,8 +14,8 @@ ordinary functions, but not generators or coroutines: their bodies run after the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, _GeneratorContextManager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar
@@ -61,6 +61,10 @@ class Interpreter:
     def number_of(self, x: Any, what: str) -> None:
         """Is called when ``what``, such as "float()", asks for the number of ``x``."""
 
+    def text_of(self, x: Any, text: str) -> str:
+        """Returns the text of ``x``, which is usually ``text``."""
+        return text
+
     def walk(self, what: str) -> None:
         """Is called when ``what``, such as "backward()", begins to walk over a graph."""
 
@@ -88,8 +92,7 @@ _interpreter: ContextVar[Interpreter] = ContextVar("_interpreter", default=NO_IN
 current = _interpreter.get  # returns the interpreter of this thread or task
 
 
-@contextmanager
-def _temporarily(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+def _set(variable: ContextVar[Any], value: Any) -> Generator[None, None, None]:
     active.append(None)
     before = variable.get()
     try:
@@ -100,15 +103,34 @@ def _temporarily(variable: ContextVar[Any], value: Any) -> Iterator[None]:
         active.pop()
 
 
+class _Temporarily(_GeneratorContextManager[None]):
+    """A context in which a variable has a value.
+
+    It is pickled as the call that made it, so that functions that it decorates can be pickled by
+    value, as cloudpickle does.
+    """
+
+    made_by: tuple[Any, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.made_by
+
+
+def _temporarily(variable: ContextVar[Any], value: Any, made_by: tuple[Any, ...]) -> _Temporarily:
+    context = _Temporarily(_set, (variable, value), {})
+    context.made_by = made_by
+    return context
+
+
 def using(interpreter: Interpreter) -> AbstractContextManager[None]:
     """Returns a context in which ``interpreter`` is told of all operations of this thread or task.
     """
-    return _temporarily(_interpreter, interpreter)
+    return _temporarily(_interpreter, interpreter, (using, (interpreter,)))
 
 
 def recording(on: bool) -> AbstractContextManager[None]:
     """Switches recording on or off for the current thread or task."""
-    return _temporarily(_recording, on)
+    return _temporarily(_recording, on, (recording, (on,)))
 
 
 def no_grad() -> AbstractContextManager[None]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import is_number, number, short_repr
 from . import copies, graph
+from .arrays import elementwise
 from .calls import equal, sealed, straight
 from .interpreter import active, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
@@ -68,6 +69,7 @@ def _method(name: str) -> Callable[[Value], Value]:
         return _unary(TABLE[name], self)
 
     method.__name__ = name
+    method.__qualname__ = f"Value.{name}"
     method.__doc__ = f"Returns ``math.{name}`` of this number, a new node."
     return method
 
@@ -149,10 +151,15 @@ class Value(graph.Node):
         """Returns a leaf with the same number; no gradient flows through it."""
         return _detached(self)
 
-    __copy__ = copies.copy_node
-    __deepcopy__ = copies.deepcopy
+    def __copy__(self) -> Value:
+        return _copied(self)  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
+        return _deep_copied(self, memo)  # type: ignore[no-any-return]
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if active:
+            current().number_of(self, "a pickle")
         return copies.reduce_node(self)
 
     # ---- text and numbers
@@ -160,7 +167,8 @@ class Value(graph.Node):
     def __repr__(self) -> str:
         label = f"label={str(self.label)!r}, " if self.label else ""
         op = f", op={self.op!r}" if self.op else ""
-        return f"{type(self).__name__}({label}data={self.data!r}, grad={self.grad!r}{op})"
+        text = f"{type(self).__name__}({label}data={self.data!r}, grad={self.grad!r}{op})"
+        return current().text_of(self, text) if active else text
 
     def _number(self, what: str) -> float:
         """Returns the data, after telling the interpreter that ``what`` asked for it."""
@@ -169,7 +177,8 @@ class Value(graph.Node):
         return self.data
 
     def __format__(self, spec: str) -> str:
-        return format(self._number("a format"), spec) if spec else repr(self)
+        number = self._number("a format")
+        return format(number, spec) if spec else repr(self)
 
     def __float__(self) -> float:
         sealed.clear()
@@ -209,24 +218,24 @@ class Value(graph.Node):
             node.serial = next_serial()
             return current().seen(node) if active else node
         if (y := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("add", self, other)
         return _record("add", self.data + y, self, 1.0, y)
 
     def __radd__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("add", other, self)
         return _record("add", x + self.data, x, None, self, 1.0)
 
     def __sub__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
             return _record("sub", self.data - other.data, self, 1.0, other, -1.0)
         if (y := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("sub", self, other)
         return _record("sub", self.data - y, self, 1.0, y)
 
     def __rsub__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("sub", other, self)
         return _record("sub", x - self.data, x, None, self, -1.0)
 
     def __mul__(self, other: Value | Number) -> Value:
@@ -244,12 +253,12 @@ class Value(graph.Node):
             node.serial = next_serial()
             return current().seen(node) if active else node
         if (y := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("mul", self, other)
         return _record("mul", self.data * y, self, y, y)
 
     def __rmul__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
-            return NotImplemented
+            return _entrywise("mul", other, self)
         return _record("mul", x * self.data, x, None, self, x)
 
     __truediv__, __rtruediv__ = _operator("div")
@@ -324,6 +333,10 @@ class Constant(Value):
         self.serial = user.serial - 0.5  # just before its user in the order of execution
 
 
+_copied = interpreted(copies.copy_node)
+_deep_copied = interpreted(copies.deepcopy)
+
+
 @interpreted
 def _detached(x: Value) -> Value:
     return Value(x.data)
@@ -358,7 +371,7 @@ def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     left = _data(x)
     right = _data(y)
     if left is None or right is None:
-        return NotImplemented  # type: ignore[no-any-return]  # the operator returns it too
+        return _entrywise(primitive.name, x, y)
     data = left, right
     out = primitive.forward(left, right)
     dx = primitive.partial_at(0, data, out) if isinstance(x, Value) else None
@@ -366,6 +379,11 @@ def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     return _record(
         primitive.name, out, left if dx is None else x, dx, right if dy is None else y, dy
     )
+
+
+def _entrywise(name: str, x: Any, y: Any) -> Value:
+    """Returns the result for an array of objects, and NotImplemented for any other operand."""
+    return elementwise(TABLE[name], x, y)  # type: ignore[no-any-return]
 
 
 def _record(

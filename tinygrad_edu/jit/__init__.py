@@ -12,6 +12,7 @@ Python.
 """
 
 import sys as _sys
+from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 from typing import Any
 
@@ -28,6 +29,9 @@ class _CallableModule(_ModuleType):
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return jit(*args, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _import_module, (self.__name__,)
 
 
 _sys.modules[__name__].__class__ = _CallableModule

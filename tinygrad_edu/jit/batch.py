@@ -18,26 +18,37 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from math import prod
 from typing import Any
 
 from ..data.summation import BLOCK, LANES, BlockSum
-from ..errors import number, short_repr
+from ..engine.arrays import is_array, remedy
+from ..errors import exact_number, short_repr
 from .running.backend import Kernel
 from .running.memory import AlignedBuffer, address, column, pointers
-from .structure import NUMBER, StaticValue, Structure, container, is_named, is_number
+from .structure import (
+    ARRAY,
+    NUMBER,
+    StaticValue,
+    Structure,
+    container,
+    is_boolean,
+    is_named,
+    is_number,
+)
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
     """Takes arguments apart like `structure.flatten`, with columns in place of numbers.
 
-    The innermost lists, arrays and buffers are the columns; they may hold booleans.  Appends to
-    ``leaves`` a buffer of doubles (`memory.column`) for each column, and a float for each number
-    that is the same for all samples.
+    The innermost lists, arrays and buffers are the columns, and the last dimension of a numpy array
+    counts the samples.  Columns may hold booleans.  Appends to ``leaves`` a buffer of doubles
+    (`memory.column`) for each column, and a float for each number that all samples share.
     """
     if is_number(x):
-        leaves.append(number(x, f"argument {name}"))
+        leaves.append(exact_number(x, f"argument {name}"))
         return NUMBER
-    if x is None or isinstance(x, (str, bytes, bool)):
+    if x is None or isinstance(x, (str, bytes)) or is_boolean(x):
         return "=", StaticValue(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
         raise TypeError(
@@ -45,11 +56,21 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
             "all samples, or a list, tuple or dict of them, "
             f"not {type(x).__name__} ({short_repr(x)}); pass a list or an array"
         )
-    if not isinstance(x, dict) and _is_column(x):
+    if not isinstance(x, dict) and _is_column(x) and not hasattr(x, "filled"):  # a masked array
         leaves.append(column(x, name))
         return NUMBER
+    if is_array(x):
+        *shape, length = x.shape
+        rows = x.reshape(prod(shape), length)
+        return ARRAY, tuple(shape), tuple([flatten_columns(row, name, leaves) for row in rows])
     if isinstance(x, memoryview):
         return flatten_columns(x.tolist(), name, leaves)
+    if other := remedy(x):
+        raise TypeError(
+            f"batch: argument {name} must be a list, tuple or dict of columns, or a numpy array "
+            f"whose last dimension is the samples, not {type(x).__name__}{other}, transposed if "
+            "the samples are its rows"
+        )
     return container(x, name, leaves, flatten_columns)
 
 

@@ -58,29 +58,36 @@ def jit(  # noqa: F811
 ) -> Any:
     """Compiles ``f``; returns a `Jitted`.  A decorator too: ``@jit`` or ``@jit(static=["n"])``.
 
-    f: a function whose arguments and results are numbers, Values, and nested lists, tuples and
-        dicts of them.
+    f: a function whose arguments and results are numbers, Values, and nested lists, tuples, dicts
+        and numpy arrays of them.
     static: names or positions of arguments that determine the shape of the program, such as sizes.
-        They must be hashable; each combination gets its own program.  Text, booleans and None are
-        always static.
+        They must be hashable; each combination gets its own program.  Text, booleans, None, and
+        numbers that no float is equal to, such as 2**53 + 1, are always static.
     cache_size: the number of programs kept, one for each structure of the arguments.  The least
         recently used program is dropped first.
+
+    Inside ``f`` a numpy array is an array of objects, of the same shape; results that are arrays,
+    and gradients with respect to arrays, are arrays of floats.  Other arrays, such as those of
+    pandas, are not accepted.  Numbers count as floats, also ints, as in ``Value(3)``, and results
+    are floats, or booleans.
 
     For each structure, ``f`` runs twice on traced values, and must do the same both times.
     Operations on the arguments become the program.  Side effects such as `print` happen only while
     tracing.  Plain Python numbers are read once and become constants, and a leaf that is replaced
     later is not noticed.  Attributes that ``f`` assigns and random generators that it draws from
     are put back.  The numbers of leaves that ``f`` closes over, such as parameters of a model, are
-    read at each call.  Each mode of the modules that ``f`` can reach (`Module.train` and
-    `Module.eval`) has its own program.
+    read at each call, also by way of copies.  Each mode of the modules that ``f`` can reach or
+    whose mode it reads (`Module.train` and `Module.eval`) has its own program.  Numbers that other
+    threads read for ``f`` are not noticed.
 
     Raises:
-        TypeError: ``f`` is not a function, or ``cache_size`` is not a whole number.
+        TypeError: ``f`` is not a function, or ``cache_size`` is not a whole number; at a call: an
+            argument cannot be compiled.
         ValueError: ``static`` names an argument that ``f`` does not have, or ``cache_size`` is
             below 1.
         TraceError, at the first call: ``f`` needs a number that is known only at run time (a branch
-            on a comparison, ==, float(), .data, max(), an index), draws random numbers, or differs
-            from run to run.  Use `math.where`, `math.maximum`, `take` or static arguments.
+            on a comparison, ==, float(), .data, text, max(), an index), draws random numbers, or
+            differs from run to run.  Use `math.where`, `math.maximum`, `take` or static arguments.
 
     Methods and copies.  A function in a class becomes a method, and each instance has its own
     programs.  A copied or unpickled function is compiled again.  If it can be imported by name it
@@ -149,7 +156,7 @@ class Jitted(Generic[P]):
         found: Any = sys.modules.get(self.__module__)
         for name in getattr(self, "__qualname__", "").split("."):
             found = getattr(found, name, None)
-        if found is self:
+        if found is self and not (self.__module__ == "__main__" and _is_by_value()):
             return str(self.__qualname__)
         return Jitted, (self.function, sorted(self._static), self._cache_size)
 
@@ -180,10 +187,11 @@ class Jitted(Generic[P]):
         program, leaves = self._program_for(args, kwargs)
         return program.differentiated(program.run(leaves, with_gradient=True))
 
-    def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> list[list[float]]:
+    def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the matrix of second derivatives of a function that returns one number.
 
-        Rows and columns are the numbers among the arguments, in their order.
+        Rows and columns are the numbers among the arguments, in their order.  It is a list of
+        lists, or a numpy array if there is one among the arguments.
         """
         program, leaves = self._program_for(args, kwargs)
         return program.hessian(leaves)
@@ -199,7 +207,9 @@ class Jitted(Generic[P]):
         threads: the number of threads.  If ``f`` has an argument of this name, pass that argument
             by position.
 
-        Results are of type `array.array`, which numpy takes without a copy.
+        The last dimension of a numpy array counts the samples: pass an array of shape (2, n) to
+        ``f(w)`` of an array of two numbers.  Results are of type `array.array`, which numpy takes
+        without a copy, or numpy arrays if ``f`` returns arrays.  A condition is 1.0 or 0.0.
 
         Raises:
             TypeError: an argument is not made of columns of numbers.
@@ -331,6 +341,7 @@ class Jitted(Generic[P]):
             labels = [*self._labels(len(parts) - len(keywords)), *keywords]
             names = [name for part, label in zip(parts, labels) for name in leaf_names(part, label)]
             program = Program(self.function, names, structure)
+            program.trace.add_modules(self._modules.get(structure, ()))  # read in another mode
             if program.trace.modules:
                 self._modules[structure] = program.trace.modules
             self._cache[self._key(structure)] = program
@@ -347,6 +358,20 @@ class Jitted(Generic[P]):
 
 
 _mode_of = operator.attrgetter("training")
+
+
+def _is_by_value() -> bool:
+    """Returns whether cloudpickle is at work, or a copy of it, as joblib has one, or dill.
+
+    It sends the functions of ``__main__`` by value, to processes that have another ``__main__``.
+    """
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.endswith(".cloudpickle") or name == "dill._dill":
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def _parameters(f: Callable[..., Any]) -> list[inspect.Parameter]:

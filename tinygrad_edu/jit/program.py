@@ -18,11 +18,22 @@ from typing import Any
 
 from ..debug.anomaly import is_watched
 from ..engine import autodiff, graph
+from ..engine.arrays import array_of
 from ..engine.interpreter import recording
 from ..engine.value import Value
+from ..errors import short_repr
 from .batch import Batched, batched, drawn
 from .running.backend import Kernel
-from .structure import NUMBER, Structure, outputs, structure_text, unflatten
+from .structure import (
+    NUMBER,
+    Structure,
+    has_array,
+    leaves_of,
+    outputs,
+    static_number,
+    structure_text,
+    unflatten,
+)
 from .tape import gradient as tapes
 from .tracing import record_trace
 
@@ -37,8 +48,10 @@ class Program:
 
     def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
         self.structure = structure
+        self._made_from = f, names, structure
         self.trace, result = record_trace(f, names, self._arguments)
         self.outputs, self._result = outputs(result, self.trace.operand)
+        self._booleans = list(map(self.trace.is_boolean, self.outputs))
         self._function = f
         self._name = function_name(f)
         self._reads = [self.trace.nodes[i] for i in tapes.sources(self.trace)]
@@ -50,6 +63,9 @@ class Program:
         args, kwargs = self._split(map(structure_text, self.structure[0]))
         parts = [*args, *[f"{name}={part}" for name, part in kwargs.items()]]
         return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Program, self._made_from  # it is compiled again
 
     def _split(self, parts: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
         """Returns the positional and the keyword arguments among something for each argument."""
@@ -90,6 +106,12 @@ class Program:
                 f"{self._name} must return one number for its gradient, not "
                 f"{structure_text(self._result)}"
             )
+        for part in self.structure[0]:
+            if (x := static_number(part)) is not None:
+                raise TypeError(
+                    f"{self._name} cannot be differentiated with respect to {short_repr(x)}, which "
+                    "is part of the program because no float is equal to it; pass float(x)"
+                )
         return self.outputs[0]
 
     # ---- running
@@ -110,12 +132,21 @@ class Program:
     def _kernel(self, with_gradient: bool) -> Kernel:
         return self.gradient if with_gradient else self.value
 
-    def hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
-        """Returns the second derivatives with respect to the arguments."""
+    def hessian(self, leaves: Sequence[Any]) -> Any:
+        """Returns the second derivatives with respect to the arguments, as a list of rows.
+
+        If there is a numpy array among the arguments, it is an array.
+        """
+        rows = self._hessian(leaves)
+        if not any(map(has_array, self.structure[0])):
+            return rows
+        return array_of([x for row in rows for x in row], (len(leaves), len(leaves)))
+
+    def _hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
         self._scalar()
         if is_watched():
             hessian = autodiff.hessian(lambda values: self._run_eagerly(values)[0])
-            return hessian([*map(float, leaves)])
+            return list(hessian([*map(float, leaves)]))
         count = len(leaves)
         # what is drawn is the same for all rows
         inputs = self._inputs(leaves, self._draw())
@@ -142,7 +173,8 @@ class Program:
         """Returns the results of the function itself, not compiled, flat."""
         args, kwargs = self._arguments(values)
         result = self._function(*args, **kwargs)
-        return outputs(result, lambda x: x if isinstance(x, Value) else Value(float(x)))[0]
+        leaves = leaves_of(self._result, result)
+        return [x if isinstance(x, Value) else Value(float(x)) for x in leaves]
 
     def _run_watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
         """Does what `run` does, with the function itself, so that `detect_anomaly` checks it.
@@ -188,7 +220,13 @@ class Program:
         graph.assign_grads(parameters, sums)
 
     def result(self, numbers: Sequence[float]) -> Any:
-        """Returns the numbers in the structure of the function's result."""
+        """Returns the numbers in the structure of the function's result.
+
+        The results of comparisons are booleans, or columns of 1.0 and 0.0.
+        """
+        if any(self._booleans):
+            numbers = [bool(x) if is_boolean and x.__class__ is float else x
+                       for x, is_boolean in zip(numbers, self._booleans)]
         return unflatten(self._result, iter(numbers))
 
     def differentiated(self, outputs: Sequence[Any]) -> tuple[Any, Any]:

@@ -54,6 +54,7 @@ NAMESPACES = {"types.SimpleNamespace", "argparse.Namespace", "collections.UserDi
 # a function that uses one of these names can reach all globals
 REACHING = frozenset({"globals", "eval", "exec", "modules", "import_module", "__import__",
                       "__globals__"})
+MODULE_RANDOM: Any = random.random.__self__  # type: ignore[attr-defined]  # its generator
 _MISSING = object()
 
 
@@ -122,13 +123,13 @@ class State:
         self.has_values = False
         self.has_code = False
         self.opaque: list[str] = []
-        self._names: set[str] = set()  # in the code of the user's functions
         self._objects: list[Holder] = []
         self._variables: list[Holder] = []
-        self._generators: list[Holder] = []
+        self._generators: list[tuple[Any, Holder]] = []
         # kept alive, so that no object gets the identity of another
         self._seen: dict[int, Any] = {}
         self._searched: set[tuple[int, frozenset[str]]] = set()  # modules, for certain names
+        self._named: set[str] = set()  # what the code names, and modules by their own names
         self._pending: list[tuple[Any, str, bool]] = []
         self._follow([("", root) for root in roots], False)
         while self._pending:
@@ -138,6 +139,7 @@ class State:
         self._containers = [holder.container for holder in holders if holder.container is not None]
         self._others = [holder for holder in holders if holder.container is None]
         self._before = self._entries()
+        self._visit_generator(MODULE_RANDOM, "random", False)
         if (numpy := sys.modules.get("numpy")) is not None:
             self._hold_random_state(numpy.random, "numpy.random")
 
@@ -157,34 +159,54 @@ class State:
                 found += container.values()
         return [*map(id, found)]
 
-    def draws(self) -> list[str]:
-        """Returns the names of the random generators that have changed."""
-        return _names_of(self._generators)
+    def draws(self, among: Callable[[Any], bool] = lambda _: True) -> list[str]:
+        """Returns the names of the random generators ``among`` some that have changed."""
+        return _names_of(holder for generator, holder in self._generators if among(generator))
+
+    def may_draw(self, drawn: Collection[int]) -> Callable[[Any], bool]:
+        """Returns a function that returns whether the function draws from a random generator.
+
+        drawn: the ids of the generators of `random` that it draws from.  It can draw from those of
+        numpy that were found, and from numpy's own if it names them.
+        """
+        def may_draw(generator: Any) -> bool:
+            if isinstance(generator, random.Random):
+                return id(generator) in drawn
+            return not isinstance(generator, types.ModuleType) or "random" in self._named
+
+        return may_draw
 
     @property
     def can_draw(self) -> bool:
         """Whether random generators, or code that names ``random``, were found."""
-        generators = [holder for holder in self._generators if "numpy.random" not in holder.saved]
-        return bool(generators) or "random" in self._names
+        usual = (MODULE_RANDOM, sys.modules.get("numpy.random"))
+        return "random" in self._named or any(
+            generator not in usual for generator, _ in self._generators
+        )
 
-    def restore(self, variables: bool = True) -> None:
+    def restore(self, variables: bool = True, among: Callable[[Any], bool] = lambda _: True
+                ) -> None:
         """Puts back objects and random generators.
 
         variables: whether closure variables and globals, and lists and dicts that they name, are
             put back too.
+        among: returns for a random generator whether it is put back; by default all are.
         """
-        for holder in [*self._objects, *self._generators, *(self._variables if variables else ())]:
+        generators = [holder for generator, holder in self._generators if among(generator)]
+        for holder in [*self._objects, *generators, *(self._variables if variables else ())]:
             holder.restore()
 
     def keep_generators(self) -> None:
         """Records the present states of the random generators."""
-        for holder in self._generators:
-            holder.saved = holder.read()
+        for generator, holder in self._generators:
+            if not isinstance(generator, types.ModuleType):  # numpy's own is not drawn from
+                holder.saved = holder.read()
 
     def restore_generators(self) -> None:
         """Puts the random generators back."""
-        for holder in self._generators:
-            holder.restore()
+        for generator, holder in self._generators:
+            if not isinstance(generator, types.ModuleType):
+                holder.restore()
 
     # ---- the search
 
@@ -226,7 +248,7 @@ class State:
     def _hold_random_state(self, x: Any, name: str) -> None:
         """Records a random generator of numpy's old kind."""
         read = partial(x.get_state, legacy=True)
-        self._generators.append(_whole(read, x.set_state, name))
+        self._generators.append((x, _whole(read, x.set_state, name)))
 
     def _visit_contents(self, x: Any, name: str, in_object: bool) -> None:
         read, write = next(found for kind, found in CONTENTS.items() if isinstance(x, kind))
@@ -240,13 +262,13 @@ class State:
 
     def _visit_generator(self, x: random.Random, name: str, _: bool) -> None:
         if not isinstance(x, random.SystemRandom):  # it has no state
-            self._generators.append(_whole(x.getstate, x.setstate, name or "rng"))
+            self._generators.append((x, _whole(x.getstate, x.setstate, name or "rng")))
 
     def _visit_numpy(self, x: Any, name: str, in_object: bool, numpy: Any) -> None:
         if isinstance(x, numpy.random.Generator):
             bits = x.bit_generator
             write = partial(setattr, bits, "state")
-            self._generators.append(_whole(lambda: bits.state, write, name or "rng"))
+            self._generators.append((x, _whole(lambda: bits.state, write, name or "rng")))
         elif isinstance(x, numpy.random.RandomState):
             self._hold_random_state(x, name or "rng")
         elif isinstance(x, numpy.ndarray) and x.flags.writeable:
@@ -296,7 +318,6 @@ class State:
         if owner == "user":
             self.has_code = True
             names = _names_in(x.__code__)
-            self._names |= names
             self._visit_variables(x.__globals__, names, "")
             for variable, cell in zip(x.__code__.co_freevars, cells):
                 self._visit_cell(variable, cell)
@@ -318,6 +339,7 @@ class State:
         """Records globals with these names, and the same names in the user's modules among them."""
         reaches_all = not names.isdisjoint(REACHING)
         wanted = sorted(names | variables.keys() if reaches_all else names)
+        self._named |= names
 
         def read() -> dict[str, Any]:
             return {name: variables[name] for name in wanted if name in variables}
@@ -329,7 +351,9 @@ class State:
             x = holder.saved.get(name, sys.modules.get(name))
             if not isinstance(x, types.ModuleType):
                 self._follow([(f"{prefix}{name}", x)], False)
-            elif _owner_of_module(x) == "user" and (id(x), names) not in self._searched:
+                continue
+            self._named.add(x.__name__.rpartition(".")[2])
+            if _owner_of_module(x) == "user" and (id(x), names) not in self._searched:
                 self._searched.add((id(x), names))
                 self._visit_variables(vars(x), names, f"{name}.")
 

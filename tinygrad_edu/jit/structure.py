@@ -10,14 +10,17 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from ..engine.arrays import array_of, entries_of, indices_of, is_array, remedy
 from ..engine.value import Value
-from ..errors import TraceError, number, short_repr
+from ..errors import TraceError, is_exact, number, short_repr
 
 NUMBER = "*"
+ARRAY = "array"  # the kind of a numpy array, whose keys are its shape
 STATIC = ("=", "static")  # kinds of static parts: always static, and static by `jit`'s option
 RESULT = "the result"
 TRACED = "Traced("  # how the text of a traced value begins
@@ -61,7 +64,7 @@ def is_number(x: Any) -> bool:
     """Returns whether ``x`` is a float, an int, a Value or a numpy scalar, but not a boolean."""
     if x.__class__ is float or x.__class__ is int or isinstance(x, Value):
         return True
-    if isinstance(x, bool) or not hasattr(type(x), "__float__"):
+    if is_boolean(x) or not hasattr(type(x), "__float__"):
         return False
     try:
         number(x)
@@ -70,22 +73,32 @@ def is_number(x: Any) -> bool:
     return True
 
 
+def is_boolean(x: Any) -> bool:
+    """Returns whether ``x`` is True or False, of Python or of numpy."""
+    if isinstance(x, bool):
+        return True
+    return getattr(getattr(x, "dtype", None), "kind", "") == "b" and x.shape == ()
+
+
 def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     """Appends the numbers in ``x`` to ``leaves`` and returns the structure around them.
 
     Numbers are floats, ints, numpy scalars and Values.  Text, booleans and None are part of the
-    structure, and so is the class of a named tuple.  Arrays count as lists.
+    structure, and so are the class of a named tuple, the shape of a numpy array, and a number that
+    no float is equal to, such as 2**53 + 1.  Arrays of the standard library count as lists.
 
     Raises:
         TypeError: ``x`` contains anything else.
         TraceError: a result contains the text of a traced value.
     """
     if is_number(x):
-        leaves.append(x)
-        return NUMBER
-    if x is None or isinstance(x, (str, bytes, bool)):
-        _check_text(x, name)
+        if x.__class__ is float or isinstance(x, Value) or is_exact(x):
+            leaves.append(x)
+            return NUMBER
         return "=", StaticValue(x)
+    if x is None or isinstance(x, (str, bytes)) or is_boolean(x):
+        _check_text(x, name)
+        return "=", StaticValue(x[()] if getattr(x, "shape", None) == () else x)
     if isinstance(x, dict):
         for key in x:
             _check_text(key, name)
@@ -94,19 +107,32 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         return x.__class__.__name__, len(x), (NUMBER,) * len(x)
     if isinstance(x, (dict, list, tuple)):
         return container(x, name, leaves, flatten)
-    if hasattr(x, "tolist") and not (hasattr(x, "shape") and x.shape == ()):
+    if is_array(x):
+        return _array(x, name, leaves)
+    if isinstance(x, (array, memoryview)):
         return flatten(x.tolist(), name, leaves)
     wrong = (
         f"{name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, "
-        "lists, tuples and dicts"
+        f"lists, tuples and dicts{remedy(x)}"
     )
-    if name == RESULT:
+    if name.startswith(RESULT):
         raise TypeError(wrong)
     argument = name.split("[")[0]
     raise TypeError(
         f'argument {wrong}; if it determines the shape of the program, write jit(f, '
         f'static=["{argument}"])'
     )
+
+
+def _array(x: Any, name: str, leaves: list[Any]) -> Structure:
+    """Returns the structure of a numpy array."""
+    entries = entries_of(x)
+    if set(map(type, entries)) <= {float}:
+        leaves += entries
+        return ARRAY, x.shape, (NUMBER,) * len(entries)
+    parts = [flatten(entry, name + index, leaves)
+             for entry, index in zip(entries, indices_of(x.shape))]
+    return ARRAY, x.shape, tuple(parts)
 
 
 def container(x: Any, name: str, leaves: list[Any], take_apart: Callable[..., Structure]
@@ -151,7 +177,38 @@ def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
         return tuple(built)
     if kind == "dict":
         return dict(zip(keys.value, built))
-    return kind._make(built)
+    return array_of(built, keys) if kind == ARRAY else kind._make(built)
+
+
+def leaves_of(structure: Structure, x: Any) -> Iterator[Any]:
+    """Yields what is in ``x`` in the places of the numbers of a structure."""
+    if structure == NUMBER:
+        yield x
+    elif structure[0] not in STATIC:
+        kind, keys, parts = structure
+        entries = entries_of(x) if kind == ARRAY else x
+        if kind == "dict":
+            entries = [x[key] for key in keys.value]
+        for part, entry in zip(parts, entries):
+            yield from leaves_of(part, entry)
+
+
+def static_number(structure: Structure) -> Any:
+    """Returns a number that is part of a structure, since no float is equal to it, or None."""
+    if structure == NUMBER or structure[0] == "static":
+        return None
+    if structure[0] == "=":
+        return structure[1].value if is_number(structure[1].value) else None
+    found = (static_number(part) for part in structure[2])
+    return next((x for x in found if x is not None), None)
+
+
+def has_array(structure: Structure) -> bool:
+    """Returns whether there is a numpy array in a structure."""
+    if structure == NUMBER or structure[0] in STATIC:
+        return False
+    kind, _, parts = structure
+    return kind == ARRAY or any(map(has_array, parts))
 
 
 def leaf_names(structure: Structure, name: str) -> list[str]:
@@ -160,11 +217,12 @@ def leaf_names(structure: Structure, name: str) -> list[str]:
         return [name]
     if structure[0] in STATIC:
         return []
-    _, keys, parts = structure
-    names: list[str] = []
-    for key, part in zip(keys.value if isinstance(keys, StaticValue) else range(keys), parts):
-        names += leaf_names(part, f"{name}[{key!r}]")
-    return names
+    kind, keys, parts = structure
+    if kind == ARRAY:
+        indices = indices_of(keys)
+    else:
+        indices = (f"[{key!r}]" for key in (keys.value if kind == "dict" else range(keys)))
+    return [leaf for part, index in zip(parts, indices) for leaf in leaf_names(part, name + index)]
 
 
 def structure_text(structure: Structure) -> str:
@@ -174,6 +232,8 @@ def structure_text(structure: Structure) -> str:
     if structure[0] in STATIC:
         return repr(structure[1])
     kind, keys, parts = structure
+    if kind == ARRAY:
+        return f"array of {' x '.join(map(str, keys))}"
     inner = [structure_text(part) for part in parts]
     if kind == "dict":
         return "{" + ", ".join(f"{key!r}: {part}" for key, part in zip(keys.value, inner)) + "}"

@@ -21,20 +21,26 @@ of the trace.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable, Sequence
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from threading import get_ident
 from typing import Any
 
 from .. import math
+from ..debug.anomaly import owner_of_file
+from ..engine.arrays import array_of, entries_of, is_array
 from ..engine.graph import Node as GraphNode
 from ..engine.graph import next_serial
 from ..engine.interpreter import Interpreter, is_recording
 from ..engine.primitive import COMPARISONS, TABLE, Primitive
 from ..engine.value import Value
-from ..errors import TraceError, number, short_repr
+from ..errors import TraceError, exact_number, number, short_repr
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
+from .structure import TRACED, is_boolean
 from .tape.operations import DETACH, OPERATIONS, SOURCES, SUMPROD, TAKE, Node, Ref, ordered, spelled
-from .traced import STATIC, Traced, located_error
+from .traced import STATIC, Traced, TracedText, located_error
 
 _data = GraphNode.__dict__["data"]  # the slot itself
 
@@ -48,8 +54,9 @@ class Trace(Interpreter):
     draws: a function for each random number that is drawn at each call (see `draw_each_run`).
     labels: names of inputs, parameters, draws, and results that the function labelled.
     first_error: the first TraceError, which is raised again if the function catches it.
-    modules: the modules that the function can reach.  Their mode, training or evaluation, is part
-        of the program.
+    modules: the modules that the function can reach, or whose mode it reads.  Their mode, training
+        or evaluation, is part of the program.
+    thread: the thread that runs the function.
     """
 
     has_numbers = False
@@ -62,11 +69,18 @@ class Trace(Interpreter):
         self.labels: dict[Ref, str] = dict(enumerate(inputs))
         self.first_error: TraceError | None = None
         self.modules: list[Module] = []
+        self.thread = get_ident()
         # nodes that are 1.0 or 0.0: comparisons, and combinations of them
         self._conditions: set[Ref] = set()
+        self._booleans: set[Ref] = set()  # those that Python computes as True or False
         self._parameter_refs: dict[Value, Ref] = {}
         self._turned: set[Ref] = set()  # comparisons that the program wrote with > or >=
         self._since = next_serial()  # older leaves were made outside of the function
+
+    def add_modules(self, modules: Iterable[Module]) -> None:
+        """Adds modules whose mode the function reads, or can read."""
+        known = {id(module) for module in self.modules}
+        self.modules += [module for module in modules if id(module) not in known]
 
     def value(self, op: str, args: tuple[Any, ...]) -> Traced:
         """Appends a node and returns its traced value."""
@@ -80,8 +94,8 @@ class Trace(Interpreter):
         if x.__class__ is Traced:
             if x._trace is not self:
                 raise located_error(
-                    f"{x} is a traced value that was kept from an earlier run of the function; it "
-                    "is no longer valid",
+                    f"{x!r} is a traced value that was kept from an earlier run of the function; "
+                    "it is no longer valid",
                     "return what is needed later",
                 )
             return x._index
@@ -141,7 +155,7 @@ class Trace(Interpreter):
         op, operands = ordered(symbol, left, right)
         if operands[0] is not left:
             self._turned.add(len(self.nodes))
-        return self._condition(op, operands)
+        return self._boolean(self._condition(op, operands))
 
     def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Runs the method for an interpreted function, ``call_`` and its name, if there is one."""
@@ -168,19 +182,30 @@ class Trace(Interpreter):
         """Returns whether a node is a condition: 1.0 if it holds, otherwise 0.0."""
         return ref.__class__ is int and ref in self._conditions
 
+    def _boolean(self, made: Traced, *parts: Any) -> Traced:
+        """Notes that Python computes True or False for a node, if it does for its ``parts``."""
+        if all(is_boolean(x) or self.is_boolean(self.operand(x)) for x in parts):
+            self._booleans.add(made._index)
+        return made
+
+    def is_boolean(self, ref: Ref | float) -> bool:
+        """Returns whether a node is a comparison, or such a combination of comparisons that Python
+        computes True or False, not 1 or 0."""
+        return ref.__class__ is int and ref in self._booleans
+
     def join(self, symbol: str, x: Traced, y: Any) -> Any:
         """Joins two conditions by & or |; raises TraceError if one is not a condition."""
         left = self.operand(x)
         right = self.operand(y)
-        is_known = y.__class__.__name__ in ("bool_", "bool")  # of numpy, too
-        for ref in (left,) if is_known else (left, right):
+        for ref in (left,) if is_boolean(y) else (left, right):
             if not self.is_condition(ref):
                 raise located_error(
                     f"{symbol} joins conditions, not numbers such as `{self.text(ref)}`",
                     f"write comparisons, as in (x > 0) {symbol} (y > 0); to test whether x is odd, "
                     f"x % 2 > 0; {STATIC}",
                 )
-        return self._condition("mul" if symbol == "&" else "maximum", (left, right))
+        made = self._condition("mul" if symbol == "&" else "maximum", (left, right))
+        return self._boolean(made, x, y)
 
     def call_cond(
         self, usual: Any, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
@@ -188,7 +213,10 @@ class Trace(Interpreter):
         """Appends both results of `math.cond` and a choice, if the condition is not known."""
         if not self.is_unknown(condition):
             return usual(condition, then, otherwise)
-        return math.where(condition, then(), otherwise())
+        x = then()
+        y = otherwise()
+        made = math.where(condition, x, y)
+        return self._boolean(made, x, y) if made.__class__ is Traced else made
 
     def call_require(self, usual: Any, x: Any, *rest: Any) -> None:
         """Checks a number if it is known."""
@@ -199,52 +227,93 @@ class Trace(Interpreter):
         """Returns whether a number is known to be -inf."""
         return not self.is_unknown(x) and usual(x)
 
+    def call_exponential(self, usual: Any, x: Any, shift: Any) -> Any:
+        """Appends exp(x - shift), in which x is not an operand if it is -inf."""
+        if self.is_unknown(x):
+            x = math.where(x <= -math.inf, -math.inf, x)
+        return usual(x, shift)
+
     def call_detached(self, usual: Any, x: Any) -> Any:
         """Appends x without derivatives."""
         ref = self.operand(x)
         return usual(x) if ref.__class__ is float else self.value(DETACH, (ref,))
 
-    def call_entry(self, usual: Any, entries: Sequence[Any], index: Any) -> Any:
-        """Returns the entry, or the row of entries, at an index that is not known yet.
+    def call_copy_node(self, usual: Any, x: Value) -> Value:
+        """Appends a copy."""
+        return self.copied(x)
 
-        Arrays count as lists.
+    def call_deepcopy(self, usual: Any, x: Value, memo: Any) -> Value:
+        """Appends a deep copy."""
+        return self.copied(x, deep=True)
+
+    def copied(self, x: Value, deep: bool = False) -> Value:
+        """Returns a copy: a new leaf if ``x`` is a leaf, or has its operands copied, too.
+
+        No gradient flows through a new leaf.
         """
+        ref = self.operand(x)
+        if ref.__class__ is float:
+            return Value(ref, x.label)
+        op, args = self.nodes[int(ref)]
+        if ref in self._conditions:  # a plain number
+            return x
+        if deep or op in SOURCES:
+            return self.value(DETACH, (ref,))
+        if op == TAKE:
+            index, *entries = [Traced(self, arg) if arg.__class__ is int else arg for arg in args]
+            copied = [self.copied(x) if isinstance(x, Value) else x for x in entries]
+            return self.take(copied, index)  # type: ignore[no-any-return]
+        return x
+
+    def text_of(self, x: Any, text: str) -> str:
+        """Returns the text of a leaf without its number, which would be frozen."""
+        is_known = x.constant or (not x.edges and x.serial > self._since)
+        if is_known or owner_of_file(sys._getframe(2).f_code.co_filename) == "us":
+            return text
+        return TracedText(f"{TRACED}{x.label or x.op or 'a leaf'})")
+
+    def call_entry(self, usual: Any, entries: Sequence[Any], index: Any) -> Any:
+        """Returns the entry, or the row of entries, at an index that is not known yet."""
         return self.take(entries, index) if self.is_unknown(index) else usual(entries, index)
 
     def take(self, entries: Sequence[Any], index: Any) -> Any:
-        """Returns the entry, or the row of entries, at an index that is not known yet.
+        """Returns the entry at an index that is not known yet.
 
-        Arrays count as lists.
+        If the entries are rows, lists or arrays, so is the result.
         """
-        if hasattr(entries[0], "tolist"):
-            entries = [entry.tolist() if hasattr(entry, "tolist") else entry for entry in entries]
-        if isinstance(entries[0], (list, tuple)):
-            for i, row in enumerate(entries):
-                if not isinstance(row, (list, tuple)):
+        first = entries[0]
+        if is_array(first) or isinstance(first, (list, tuple, array)):
+            rows = [entries_of(row) if is_array(row) else row for row in entries]
+            for i, row in enumerate(rows):
+                if not isinstance(row, (list, tuple, array)):
                     raise self._no_entry(i, row)
-            if len({len(row) for row in entries}) > 1:
+            shapes = {getattr(row, "shape", (len(row),)) for row in entries}
+            if len(shapes) > 1:
                 raise located_error(
                     "take: the rows differ in length, so the index would determine the shape of "
                     "the program",
                     "fill up the shorter rows",
                 )
-            row = [self.take(column, index) for column in zip(*entries)]
-            return tuple(row) if isinstance(entries[0], tuple) else row
+            taken = [self.take(column, index) for column in zip(*rows)]
+            if is_array(first):
+                return array_of(taken, first.shape)
+            return tuple(taken) if isinstance(first, tuple) else taken
         refs = [self.operand(index)]
         try:
             for entry in entries:
-                refs.append(self.operand(entry))
+                is_value = isinstance(entry, Value)
+                refs.append(self.operand(entry) if is_value else exact_number(entry))
         except TraceError:
             raise
         except TypeError:
             raise self._no_entry(len(refs) - 1, entry) from None
-        return self.value(TAKE, tuple(refs))
+        return self._boolean(self.value(TAKE, tuple(refs)), *entries)
 
     @staticmethod
     def _no_entry(i: int, entry: Any) -> TraceError:
         return located_error(
-            f"take: entry {i} must be a number, a Value or a row of them, like the other entries, "
-            f"not {short_repr(entry)}, of type {type(entry).__name__}",
+            f"take: entry {i} must be a number that is a float, a Value or a row of them, like the "
+            f"other entries, not {short_repr(entry)}, of type {type(entry).__name__}",
             "pass only numbers and Values, or only rows of them, all of one length",
         )
 

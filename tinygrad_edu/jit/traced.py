@@ -7,9 +7,19 @@ compiled program.  A `TraceError` that the function catches is raised again when
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ..debug.anomaly import CodePosition, SourceLine, line_text, source_line, user_location
+from ..debug.anomaly import (
+    CodePosition,
+    SourceLine,
+    line_text,
+    owner_of_file,
+    source_line,
+    user_location,
+)
+from ..engine.arrays import elementwise
 from ..engine.interpreter import current
 from ..engine.primitive import Operand, Primitive
 from ..engine.value import Value
@@ -18,8 +28,8 @@ from .structure import TRACED
 
 # The last remedy of most errors
 STATIC = 'an argument that determines the shape of the program can be static: jit(f, static=["n"])'
-# is_integer, real, ...: methods that Values lack
-_OF_FLOATS = {name for name in dir(float) if not name.startswith("_")}
+# is_integer, bit_length, real, ...: what Values lack and numbers have
+_OF_NUMBERS = {name for name in [*dir(float), *dir(int)] if not name.startswith("_")}
 
 
 def trace_in_progress() -> Any:
@@ -49,10 +59,47 @@ def _trace(what: str) -> Any:
     return trace
 
 
+class TracedText(str):
+    """The text of a traced value: the function can print it, but not compute with it.
+
+    Otherwise a part of the program would depend on the text, which has no number in it.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self  # which print() writes
+
+
+def _text_error(text: str) -> TraceError:
+    return located_error(
+        f"the function has the text {text} in it: a traced value, not its number",
+        "return the number, and make the text outside; print(x) shows what is traced",
+    )
+
+
+def _refusing(name: str) -> Callable[..., Any]:
+    """Returns a method of text that raises TraceError if a function that is traced calls it."""
+    usual = getattr(str, name)
+
+    def method(self: Any, *args: Any) -> Any:
+        caller = sys._getframe(1).f_code.co_filename
+        if trace_in_progress() is not None and owner_of_file(caller) == "user":
+            raise _text_error(str.__repr__(self))
+        return usual(self, *args)
+
+    return method
+
+
+for _name, _method in vars(str).items():
+    if callable(_method) and _name not in ("__new__", "__getattribute__", "__str__", "maketrans"):
+        setattr(TracedText, _name, _refusing(_name))
+
+
 class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a modulus
     """A node of a trace: a Value without data, whose number is not known until the program runs.
 
-    Python does not ask the value for `is`, `isinstance` and `str`, so tracing cannot notice them.
+    Python does not ask the value for `is` and `isinstance`, so tracing cannot notice them.
     """
 
     __slots__ = ("_index", "_trace")
@@ -73,8 +120,8 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         except TraceError:
             raise
         except TypeError:
-            if primitive.symbol:
-                return NotImplemented  # an operator leaves it to the other operand
+            if primitive.symbol and len(args) == 2:  # an operator leaves it to the other operand
+                return elementwise(primitive, *args)
             raise
 
     def compare(self, symbol: str, y: Any) -> Any:
@@ -97,6 +144,14 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
 
     __rxor__ = __xor__
 
+    def __lshift__(self, other: Any) -> Any:
+        raise located_error(
+            "<< and >> need the bits of ints, but a compiled function has only floats",
+            f"write x * 2**n and x // 2**n; {STATIC}",
+        )
+
+    __rlshift__ = __rshift__ = __rrshift__ = __lshift__
+
     def __invert__(self) -> Any:
         trace = _trace("~")
         text = trace.text(self._index)
@@ -109,9 +164,9 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         )
 
     def __getattr__(self, name: str) -> Any:
-        if name in _OF_FLOATS:
+        if name in _OF_NUMBERS:
             raise _trace(f".{name}").trace_error(self, f".{name}")
-        return super().__getattr__(name)
+        raise AttributeError(f"a Value has no attribute {name!r}")
 
     def __eq__(self, other: object) -> bool:
         if other is self:
@@ -174,19 +229,24 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         self._number("indexing or range()")
 
     def __repr__(self) -> str:
-        return f"{TRACED}{self._trace.text(self._index)})"
+        return TracedText(f"{TRACED}{self._trace.text(self._index)})")
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            raise _text_error(repr(str(repr(self))))
+        self._number("a format")
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         raise located_error(
-            "a traced value cannot be copied or pickled, because it has no number",
-            "copy the function's results",
+            "a traced value cannot be pickled, because it has no number",
+            "pickle the function's results",
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return self.__reduce_ex__(4)
+        return _trace("a copy").copied(self, deep=True)
 
     def __copy__(self) -> Any:
-        return self
+        return _trace("a copy").copied(self)
 
 
 def _no_graph(what: str) -> TraceError:

@@ -23,7 +23,8 @@ from ..engine import value
 from ..engine.graph import Node
 from ..engine.interpreter import recording, using
 from ..errors import TraceError, some
-from .state import State
+from ..nn.module import Module
+from .state import MODULE_RANDOM, State
 from .tape.operations import Ref
 from .trace import Trace
 from .traced import STATIC, Traced, located_error, trace_in_progress
@@ -34,22 +35,34 @@ _tracing_lock = threading.Lock()
 
 
 class _Guard:
-    """Stands in for the slots ``data`` and ``grad`` of Values while a function is traced.
+    """Stands in for an attribute of a class while a function is traced, and sees who reads it.
 
-    The traced function can reach any leaf and read its number, so reading is checked here.  Other
-    threads read the slot.
+    The traced function can reach any leaf and any module, whatever way it takes, so reading is
+    checked here.  Other threads read the attribute itself.
+
+    usual: the attribute itself.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, owner: type, name: str) -> None:
+        self.owner = owner
         self.name = name
-        self.slot = Node.__dict__[name]
+        self.usual = owner.__dict__[name]
+
+    def install(self, on: bool) -> None:
+        """Puts the guard, or the attribute itself, in its place."""
+        setattr(self.owner, self.name, self if on else self.usual)
+
+
+class _SlotGuard(_Guard):
+    """Stands in for the slots ``data`` and ``grad`` of Values."""
 
     def __get__(self, node: Any, owner: Any = None) -> Any:
+        trace = _trace_of_user()
         if node is None:
-            return self.slot
-        if (trace := _trace_of_user()) is not None:
+            return self.usual if trace is None else self
+        if trace is not None:
             trace.number_of(node, f".{self.name}")
-        return self.slot.__get__(node)
+        return self.usual.__get__(node)
 
     def __set__(self, node: Any, x: float) -> None:
         trace = _trace_of_user()
@@ -60,16 +73,41 @@ class _Guard:
                 "compiled, and never again",
                 "return the number, and assign it outside",
             )
-        self.slot.__set__(node, x)
+        self.usual.__set__(node, x)
+
+
+class _ModeGuard(_Guard):
+    """Stands in for the mode of modules, ``training``, which a program depends on."""
+
+    def __get__(self, module: Any, owner: Any = None) -> Any:
+        if module is None:
+            return self.usual
+        if (trace := trace_in_progress()) is not None:
+            trace.add_modules([module])
+        return vars(module).get(self.name, self.usual)
+
+    def __set__(self, module: Any, mode: Any) -> None:
+        vars(module)[self.name] = mode
+
+    def __delete__(self, module: Any) -> None:
+        if vars(module).pop(self.name, None) is None:
+            raise AttributeError(self.name)
 
 
 def _trace_of_user() -> Trace | None:
-    """Returns the trace in progress, unless the engine's operators ask for a number."""
-    in_engine = sys._getframe(2).f_code.co_filename == value.__file__
-    return None if in_engine else trace_in_progress()
+    """Returns the trace in progress, unless the engine's operators ask for a number.
+
+    It is that of this thread, also where a function runs in a context of its own.
+    """
+    if sys._getframe(2).f_code.co_filename == value.__file__:
+        return None
+    if (trace := trace_in_progress()) is not None:
+        return trace  # type: ignore[no-any-return]
+    thread = threading.get_ident()
+    return next((trace for trace in tuple(_tracing) if trace.thread == thread), None)
 
 
-_guards = [_Guard("data"), _Guard("grad")]
+_guards = [_SlotGuard(Node, "data"), _SlotGuard(Node, "grad"), _ModeGuard(Module, "training")]
 
 # From the values of the numbers among them to the positional and the keyword arguments
 Arguments = Callable[[list[Any]], tuple[Any, Any]]
@@ -91,7 +129,7 @@ def record_trace(
         included.  Errors call ``f`` by this name.
 
     Attributes of objects and random generators that ``f`` changes are put back, and with
-    ``unchanged`` variables too.
+    ``unchanged`` variables too.  What other threads draw from a generator stays as it is.
 
     Raises TraceError if ``f`` needs a number that is not known yet, if its runs differ, or if it
     changes something in spite of ``unchanged``.
@@ -104,24 +142,24 @@ def record_trace(
             f"code cannot advance\nread it before, and keep what it gave in a list; {STATIC}"
         )
     run = partial(_run, f, names, arguments)
-    before = random.getstate()
     try:
         trace, result = run()
         if unchanged:
             check_unchanged(state, unchanged)
         if check:
             _check_again(trace, run, state)
-        if unchanged and (drawn := state.draws()):
+        if unchanged and state.draws() and (drawn := state.draws(_drawn_by(run, state, True))):
             raise TraceError(
                 f"{unchanged} draws from the random generator {some(drawn)}, but machine code does "
                 f"not\ndraw outside of it, and put the numbers into the samples; {STATIC}"
             )
-        trace.modules = state.modules
+        trace.add_modules(state.modules)
         return trace, result
     finally:
-        state.restore(variables=bool(unchanged))
-        if random.getstate() != before:
-            random.setstate(before)
+        state.restore(variables=bool(unchanged), among=lambda generator: False)
+        if state.draws():  # by the function, or by another thread, whose draws are left alone
+            among = _drawn_by(run, state, bool(unchanged))
+            state.restore(variables=bool(unchanged), among=among)
 
 
 def check_unchanged(state: State, what: str) -> None:
@@ -135,7 +173,6 @@ def check_unchanged(state: State, what: str) -> None:
 
 def _check_again(trace: Trace, run: Callable[..., tuple[Trace, Any]], state: State) -> None:
     """Runs the function again, and raises TraceError if the program differs or draws numbers."""
-    before = random.getstate()
     try:
         again, _ = run()
     except TraceError as error:
@@ -143,18 +180,18 @@ def _check_again(trace: Trace, run: Callable[..., tuple[Trace, Any]], state: Sta
             error.args = (f"{error}\nthe function changes {some(changed)} when it is called",)
         raise
     difference = trace.difference(again)
-    if random.getstate() == before and difference is None:
+    if difference is None and not state.draws(lambda generator: generator is MODULE_RANDOM):
         return
-    # without the number that `gauss` keeps for its next call, so that it draws
-    random.setstate((*before[:2], None))
     line, draws = _watched(run, difference[0] if difference else 0)
-    if draws:  # in this thread; another one may have changed the state of `random`
-        raise located_error(
-            "the function draws random numbers while it is traced: they would be the same at each "
-            "call",
-            "draw them outside and pass them as arguments",
-            draws[0],
-        )
+    # other generators are put back; and another thread may have drawn from this one
+    if difference is not None or id(MODULE_RANDOM) in draws:
+        for _, where in draws.values():
+            raise located_error(
+                "the function draws random numbers while it is traced: they would be the same at "
+                "each call",
+                "draw them outside and pass them as arguments",
+                where,
+            )
     if difference is not None:
         changed = state.changes()
         because = f", and it changes {some(changed)}" if changed else ""
@@ -165,12 +202,24 @@ def _check_again(trace: Trace, run: Callable[..., tuple[Trace, Any]], state: Sta
         )
 
 
+def _drawn_by(
+    run: Callable[..., tuple[Trace, Any]], state: State, variables: bool
+) -> Callable[[Any], bool]:
+    """Runs the function again; returns which generators it draws from, as `State.may_draw` does."""
+    state.restore(variables, among=lambda generator: False)
+    _, draws = _watched(run)
+    return state.may_draw(draws)
+
+
 def _watched(
-    run: Callable[..., tuple[Trace, Any]], node: Ref
-) -> tuple[CodePosition, list[CodePosition]]:
-    """Runs the function again; returns the line of ``node``, and lines that draw numbers."""
+    run: Callable[..., tuple[Trace, Any]], node: Ref = 0
+) -> tuple[CodePosition, dict[int, tuple[Any, CodePosition]]]:
+    """Runs the function again; returns the line of ``node``, and the draws in this thread.
+
+    A draw is a generator of `random`, and the line that first draws from it, by the generator's id.
+    """
     at = user_location()
-    draws: list[CodePosition] = []
+    draws: dict[int, tuple[Any, CodePosition]] = {}
 
     class Watched(Trace):
         found = False
@@ -183,20 +232,27 @@ def _watched(
             return super().value(op, args)
 
     def watch(frame: Any, event: str, called: Any) -> None:
-        owner = getattr(called, "__self__", None)
-        if event == "c_call" and not draws and isinstance(owner, _GENERATOR):
-            draws.append(user_location())
+        owner = None
+        if event == "c_call" and called.__name__ != "getstate":
+            owner = getattr(called, "__self__", None)
+        elif event == "call" and frame.f_code is _GAUSS:  # it keeps a number for its next call
+            owner = frame.f_locals["self"]
+        if isinstance(owner, _GENERATOR):
+            draws.setdefault(id(owner), (owner, user_location()))
 
     profile = sys.getprofile()
     sys.setprofile(watch)
     try:
         run(Watched)
+    except Exception:  # as when it ran before
+        pass
     finally:
         sys.setprofile(profile)
     return at, draws
 
 
 _GENERATOR: Any = random.Random.__base__  # the C class whose methods draw for all of `random`
+_GAUSS = random.Random.gauss.__code__
 
 
 def _run(
@@ -217,15 +273,15 @@ def _run(
 
 @contextmanager
 def _guarded(trace: Trace) -> Iterator[None]:
-    """Installs the guards, which apply to all Values; each asks whether its thread is tracing."""
+    """Installs the guards, which apply to all threads; each asks whether its thread is tracing."""
     try:
         with _tracing_lock:
             _tracing.add(trace)
             for guard in _guards:
-                setattr(Node, guard.name, guard)
+                guard.install(True)
         yield
     finally:
         with _tracing_lock:
             _tracing.discard(trace)
             for guard in _guards:
-                setattr(Node, guard.name, guard if _tracing else guard.slot)
+                guard.install(bool(_tracing))

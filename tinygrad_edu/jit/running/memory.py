@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...errors import number
+from ...errors import exact_number
 
 
 class AlignedBuffer:
@@ -64,7 +64,8 @@ def column(x: Any, name: str) -> memoryview:
     Lists and other buffers are copied, number by number.
 
     Raises:
-        TypeError: an entry is not a real number; the message has its position.
+        TypeError: an entry is not a real number, or no float is equal to it; the message has its
+            position.
         OverflowError: an entry is too large for a float.
     """
     try:
@@ -80,17 +81,16 @@ def column(x: Any, name: str) -> memoryview:
     ):
         return view
     entries = x.tolist() if hasattr(x, "tolist") else list(x)
-    try:
-        return memoryview(
-            array(
-                "d",
-                entries if {*map(type, entries)} <= {float, int, bool} else map(number, entries),
-            )
-        )
-    except (TypeError, OverflowError):  # again, to find which entry it is
-        return memoryview(
-            array("d", [number(entry, f"column {name}[{i}]") for i, entry in enumerate(entries)])
-        )
+    if {*map(type, entries)} <= {float, int, bool}:
+        try:
+            column = array("d", entries)
+        except OverflowError:  # of an entry that is found below
+            column = array("d")
+        if column.tolist() == entries:  # as fast as can be; nan and rounded ints are different
+            return memoryview(column)
+    return memoryview(
+        array("d", [exact_number(x, f"column {name}[{i}]") for i, x in enumerate(entries)])
+    )
 
 
 def address(buffer: Any) -> int:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import operator
-import random
 from array import array
 from collections.abc import Hashable
 from typing import Any
@@ -60,7 +59,6 @@ class Programs:
         self._losses: dict[Structure, Loss] = {}
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._plan: Plan | None = None
-        self._random: Any = None  # the state of the module `random`
         self.reads_rate = check_optimizer(optimizer)
         self.buffers = Buffers(optimizer)
         self.penalty: Penalty | None = None
@@ -178,11 +176,9 @@ class Programs:
         if self._drawn is None:
             return
         if back:
-            random.setstate(self._random)
             self._drawn.restore_generators()
-            return
-        self._random = random.getstate()
-        self._drawn.keep_generators()
+        else:
+            self._drawn.keep_generators()
 
     # ---- what changes
 

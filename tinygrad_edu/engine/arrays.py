@@ -1,0 +1,115 @@
+"""numpy arrays among arguments and results, without importing numpy.
+
+A function of an array gets an array: of objects, with a Value in place of each number.  What the
+function does with it, such as ``2 * w``, then means the same as for the array that was passed.
+There are arrays only if the program has imported numpy, therefore it is looked up, not imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
+from typing import Any
+
+from ..errors import short_repr
+
+_OTHERS = "MmV"  # kinds of arrays: of dates, of durations, of records
+_PLAIN = (bool, float, str, bytes)  # numpy has arrays of these types
+
+
+def is_array(x: Any) -> bool:
+    """Returns whether ``x`` is a numpy array with at least one dimension, of numbers or objects.
+
+    An array of a subclass, such as a masked array, does not count, since its operations are
+    others; an array without dimensions counts as a number.
+    """
+    return _is_plain(x) and x.ndim > 0 and x.dtype.kind not in _OTHERS
+
+
+def _is_plain(x: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(x) in (numpy.ndarray, numpy.memmap)
+
+
+def entries_of(x: Any) -> list[Any]:
+    """Returns the entries of an array, the last index running fastest."""
+    return x.ravel().tolist()  # type: ignore[no-any-return]
+
+
+def indices_of(shape: Sequence[int]) -> Iterator[str]:
+    """Yields the text of each index of an array, such as ``[0,2]``, in the order of the entries."""
+    for index in product(*map(range, shape)):
+        yield f"[{','.join(map(str, index))}]"
+
+
+def array_of(entries: Sequence[Any], shape: Sequence[int]) -> Any:
+    """Returns the array of that shape with these entries: the inverse of `entries_of`.
+
+    It is an array of floats, of booleans or of text if all entries are.  Columns, which are arrays
+    of the standard library, add a last dimension.  Otherwise it is an array of objects.
+    """
+    numpy: Any = sys.modules["numpy"]
+    kinds = set(map(type, entries))
+    if not kinds or (len(kinds) == 1 and kinds <= {*_PLAIN}):
+        return numpy.array(entries, *(kinds or {float})).reshape(shape)
+    if kinds == {array}:
+        return numpy.array(entries).reshape(*shape, -1)
+    made = numpy.empty(len(entries), object)
+    for i, entry in enumerate(entries):  # one by one, since numpy would take lists apart
+        made[i] = entry
+    return made.reshape(shape)
+
+
+def listed(x: Any) -> list[Any] | None:
+    """Returns the entries of a list, a tuple or an array; None for anything else."""
+    if isinstance(x, (list, tuple)):
+        return list(x)
+    return entries_of(x) if is_array(x) else None
+
+
+def as_list(xs: Any, what: str) -> list[Any]:
+    """Returns a list of what an iterable has in it.
+
+    Raises TypeError if it is not an iterable, or an array of another kind.
+    """
+    if remedy(xs) or not isinstance(xs, Iterable):
+        raise TypeError(f"{what} must be a list of numbers, not {short_repr(xs)}{remedy(xs)}")
+    return list(xs)
+
+
+def like(x: Any, entries: Sequence[Any]) -> Any:
+    """Returns the entries as an array of the shape of ``x``, if it is an array, else as a list."""
+    return array_of(entries, x.shape) if is_array(x) else list(entries)
+
+
+def kind_of(x: Any) -> str:
+    """Returns what ``x`` is, for a message."""
+    if isinstance(x, (list, tuple)):
+        return "a list"
+    return "a numpy array" if is_array(x) else f"a {type(x).__name__}"
+
+
+def elementwise(f: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
+    """Returns ``f(x, y)``, entry by entry, if one of them is an array of objects.
+
+    Otherwise it returns NotImplemented: numbers in an array are not made Values by an operator.
+    """
+    if is_array(x) and x.dtype.hasobject:
+        return array_of([f(entry, y) for entry in entries_of(x)], x.shape)
+    if is_array(y) and y.dtype.hasobject:
+        return array_of([f(x, entry) for entry in entries_of(y)], y.shape)
+    return NotImplemented
+
+
+def remedy(x: Any) -> str:
+    """Returns how to make a numpy array or a list of another kind of array.
+
+    The text begins with "; " and is empty if ``x`` is not an array of another kind.
+    """
+    if not getattr(x, "shape", ()) or _is_plain(x):
+        return ""
+    methods = ("to_numpy", "filled", "numpy", "tolist")  # pandas, masked, torch, any other
+    found = next((name for name in methods if hasattr(x, name)), "")
+    return f"; pass its .{found}()" if found else ""
