@@ -85,12 +85,9 @@ class Value(graph.Node):
     Every row of one argument is a method: ``x.sin()`` is ``math.sin(x)``.
 
     data: the number, a float.  Assigning to a leaf's ``data`` changes later computations only.
-    grad: d(root)/d(self) after a backward pass, a float.  Leaves accumulate over passes until it is
-        set to 0.0; an optimiser's step warns if `zero_grad` was not called.
+    grad: d(root)/d(self) after a backward pass; leaves accumulate until it is set to 0.0.
     label: a name, shown with the node.
     op: the name of the primitive that made the node, or "" for a leaf.
-    args: the operands, in order, duplicates kept.
-    partials: the local derivatives d(self)/d(args[i]), or 0.0 for a constant operand.
 
     Raises:
         TypeError: ``data`` is not a real number, or ``label`` is not text.
@@ -138,8 +135,7 @@ class Value(graph.Node):
         """Adds ``seed`` times d(self)/d(leaf) to ``.grad`` of every leaf that this node depends on.
 
         For every other node, ``.grad`` is set to its adjoint, d(self)/d(node) times ``seed``.
-        Calling it twice therefore doubles the gradients of the leaves only.  If it is interrupted,
-        all gradients are restored.
+        Calling it twice doubles the gradients of leaves only.  An interrupt restores all gradients.
         """
         graph.backpropagate([self], [number(seed, "seed")])
 
@@ -151,15 +147,11 @@ class Value(graph.Node):
         """Returns a leaf with the same number; no gradient flows through it."""
         return _detached(self)
 
-    def __copy__(self) -> Value:
-        return _copied(self)  # type: ignore[no-any-return]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
-        return _deep_copied(self, memo)  # type: ignore[no-any-return]
+    __copy__ = interpreted(copies.copy_node)
+    __deepcopy__ = interpreted(copies.deepcopy)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        if active:
-            current().number_of(self, "a pickle")
+        self._number("a pickle")
         return copies.reduce_node(self)
 
     # ---- text and numbers
@@ -196,10 +188,7 @@ class Value(graph.Node):
 
     __eq__ = equal
     __hash__ = graph.Node.__hash__
-    __lt__ = _comparison("<")
-    __le__ = _comparison("<=")
-    __gt__ = _comparison(">")
-    __ge__ = _comparison(">=")
+    __lt__, __le__, __gt__, __ge__ = map(_comparison, ("<", "<=", ">", ">="))
 
     # ---- arithmetic: + and * of two Values, the most frequent ones, create their nodes in place
 
@@ -291,10 +280,7 @@ class Value(graph.Node):
         name, args = ("round", (self,)) if digits is None else ("round_digits", (self, digits))
         return self.apply_primitive(TABLE[name], args)
 
-    __abs__ = _method("abs")
-    __trunc__ = _method("trunc")
-    __floor__ = _method("floor")
-    __ceil__ = _method("ceil")
+    __abs__, __trunc__, __floor__, __ceil__ = map(_method, ("abs", "trunc", "floor", "ceil"))
 
     if TYPE_CHECKING:  # the class has a method for every row of one argument, see `_add_method`
 
@@ -331,10 +317,6 @@ class Constant(Value):
     def __init__(self, data: float, user: Value) -> None:
         super().__init__(data)
         self.serial = user.serial - 0.5  # just before its user in the order of execution
-
-
-_copied = interpreted(copies.copy_node)
-_deep_copied = interpreted(copies.deepcopy)
 
 
 @interpreted

@@ -32,11 +32,10 @@ import threading
 import types
 import weakref
 from array import array
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -44,6 +43,7 @@ from ..debug.anomaly import owner_of_file
 from ..engine.primitive import Primitive
 from ..engine.value import Value
 from ..nn.module import Module
+from .holder import MISSING, Holder, attribute, names_of, whole, write_entry
 
 ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, Value, Primitive})
 DATA = frozenset({list, tuple, dict, set, frozenset, array, bytearray})
@@ -55,55 +55,6 @@ NAMESPACES = {"types.SimpleNamespace", "argparse.Namespace", "collections.UserDi
 REACHING = frozenset({"globals", "eval", "exec", "modules", "import_module", "__import__",
                       "__globals__"})
 MODULE_RANDOM: Any = random.random.__self__  # type: ignore[attr-defined]  # its generator
-_MISSING = object()
-
-
-@dataclass
-class Holder:
-    """Something that can change: ``read`` returns its entries, ``write`` sets or deletes one.
-
-    name_of: returns the name of an entry, from its key.
-    container: the dict or list that has the entries, if there is one.
-    """
-
-    read: Callable[[], dict[Any, Any]]
-    write: Callable[[Any, Any], object]
-    name_of: Callable[[Any], str]
-    container: Any = None
-
-    def __post_init__(self) -> None:
-        self.saved = self.read()
-
-    def changed(self) -> list[Any]:
-        """Returns the keys whose values have changed."""
-        now, saved = self.read(), self.saved
-        if len(now) == len(saved) and all(map(operator.is_, now.values(), saved.values())) \
-                and all(map(operator.is_, now, saved)):
-            return []  # the usual case, fast
-        return [key for key in {**saved, **now}
-                if not _is_same(saved.get(key, _MISSING), now.get(key, _MISSING))]
-
-    def restore(self) -> None:
-        """Puts back the entries that have changed, and their order."""
-        for key in self.changed():
-            self.write(key, self.saved.get(key, _MISSING))
-        now = self.read()
-        if self.saved.keys() == now.keys() and list(self.saved) != list(now):
-            # a module's parameters have the order of its attributes
-            for key, x in self.saved.items():
-                self.write(key, _MISSING)
-                self.write(key, x)
-
-
-def _whole(read: Callable[[], Any], write: Callable[[Any], object], name: str) -> Holder:
-    """Returns the holder of contents that are read and written in one piece, as one entry."""
-    return Holder(lambda: {name: read()}, lambda _, saved: write(saved), str)
-
-
-def _names_of(holders: Iterable[Holder]) -> list[str]:
-    """Returns the names of the entries that have changed."""
-    names = [holder.name_of(key) for holder in holders for key in holder.changed()]
-    return list(dict.fromkeys(names))
 
 
 class State:
@@ -146,8 +97,8 @@ class State:
     def changes(self) -> list[str]:
         """Returns the names of what has changed, such as ``"Norm.mean"``, without generators."""
         if self._entries() == self._before:  # the usual case, fast
-            return _names_of(self._others)
-        return _names_of([*self._objects, *self._variables])
+            return names_of(self._others)
+        return names_of([*self._objects, *self._variables])
 
     def _entries(self) -> list[int]:
         """Returns the identities of all entries of dicts and lists."""
@@ -161,7 +112,7 @@ class State:
 
     def draws(self, among: Callable[[Any], bool] = lambda _: True) -> list[str]:
         """Returns the names of the random generators ``among`` some that have changed."""
-        return _names_of(holder for generator, holder in self._generators if among(generator))
+        return names_of(holder for generator, holder in self._generators if among(generator))
 
     def may_draw(self, drawn: Collection[int]) -> Callable[[Any], bool]:
         """Returns a function that returns whether the function draws from a random generator.
@@ -248,39 +199,39 @@ class State:
     def _hold_random_state(self, x: Any, name: str) -> None:
         """Records a random generator of numpy's old kind."""
         read = partial(x.get_state, legacy=True)
-        self._generators.append((x, _whole(read, x.set_state, name)))
+        self._generators.append((x, whole(read, x.set_state, name)))
 
     def _visit_contents(self, x: Any, name: str, in_object: bool) -> None:
         read, write = next(found for kind, found in CONTENTS.items() if isinstance(x, kind))
-        holder = _whole(partial(read, x), partial(write, x), name)
+        holder = whole(partial(read, x), partial(write, x), name)
         holder.container = x if isinstance(x, list) else None
         self._hold(holder, in_object)
 
     def _visit_dict(self, x: dict[Any, Any], name: str, in_object: bool) -> None:
-        holder = Holder(lambda: dict(x), partial(_write, x), lambda key: f"{name}[{key!r}]", x)
+        holder = Holder(lambda: dict(x), partial(write_entry, x), lambda key: f"{name}[{key!r}]", x)
         self._hold(holder, in_object)
 
     def _visit_generator(self, x: random.Random, name: str, _: bool) -> None:
         if not isinstance(x, random.SystemRandom):  # it has no state
-            self._generators.append((x, _whole(x.getstate, x.setstate, name or "rng")))
+            self._generators.append((x, whole(x.getstate, x.setstate, name or "rng")))
 
     def _visit_numpy(self, x: Any, name: str, in_object: bool, numpy: Any) -> None:
         if isinstance(x, numpy.random.Generator):
             bits = x.bit_generator
             write = partial(setattr, bits, "state")
-            self._generators.append((x, _whole(lambda: bits.state, write, name or "rng")))
+            self._generators.append((x, whole(lambda: bits.state, write, name or "rng")))
         elif isinstance(x, numpy.random.RandomState):
             self._hold_random_state(x, name or "rng")
         elif isinstance(x, numpy.ndarray) and x.flags.writeable:
             plain = x.view(numpy.ndarray)  # of a masked array, its numbers
             if x.dtype.hasobject:
                 write = partial(setattr, plain, "flat")
-                self._hold(_whole(lambda: tuple(plain.flat), write, name), in_object)
+                self._hold(whole(lambda: tuple(plain.flat), write, name), in_object)
             else:
                 def refill(saved: bytes) -> None:
                     plain[...] = numpy.frombuffer(saved, plain.dtype).reshape(plain.shape)
 
-                self._hold(_whole(plain.tobytes, refill, name), in_object)
+                self._hold(whole(plain.tobytes, refill, name), in_object)
 
     def _visit_partial(self, x: partial[Any], name: str, in_object: bool) -> None:
         parts = [x.func, *x.args, *x.keywords.values()]
@@ -299,7 +250,7 @@ class State:
             return {}
 
         def write(_: str, saved: Any) -> None:
-            if saved is not _MISSING:
+            if saved is not MISSING:
                 x.set(saved)
 
         self._hold(Holder(read, write, str), in_object)
@@ -331,7 +282,8 @@ class State:
         self._visit_attributes(x, x.__name__)
 
     def _visit_cell(self, variable: str, cell: types.CellType) -> None:
-        self._hold(Holder(lambda: _held(cell), partial(_write, cell), lambda _: variable), False)
+        write = partial(write_entry, cell)
+        self._hold(Holder(lambda: _held(cell), write, lambda _: variable), False)
 
     def _visit_variables(
         self, variables: dict[str, Any], names: frozenset[str], prefix: str
@@ -344,7 +296,7 @@ class State:
         def read() -> dict[str, Any]:
             return {name: variables[name] for name in wanted if name in variables}
 
-        holder = Holder(read, partial(_write, variables), lambda name: f"{prefix}{name}")
+        holder = Holder(read, partial(write_entry, variables), lambda name: f"{prefix}{name}")
         self._variables.append(holder)
         for name in wanted:
             # it may be imported inside the function
@@ -377,7 +329,7 @@ class State:
             return {key: entry for key, entry in vars(x).items()
                     if not key.startswith("__") and not hasattr(type(entry), "__get__")}
 
-        self._hold(Holder(read, partial(_write, x), lambda key: f"{x.__name__}.{key}"), True)
+        self._hold(Holder(read, partial(write_entry, x), lambda key: f"{x.__name__}.{key}"), True)
 
     def _visit_object(self, x: Any, name: str) -> None:
         self.has_code = self.has_code or _owner_of(type(x)) == "user"
@@ -393,20 +345,20 @@ class State:
         def name_of(key: str) -> str:
             return f"{name}.{key}"
 
-        kept = _attribute(x, "__dict__")
+        kept = attribute(x, "__dict__")
         if isinstance(kept, dict) and self._ignored.isdisjoint(map(name_of, kept)):
-            self._hold(Holder(lambda: dict(kept), partial(_write, kept), name_of, kept), True)
+            self._hold(Holder(lambda: dict(kept), partial(write_entry, kept), name_of, kept), True)
         elif isinstance(kept, dict):
             def read_others() -> dict[str, Any]:
                 return {key: x for key, x in kept.items() if name_of(key) not in self._ignored}
 
-            self._hold(Holder(read_others, partial(_write, kept), name_of), True)
+            self._hold(Holder(read_others, partial(write_entry, kept), name_of), True)
         if slots := [slot for base in type(x).__mro__ for slot in _slots(base)]:
             def read() -> dict[str, Any]:
-                found = {slot: _attribute(x, slot) for slot in slots}
-                return {slot: value for slot, value in found.items() if value is not _MISSING}
+                found = {slot: attribute(x, slot) for slot in slots}
+                return {slot: value for slot, value in found.items() if value is not MISSING}
 
-            self._hold(Holder(read, partial(_write, x, kind=object), name_of), True)
+            self._hold(Holder(read, partial(write_entry, x, kind=object), name_of), True)
 
 
 # For each container, the functions that read its contents and fill it again
@@ -440,47 +392,9 @@ VISITS: dict[Any, Callable[..., None]] = {
 }
 
 
-def _is_same(x: Any, y: Any) -> bool:
-    """Returns whether ``x`` and ``y`` are the same object, or the same plain value."""
-    if x is y:
-        return True
-    if type(x) is not type(y):
-        return False
-    if isinstance(x, tuple):
-        return len(x) == len(y) and (all(map(operator.is_, x, y)) or all(map(_is_same, x, y)))
-    if isinstance(x, dict):
-        return _is_same(tuple(x.items()), tuple(y.items()))
-    if isinstance(x, (float, complex)):
-        return repr(x) == repr(y)  # as text, nan equals nan, and 0.0 differs from -0.0
-    if type(x).__name__ == "ndarray":  # in the state of a generator
-        return bool(x.tobytes() == y.tobytes())
-    return isinstance(x, (int, str, bytes, frozenset)) and x == y
-
-
-def _attribute(x: Any, name: str) -> Any:
-    """Returns an attribute without calling ``__getattr__``; `_MISSING` if there is none."""
-    try:
-        return object.__getattribute__(x, name)
-    except AttributeError:
-        return _MISSING
-
-
 def _is_jitted(x: Any) -> bool:
     """Returns whether ``x`` is a `Jitted`; its function is then searched instead."""
     return any(base.__module__ == f"{__package__}.function" for base in type(x).__mro__)
-
-
-def _write(x: Any, key: Any, value: Any, kind: Any = None) -> None:
-    """Sets or deletes an entry of a dict, or an attribute of another object.
-
-    It calls the methods of ``kind``, not those of a class of the user's.
-    """
-    kind = kind or next(base for base in (OrderedDict, dict, type, object) if isinstance(x, base))
-    what = "item" if issubclass(kind, dict) else "attr"
-    if value is _MISSING:
-        getattr(kind, f"__del{what}__")(x, key)
-    else:
-        getattr(kind, f"__set{what}__")(x, key, value)
 
 
 def _held(cell: types.CellType) -> dict[str, Any]:
