@@ -67,7 +67,7 @@ class Progress:
 class _Unreadable(Mapping[str, Any]):
     """Stands for ``optimizer.state`` in a function that is traced."""
 
-    def __getitem__(self, key: object) -> Any:
+    def __getitem__(self, key: object = None) -> Any:
         raise located_error(
             "the function reads optimizer.state, whose numbers change at every step",
             f"compute with parameters and optimizer.steps, {EAGER}",

@@ -1,0 +1,261 @@
+"""What a model, a loss, a penalty or a schedule can read while it is trained by compiled code: it is
+read as the plain program reads it, or an error names it and nothing has changed."""
+
+import itertools
+import threading
+import weakref
+from contextvars import ContextVar
+
+import pytest
+
+from tinygrad_edu import Value, data, fit, math, nn, optim
+from tinygrad_edu.errors import TraceError
+
+X, Y = data.moons(20, rng=1)
+
+
+class Model(nn.Module):
+    def __init__(self):
+        self.net = nn.MLP(2, [4, 1], rng=3)
+        self.scale = 1.0
+
+    def __call__(self, x):
+        return self.net(x) * self.scale
+
+
+def trained(engine, model=None, loss=None, penalty=None, lr=0.1, optimizer=optim.Adam, **options):
+    """Returns the bits of a training; ``loss`` and ``penalty`` are made from the optimiser."""
+    model = model or Model()
+    made = optimizer(model.parameters(), lr(model) if callable(lr) else lr)
+    history = fit(
+        model, loss(made) if loss else nn.hinge, X, Y, optimizer=made, engine=engine, rng=0,
+        penalty=penalty and penalty(made), **{"epochs": 20, **options},
+    )
+    assert history.engine == f"{engine}, {len(history)} steps"
+    return history.loss, history.learning_rates, [(p.data, p.grad) for p in model.parameters()]
+
+
+def assert_engines_agree(**options):
+    assert trained("eager", **options) == trained("jit", **options)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("lr", [
+    0.1,
+    lambda model: lambda step: 0.1 * 0.9**step,
+    lambda model: optim.warmup(0.1, 5),
+])
+def test_losses_and_penalties_read_the_present_learning_rate_and_number_of_steps(lr, batch_size):
+    assert_engines_agree(
+        lr=lr, batch_size=batch_size,
+        loss=lambda o: lambda p, t: nn.hinge(p, t) * (1 + o.lr),
+        penalty=lambda o: lambda: 0.1 * o.lr * 0.9**o.steps * sum(x * x for x in o.params),
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"max_norm": 0.1}, {"metrics": [nn.accuracy]}])
+@pytest.mark.parametrize("read", [
+    lambda p: p.data,
+    lambda p: p.grad,
+    float,
+    lambda p: p.data * p.grad,
+])
+def test_schedules_read_present_parameters_and_gradients(read, options):
+    def lr(model):
+        first = model.parameters()[0]
+        return lambda step: 0.1 / (1 + abs(read(first)))
+
+    assert_engines_agree(lr=lr, **options)
+    with pytest.raises(TraceError, match=r"reads optimizer\.lr, but its schedule"):
+        trained("jit", lr=lr, loss=lambda o: lambda p, t: nn.hinge(p, t) * o.lr)
+
+
+def test_an_optimizer_whose_rate_is_a_property_is_asked_at_every_step():
+    class Annealed(optim.SGD):
+        @property
+        def lr(self):
+            return 0.1 / (1 + abs(self.params[0].data) + self.steps)
+
+        @lr.setter
+        def lr(self, rate):
+            pass
+
+    assert_engines_agree(optimizer=Annealed)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_a_metric_that_changes_what_the_model_reads_is_named(batch_size):
+    model = Model()
+
+    def metric(p, t):
+        model.scale = 0.5
+        return p.data
+
+    with pytest.raises(TraceError, match=r"step 1: Model\.scale changed") as error:
+        trained("jit", model, metrics=[metric], batch_size=batch_size)
+    assert len(error.value.history) == 1
+
+    def harmless(p, t):
+        model.notes = [p.data]
+        return p.data
+
+    model = Model()
+    assert trained("jit", model, metrics=[harmless]) == trained("eager", metrics=[harmless])
+
+
+def test_what_on_epoch_changes_is_read_again():
+    def run(engine):
+        model = Model()
+        model.parts = {"gain": [1.0]}
+
+        def loss(o):
+            return lambda p, t: nn.hinge(p, t) * model.parts["gain"][0]
+
+        def on_epoch(history):
+            model.parts["gain"][0] *= 0.9
+            model.scale = 1.0 + 0.1 * (history.epochs % 2)
+
+        return trained(engine, model, loss=loss, on_epoch=on_epoch)
+
+    assert run("jit") == run("eager")
+
+
+COUNT = itertools.count()
+LOCAL = threading.local()
+CONTEXT: ContextVar[int] = ContextVar("CONTEXT", default=0)
+OF_MODELS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+TOTAL = 0
+
+
+def of_count(model):
+    return next(COUNT)
+
+
+def of_thread(model):
+    LOCAL.n = getattr(LOCAL, "n", 0) + 1
+    return LOCAL.n
+
+
+def of_context(model):
+    CONTEXT.set(CONTEXT.get() + 1)
+    return CONTEXT.get()
+
+
+def of_model(model):
+    OF_MODELS[model] = OF_MODELS.get(model, 0) + 1
+    return OF_MODELS[model]
+
+
+def of_globals(model):
+    globals()["TOTAL"] += 1
+    return TOTAL
+
+
+class Meta(type):
+    runs = 0
+
+
+class OfMetaclass(metaclass=Meta):
+    pass
+
+
+def of_metaclass(model):
+    Meta.runs += 1
+    return OfMetaclass.runs
+
+
+class Counter:
+    """A descriptor that counts how often it is read."""
+
+    def __init__(self):
+        self.reads = {}
+
+    def __get__(self, instance, owner=None):
+        self.reads["n"] = self.reads.get("n", 0) + 1
+        return self.reads["n"]
+
+
+class WithDescriptor:
+    reads = Counter()
+
+
+def of_descriptor(model):
+    return WithDescriptor().reads
+
+
+@pytest.mark.parametrize(("count", "name"), [
+    (of_count, "COUNT, an iterator or a file"),
+    (of_thread, r"changes LOCAL\['n'\]"),
+    (of_context, "changes CONTEXT"),
+    (of_model, "changes OF_MODELS"),
+    (of_globals, "TOTAL|COUNT"),
+    (of_metaclass, r"changes Meta\.runs"),
+    (of_descriptor, r"changes .*reads"),
+])
+def test_counters_wherever_they_are_kept_are_named_and_put_back(count, name):
+    class Counting(Model):
+        def __call__(self, x):
+            return super().__call__(x) * (0.5 if count(self) % 7 == 0 else 1.0)
+
+    model = Counting()
+    LOCAL.n = 0
+    before = count(model)
+    with pytest.raises(TraceError, match=name):
+        trained("jit", model)
+    assert count(model) == before + 1
+
+
+def test_state_of_the_optimizer_cannot_be_read():
+    for penalty in (
+        lambda o: lambda: 0.1 * o.state["m"][0] * o.params[0],
+        lambda o: lambda: 0.1 * sum(map(sum, o.state.values())) * o.params[0],
+        lambda o: lambda: 0.1 * len(o.state) * o.params[0],
+    ):
+        with pytest.raises(TraceError, match=r"reads optimizer\.state"):
+            trained("jit", penalty=penalty)
+
+
+def test_leaves_that_are_not_trained_keep_their_gradients():
+    for engine in ("eager", "jit"):
+        model = Model()
+        fixed, *rest = model.parameters()
+        fixed.grad = 7.0
+        optimizer = optim.SGD(rest, 0.1)
+        fit(model, nn.hinge, X, Y, optimizer=optimizer, epochs=3, engine=engine)
+        assert fixed.grad == 7.0
+        assert any(p.grad for p in rest)
+
+
+def test_a_loss_may_be_a_plain_number_for_some_samples():
+    def run(engine, batch_size):
+        model = Model()
+        optimizer = optim.SGD(model.parameters(), 0.1)
+        history = fit(model, lambda p, t: nn.hinge(p, 1.0) if t else 0.25, X, [t > 0 for t in Y],
+                      optimizer=optimizer, epochs=5, batch_size=batch_size, engine=engine, rng=0)
+        return history.loss, [p.data for p in model.parameters()]
+
+    for batch_size in (None, 7):
+        assert run("jit", batch_size) == run("eager", batch_size)
+
+
+def test_take_of_a_leaf_that_changes_between_epochs():
+    class Table(Model):
+        def __init__(self):
+            super().__init__()
+            self.table = [Value(1.0), Value(2.0)]
+
+        def __call__(self, x):
+            return super().__call__(x) * self.table[0] + math.where(x[0] > 0, self.table[1], 0.0)
+
+    def run(engine):
+        model = Table()
+        trainable = model.net.parameters()
+
+        def on_epoch(history):
+            model.table[1].data = 1.0 / history.epochs
+
+        history = fit(model, nn.hinge, X, Y, optimizer=optim.SGD(trainable, 0.1), epochs=10,
+                      engine=engine, on_epoch=on_epoch)
+        return history.loss, [p.data for p in trainable]
+
+    assert run("jit") == run("eager")
