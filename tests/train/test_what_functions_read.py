@@ -1,5 +1,7 @@
-"""What a model, a loss, a penalty or a schedule can read while compiled code trains it: it is read as
-the plain program reads it, or an error names it and nothing has changed."""
+"""What a model, a loss, a penalty or a schedule can read while compiled code trains it.
+
+It is read as the plain program reads it, or an error names it and nothing has changed.
+"""
 
 import itertools
 import threading
