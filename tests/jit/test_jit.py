@@ -19,7 +19,7 @@ from collections import Counter, namedtuple
 
 import numpy as np
 import pytest
-from helpers import bits, inf, replaced, run_python, scaled
+from helpers import bits, inf, replaced, run_python, scaled, summed
 from programs import KINDS, WAYS, RandomProgram, gradient_tape, inputs, value_tape
 
 import tinygrad_edu
@@ -29,7 +29,7 @@ from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import NonFiniteError, TraceError
 from tinygrad_edu.jit import batch, function, structure
 from tinygrad_edu.jit import program as one_program
-from tinygrad_edu.jit.running import backend, machine, straight_line
+from tinygrad_edu.jit.running import backend, machine, objects, straight_line
 from tinygrad_edu.jit.tape import gradient, lowering
 
 RANDOM = 1000
@@ -1141,6 +1141,31 @@ def test_columns_and_single_samples_are_one_program():
     assert len(programs(runs)) == 1
 
 
+@pytest.mark.parametrize("kind", ["compiled", "tape machine", "replayed"])
+def test_sums_over_samples_have_the_same_bits_for_any_number_of_threads(kind, monkeypatch):
+    if kind != "compiled":
+        monkeypatch.setattr(backend, "is_compiled", lambda tape: False)
+    if kind == "replayed":
+        monkeypatch.setattr(objects, "available", lambda: False)
+        monkeypatch.setattr(backend, "_has_warned", True)
+    net = nn.MLP(2, [4, 1], rng=3)
+    f = jit(lambda x, y, k: (net([x, y]) * k - math.sin(y)) ** 2)
+    rng = random.Random(5)
+    for count in (1, 3, 63, 64, 65, 130, 300):
+        columns = [[rng.gauss(0, 1) for _ in range(count)] for _ in range(2)]
+        singles = []
+        for x, y in zip(*columns):
+            net.zero_grad()
+            _, (_, _, slope) = f.value_and_grad(x, y, 0.3)
+            singles.append([slope, *[p.grad for p in net.parameters()]])
+        wanted = [*map(summed, zip(*singles))]
+        for threads in (1, 2, 3, 7):
+            net.zero_grad()
+            _, (_, _, slope) = f.batch_value_and_grad(*columns, 0.3, threads=threads)
+            assert [slope, *[p.grad for p in net.parameters()]] == wanted
+    assert {program.gradient.kind for program in f.programs} == {kind}
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_derivatives_of_shared_arguments_are_sums_over_samples(threads):
     w, k = Value(0.3, "w"), 0.7
@@ -1154,8 +1179,8 @@ def test_derivatives_of_shared_arguments_are_sums_over_samples(threads):
     w.grad = 5.0
     _, (dx, dk) = f.batch_value_and_grad(xs, k, threads=threads)
     assert len(dx) == 101
-    assert dk == pytest.approx(std.fsum(want_k), rel=1e-12)
-    assert w.grad == pytest.approx(5.0 + std.fsum(want_w), rel=1e-12)
+    assert dk == summed(want_k)
+    assert w.grad == 5.0 + summed(want_w)
 
 
 @pytest.mark.parametrize("f", [
@@ -1269,7 +1294,7 @@ def test_threads_share_the_samples_of_the_tape_machine_too():
     singles = [jit(long_program).value_and_grad(x, 1.7) for x in (0.3, 0.4, 0.5, 0.6)]
     assert values.tolist() == [value for value, _ in singles]
     assert dx.tolist() == [slopes[0] for _, slopes in singles]
-    assert dy == pytest.approx(std.fsum(slopes[1] for _, slopes in singles), rel=1e-12)
+    assert dy == summed([slopes[1] for _, slopes in singles])
 
 
 # ---- text
