@@ -280,7 +280,6 @@ class _Run:
         """Makes one step, and adds its metrics to ``totals``."""
         task = self.task
         history = self.history
-        rate = task.optimizer.lr
         runner = self.runner
         value, predictions = runner.differentiate(indices)
         if task.metrics:
@@ -292,6 +291,7 @@ class _Run:
                 )
         if task.max_norm is not None:
             runner.clip(task.max_norm)
+        rate = task.optimizer.lr
         history.loss.append(value)
         history.learning_rates.append(rate)
         history.seconds.append(task.seconds)
