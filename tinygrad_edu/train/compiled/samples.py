@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, repeat
@@ -234,8 +234,8 @@ class Group:
         """Adds the losses and gradients of the samples of a vector."""
         raise NotImplementedError
 
-    def predictions(self) -> dict[int, Any]:
-        """Returns the predictions of the samples, if the program returns them."""
+    def predictions(self) -> Iterable[tuple[int, Any]]:
+        """Returns the samples with their predictions, if the program returns them."""
         raise NotImplementedError
 
 
@@ -313,13 +313,13 @@ class BatchGroup(Group):
             buffers.sums.run(batch, addresses, count, error)
         batch.check(error)
 
-    def predictions(self) -> dict[int, Any]:
+    def predictions(self) -> Iterable[tuple[int, Any]]:
         loss = self.loss
         count = len(self._members)
         starts = [count * (loss.varying + k) for k in range(loss.returned)]
         columns = [self._columns.read(at, at + count) for at in starts]
-        rows = zip(*columns) if columns else repeat(())
-        return {i: loss.prediction(row) for i, row in zip(self._members, rows)}
+        rows = zip(*columns) if columns else repeat((), count)
+        return zip(self._members, map(loss.prediction, rows))
 
 
 class MachineGroup(Group):
@@ -346,8 +346,8 @@ class MachineGroup(Group):
             found = loss.outputs.read(loss.summed, loss.summed + loss.returned)
             self._predictions[i] = loss.prediction(found)
 
-    def predictions(self) -> dict[int, Any]:
-        return self._predictions
+    def predictions(self) -> Iterable[tuple[int, Any]]:
+        return self._predictions.items()
 
 
 class Plan:
@@ -414,7 +414,7 @@ class Plan:
         predictions: list[Any] = [None] * len(self.indices)
         for loss, group in self._groups.items():
             if loss.predicts:
-                for i, prediction in group.predictions().items():
+                for i, prediction in group.predictions():
                     predictions[i] = prediction
         return predictions
 
