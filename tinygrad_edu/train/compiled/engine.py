@@ -107,12 +107,13 @@ class Engine(Runner):
                 has another result.
         """
         programs = self.programs
-        changes = programs.changes() if programs.runs_python else []
-        if changes and not programs.is_current():
-            self._raise(
-                f"{some(changes)} changed during the training, after the program was compiled\n"
-                f"change it in on_epoch, {EAGER}"
-            )
+        if programs.runs_python and (changes := programs.changes()):
+            self._loop = None  # the rule may be compiled again
+            if not programs.is_current():
+                self._raise(
+                    f"{some(changes)} changed during the training, after the program was "
+                    f"compiled\nchange it in on_epoch, {EAGER}"
+                )
         plan = programs.plan(indices)
         programs.count()
         if self._comparison.is_due():

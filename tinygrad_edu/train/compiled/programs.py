@@ -15,7 +15,7 @@ from ...jit.structure import Structure, flatten
 from ..task import Task
 from .buffers import Buffers
 from .penalty import Penalty
-from .rule import Progress, check_optimizer, compiled_rule
+from .rule import Progress, Rule, check_optimizer, compiled_rule
 from .samples import EAGER, Loss, Plan, advising_eager, is_plain
 
 
@@ -62,6 +62,7 @@ class Programs:
         self.reads_rate = check_optimizer(optimizer)
         self.buffers = Buffers(optimizer)
         self.penalty: Penalty | None = None
+        self.rule: Rule | None = None
         if self.is_plain:
             self.sample(0)
         if penalty is not None:
@@ -70,11 +71,15 @@ class Programs:
         self._compile_rule()
 
     def _compile_rule(self) -> None:
-        """Compiles the rule, and records everything that model, loss, penalty and rule can read."""
+        """Compiles the rule, unless it is current.
+
+        Also records everything that model, loss, penalty and rule can read.
+        """
         task = self._task
         optimizer = task.optimizer
         self.reads_rate = check_optimizer(optimizer)
-        self.rule = compiled_rule(optimizer, self._progress)
+        if self.rule is None or not self.rule.is_current():
+            self.rule = compiled_rule(optimizer, self._progress)
         self.runs_python = (
             State(*task.metrics.values(), optimizer.schedule).has_code
             or self.rule is None
