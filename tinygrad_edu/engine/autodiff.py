@@ -25,6 +25,7 @@ chapter 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from math import isfinite
 from operator import index
@@ -32,7 +33,7 @@ from typing import Any, ParamSpec
 
 from ..errors import StaleGraphError, counted, number, short_repr
 from .graph import backpropagate, topological_order
-from .interpreter import active, current, recording
+from .interpreter import active, current, interpreted, recording, temporarily
 from .primitive import Primitive, lookup
 from .table import Ieee, identity
 from .value import Number, Value
@@ -82,8 +83,19 @@ def gradients(
     xs = list(xs)
     for x in xs:
         _check_value(x, "gradients: each x")
+    return _adjoints(roots, seeds, xs, True)
+
+
+@interpreted
+def _adjoints(
+    roots: Sequence[Value], seeds: Sequence[float], xs: Sequence[Value], as_values: bool
+) -> list[Any]:
+    """Returns d(sum of seed * root)/d x for each x: as new Values, or as numbers."""
+    if not as_values:
+        adjoints = accumulate(roots, seeds, xs)
+        return [adjoints.get(x, 0.0) for x in xs]
     with recording(True):
-        adjoints = accumulate(roots, seeds, xs, _symbolic_edges)
+        adjoints = accumulate(roots, seeds, xs, symbolic_edges)
         existing = set(topological_order(*roots))
         results = []
         for x in xs:
@@ -126,15 +138,37 @@ def accumulate(
         adjoint = adjoints[node]
         for arg, partial in edges_of(node):
             if partial is not None and arg in varied:
-                term = _times(partial, adjoint)
+                term = times(partial, adjoint)
                 adjoints[arg] = total = adjoints[arg] + term if arg in adjoints else term
                 if active:
                     current().flowed(node, arg, partial, adjoint, total)
     return adjoints
 
 
-def _times(partial: Any, adjoint: Any) -> Any:
-    # A factor of exactly 1 is left out: graphs of gradients are then as short as on paper.
+def propagate(
+    outputs: Sequence[Value], tangent_of: dict[Value, Any],
+    edges_of: Callable[[Value], Edges] = stored_edges,
+) -> None:
+    """Adds the tangents of all nodes between the keys of ``tangent_of`` and ``outputs`` to it.
+
+    This is forward accumulation, on floats or on Values; see `accumulate`.
+    """
+    for node in topological_order(*outputs, constants=False):
+        if node in tangent_of or not any(arg in tangent_of for arg, _ in node.edges):
+            continue
+        terms = [
+            times(partial, tangent_of[arg])
+            for arg, partial in edges_of(node)
+            if partial is not None and arg in tangent_of
+        ]
+        tangent_of[node] = tangent = sum(terms[1:], terms[0])
+        if active:
+            current().tangent(node, tangent)
+
+
+def times(partial: Any, adjoint: Any) -> Any:
+    """Returns the product, but leaves out a factor of exactly 1: graphs of gradients are then as
+    short as on paper."""
     if adjoint.__class__ is float and adjoint == 1.0:
         return partial
     if partial.__class__ is float and partial == 1.0:
@@ -142,7 +176,7 @@ def _times(partial: Any, adjoint: Any) -> Any:
     return partial * adjoint
 
 
-def _symbolic_edges(node: Value) -> Edges:
+def symbolic_edges(node: Value) -> Edges:
     """Returns the edges of ``node`` with local derivatives as Values, by the table's rules."""
     row = lookup(node.op)
     edges = node.edges
@@ -197,8 +231,23 @@ def _is_other_number(x: float, y: float) -> bool:
 
 # ---- function transforms -------------------------------------------------------------------------
 
-# how many transforms are nested around the code that runs now
-_depth: ContextVar[int] = ContextVar("_depth", default=0)
+# whether the code that runs now is inside the function of a transform
+_inside: ContextVar[bool] = ContextVar("_inside", default=False)
+
+
+def inside_transform(on: bool) -> AbstractContextManager[None]:
+    """Sets whether the code in the block counts as the function of a transform."""
+    return temporarily(_inside, on)
+
+
+@interpreted
+def _is_value(x: Any) -> bool:
+    return isinstance(x, Value)
+
+
+@interpreted
+def _number_of(x: Value) -> Any:
+    return x.data
 
 
 def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], Any, bool]:
@@ -215,14 +264,10 @@ def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Va
                 f"{_name_of(f)} was called with a list, but grad, vjp and jvp are for functions of "
                 "scalars; for a function of one list use jacobian(f)(xs) or hessian(f)(xs)"
             )
-    as_values = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
-    with recording(True):
-        leaves = [identity(x) if isinstance(x, Value) else Value(x) for x in primals]
-        token = _depth.set(_depth.get() + 1)
-        try:
-            return leaves, f(*leaves), as_values
-        finally:
-            _depth.reset(token)
+    as_values = _inside.get() or any(map(_is_value, primals))
+    with recording(True), inside_transform(True):
+        leaves = [identity(x) if _is_value(x) else Value(x) for x in primals]
+        return leaves, f(*leaves), as_values
 
 
 def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
@@ -245,13 +290,12 @@ def _pullback(
     They are Values if ``as_values`` or if a cotangent is a Value, and otherwise numbers.
     """
     if any(isinstance(ct, Value) for ct in cotangents):
+        as_values = as_values or any(map(_is_value, cotangents))
         with recording(True):
-            return gradients([y * ct for y, ct in zip(outputs, cotangents)], leaves)
+            outputs = [y * ct for y, ct in zip(outputs, cotangents)]
+        cotangents = [1.0] * len(outputs)
     seeds = [number(ct, "a cotangent") for ct in cotangents]
-    if as_values:
-        return gradients(outputs, leaves, seeds)
-    adjoints = accumulate(outputs, seeds, leaves)
-    return [adjoints.get(x, 0.0) for x in leaves]
+    return _adjoints(outputs, seeds, leaves, as_values)  # type: ignore[no-any-return]
 
 
 def vjp(
@@ -280,7 +324,7 @@ def vjp(
             )
         return tuple(_pullback(outputs, cotangents, leaves, as_values))
 
-    values = [y if as_values else y.data for y in outputs]
+    values = [y if as_values else _number_of(y) for y in outputs]
     return (values if several else values[0]), pullback
 
 
@@ -303,30 +347,26 @@ def jvp(
             "give one tangent for each primal"
         )
     leaves, result, as_values = _record_call(f, primals)
-    as_values = as_values or any(isinstance(t, Value) for t in tangents)
+    as_values = as_values or any(map(_is_value, tangents))
     outputs = _outputs(result, f)
-    edges_of = _symbolic_edges if as_values else stored_edges
     numbers = [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]
-    tangent_of: dict[Value, Any] = dict(zip(leaves, numbers))
-    with recording(True):
-        for node in topological_order(*outputs, constants=False):
-            if node in tangent_of or not any(arg in tangent_of for arg, _ in node.edges):
-                continue
-            terms = [
-                _times(partial, tangent_of[arg])
-                for arg, partial in edges_of(node)
-                if partial is not None and arg in tangent_of
-            ]
-            tangent_of[node] = tangent = sum(terms[1:], terms[0])
-            if active:
-                current().tangent(node, tangent)
-    values = [y if as_values else y.data for y in outputs]
-    output_tangents = [tangent_of.get(y, 0.0) for y in outputs]
-    if as_values:
-        output_tangents = [t if isinstance(t, Value) else Value(t) for t in output_tangents]
+    values = [y if as_values else _number_of(y) for y in outputs]
+    output_tangents = _tangents(outputs, leaves, numbers, as_values)
     if isinstance(result, (list, tuple)):
         return values, output_tangents
     return values[0], output_tangents[0]
+
+
+@interpreted
+def _tangents(
+    outputs: Sequence[Value], leaves: Sequence[Value], tangents: Sequence[Any], as_values: bool
+) -> list[Any]:
+    """Returns J t for the tangents t of the leaves, as Values or as numbers."""
+    tangent_of: dict[Value, Any] = dict(zip(leaves, tangents))
+    with recording(True):
+        propagate(outputs, tangent_of, symbolic_edges if as_values else stored_edges)
+    found = [tangent_of.get(y, 0.0) for y in outputs]
+    return [t if isinstance(t, Value) else Value(t) for t in found] if as_values else found
 
 
 def value_and_grad(
@@ -426,7 +466,7 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
         return recorded
 
     def matrix(xs: Sequence[Number]) -> list[list[Any]]:
-        nested = _depth.get() or any(isinstance(x, Value) for x in xs)
+        nested = _inside.get() or any(isinstance(x, Value) for x in xs)
         return recorded(xs) if nested else compiled(list(xs))
 
     return matrix
@@ -448,11 +488,11 @@ def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
     if len(seeds) != len(roots):
         raise ValueError(f"{len(roots)} roots but {len(seeds)} seeds; give one seed for each root")
     for seed in seeds:
-        if isinstance(seed, Value):
+        if _is_value(seed):
             raise TypeError(
                 f"a seed must be a number, not a Value ({seed!r}); multiply the root by it instead"
             )
-    return roots, [number(seed, "a seed") for seed in seeds]
+    return roots, [seed if isinstance(seed, Value) else number(seed, "a seed") for seed in seeds]
 
 
 def _as_list(xs: Any, what: str) -> list[Any]:
@@ -462,7 +502,7 @@ def _as_list(xs: Any, what: str) -> list[Any]:
 
 
 def _check_value(x: Any, what: str) -> None:
-    if not isinstance(x, Value):
+    if not _is_value(x):
         raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")
 
 

@@ -58,6 +58,11 @@ class Interpreter:
         """Returns the result of an `interpreted` function."""
         return usual(*args)
 
+    def leaf_of(self, leaf: Any, x: Any) -> float | None:
+        """Returns the number of a new ``leaf`` that is made from ``x``, a Value; None refuses it.
+        """
+        return None
+
     def number_of(self, x: Any, what: str) -> None:
         """Is called when ``what``, such as "float()", asks for the number of ``x``."""
 
@@ -89,7 +94,8 @@ current = _interpreter.get  # returns the interpreter of this thread or task
 
 
 @contextmanager
-def _temporarily(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+def temporarily(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """Sets a context variable in the block; operators then ask the interpreter."""
     active.append(None)
     before = variable.get()
     try:
@@ -103,12 +109,12 @@ def _temporarily(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 def using(interpreter: Interpreter) -> AbstractContextManager[None]:
     """Returns a context in which ``interpreter`` is told of all operations of this thread or task.
     """
-    return _temporarily(_interpreter, interpreter)
+    return temporarily(_interpreter, interpreter)
 
 
 def recording(on: bool) -> AbstractContextManager[None]:
     """Switches recording on or off for the current thread or task."""
-    return _temporarily(_recording, on)
+    return temporarily(_recording, on)
 
 
 def no_grad() -> AbstractContextManager[None]:

@@ -37,7 +37,7 @@ class Program:
 
     def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
         self.structure = structure
-        self.trace, result = record_trace(f, names, self._arguments)
+        self.trace, result = record_trace(f, names, self._arguments, kind="either")
         self.outputs, self._result = outputs(result, self.trace.operand)
         self._function = f
         self._name = function_name(f)

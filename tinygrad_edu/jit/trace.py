@@ -22,21 +22,38 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from .. import math
 from ..engine.graph import Node as GraphNode
 from ..engine.graph import next_serial
-from ..engine.interpreter import Interpreter, is_recording
+from ..engine.interpreter import Interpreter, is_recording, recording
 from ..engine.primitive import COMPARISONS, TABLE, Primitive
 from ..engine.value import Value
 from ..errors import TraceError, number, short_repr
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
-from .tape.operations import DETACH, OPERATIONS, SOURCES, SUMPROD, TAKE, Node, Ref, ordered, spelled
+from .sweeps import Sweeps
+from .tape.operations import (
+    DETACH,
+    EQUAL,
+    GATE,
+    OPERATIONS,
+    PASSING,
+    SOURCES,
+    SUMPROD,
+    TAKE,
+    Node,
+    Ref,
+    ordered,
+    spelled,
+)
 from .traced import STATIC, Traced, located_error
 
 _data = GraphNode.__dict__["data"]  # the slot itself
+# What the arguments are when the function itself is called: Values, as inside a transform such as
+# `grad`; numbers, as the samples of `fit`; or either
+Kind = Literal["values", "numbers", "either"]
 
 
 class Trace(Interpreter):
@@ -50,11 +67,15 @@ class Trace(Interpreter):
     first_error: the first TraceError, which is raised again if the function catches it.
     modules: the modules that the function can reach.  Their mode, training or evaluation, is part
         of the program.
+    kind: what the arguments are when the function itself is called.
+    serials: for each node, its place among all nodes of graphs.
+    operands: for a node with an operand that the function made itself, a Value with a number, the
+        operands as they were given.
     """
 
     has_numbers = False
 
-    def __init__(self, inputs: Sequence[str]) -> None:
+    def __init__(self, inputs: Sequence[str], kind: Kind = "values") -> None:
         self.nodes: list[Node] = [("input", (i,)) for i in range(len(inputs))]
         self.inputs = list(inputs)
         self.parameters: list[Value] = []
@@ -62,18 +83,44 @@ class Trace(Interpreter):
         self.labels: dict[Ref, str] = dict(enumerate(inputs))
         self.first_error: TraceError | None = None
         self.modules: list[Module] = []
+        self.kind = kind
+        self.serials = [next_serial() for _ in inputs]
+        self.operands: dict[Ref, tuple[Any, ...]] = {}
+        self._sweeps = Sweeps(self)
+        self._sweeping = False
+        # nodes that are plain numbers when the function itself is called
+        self._numbers: set[Ref] = set(range(len(inputs)) if kind == "numbers" else ())
+        # leaves that the function made from arguments
+        self._made: dict[Value, Ref] = {}
         # nodes that are 1.0 or 0.0: comparisons, and combinations of them
         self._conditions: set[Ref] = set()
         self._parameter_refs: dict[Value, Ref] = {}
         self._turned: set[Ref] = set()  # comparisons that the program wrote with > or >=
         self._since = next_serial()  # older leaves were made outside of the function
 
-    def value(self, op: str, args: tuple[Any, ...]) -> Traced:
-        """Appends a node and returns its traced value."""
+    def value(self, op: str, args: tuple[Any, ...], operands: Sequence[Any] = ()) -> Traced:
+        """Appends a node and returns its traced value.
+
+        operands: the operands as they were given, from which ``args`` were made.
+        """
+        ref = self._append(op, args)
+        for x, arg in zip(operands, args):
+            if arg.__class__ is float and isinstance(x, Value):
+                self.operands[ref] = tuple(operands)
+                break
+        for arg in args[1:] if op in PASSING else args:
+            if arg.__class__ is int and arg not in self._numbers:
+                break
+        else:
+            self._numbers.add(ref)
+        if not is_recording() and op != DETACH and ref not in self._numbers:
+            ref = self._append(DETACH, (ref,))
+        return Traced(self, ref)
+
+    def _append(self, op: str, args: tuple[Any, ...]) -> Ref:
         self.nodes.append((op, args))
-        if not is_recording() and op != DETACH:
-            self.nodes.append((DETACH, (len(self.nodes) - 1,)))
-        return Traced(self, len(self.nodes) - 1)
+        self.serials.append(next_serial())
+        return len(self.nodes) - 1
 
     def operand(self, x: Any) -> Ref | float:
         """Returns the operand that stands for ``x``: a node, or a float."""
@@ -93,11 +140,17 @@ class Trace(Interpreter):
         """Returns a traced value for a leaf, which is read at each run of the program."""
         return Traced(self, int(self.operand(leaf)))
 
+    def at(self, ref: Ref) -> Traced:
+        """Returns the traced value of a node."""
+        return Traced(self, ref)
+
     def _leaf(self, x: Value) -> Ref | float:
         if x in self._parameter_refs:
             return self._parameter_refs[x]
-        # a number, or a leaf that the function made itself
-        if x.constant or (not x.edges and x.serial > self._since):
+        if x in self._made:
+            return self._made[x]
+        # a number, or what the function computed from its own leaves
+        if x.constant or x.serial > self._since:
             return float(_data.__get__(x))
         if x.edges:
             raise located_error(
@@ -105,27 +158,29 @@ class Trace(Interpreter):
                 "would be frozen",
                 "compute it inside, or pass it as an argument",
             )
-        self._parameter_refs[x] = ref = len(self.nodes)
+        self._parameter_refs[x] = ref = self._append("parameter", (len(self.parameters),))
         self.labels[ref] = str(x.label) or f"p{len(self.parameters)}"
-        self.nodes.append(("parameter", (len(self.parameters),)))
         self.parameters.append(x)
         return ref
 
     # ---- as an interpreter
 
     def seen(self, node: Any) -> Any:
-        """Appends the operation that made a node."""
-        return self.apply(TABLE[node.op], tuple([arg for arg, _ in node.edges]))
+        """Appends the operation that made a node, unless the node has a number."""
+        made = self.apply(TABLE[node.op], tuple([arg for arg, _ in node.edges]))
+        return super().seen(node) if made is None else made
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """Appends a row of the table; if all operands are plain numbers, computes it."""
+        """Appends a row of the table; None if the operands have numbers, so that it can run."""
         refs = tuple([self.operand(arg) for arg in args])
-        if any(ref.__class__ is int for ref in refs):
-            is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
-            is_opposite = is_from_1 and self.is_condition(refs[1])  # of the condition
-            return (self._condition if is_opposite else self.value)(primitive.name, refs)
-        out = primitive.forward(*refs)
-        return Value(out) if any(isinstance(arg, Value) for arg in args) else out
+        for ref in refs:
+            if ref.__class__ is int:
+                break
+        else:
+            return None
+        is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
+        is_opposite = is_from_1 and self.is_condition(refs[1])  # of the condition
+        return (self._condition if is_opposite else self.value)(primitive.name, refs, args)
 
     def compare(self, symbol: str, x: Any, y: Any) -> Any:
         """Appends a comparison, a condition, which is 1.0 or 0.0."""
@@ -154,15 +209,121 @@ class Trace(Interpreter):
             raise self.trace_error(x, what)
 
     def walk(self, what: str) -> None:
-        """Raises TraceError: there is no graph yet."""
-        raise self.derivative(what)
+        """Raises TraceError, unless it is a walk of `sweeps`: there is no graph yet."""
+        if not self._sweeping:
+            raise self.derivative(what)
+
+    def leaf_of(self, leaf: Value, x: Any) -> float | None:
+        """Makes a node for a new leaf whose number is an argument, or computed from arguments."""
+        ref = self.operand(x)
+        is_number = ref in self._numbers or (self.kind == "either" and self._is_argument(ref))
+        if x.__class__ is not Traced or not is_number:
+            return None
+        self._made[leaf] = self._append("identity", (ref,))
+        return math.nan
+
+    # ---- numbers
+
+    def is_number(self, x: Any) -> bool:
+        """Returns whether ``x`` is a number, not a Value, when the function itself is called."""
+        return not isinstance(x, Value) or (x.__class__ is Traced and x._index in self._numbers)
+
+    def _is_argument(self, ref: Ref) -> bool:
+        """Returns whether a node is computed from arguments and numbers only."""
+        seen = {ref}
+        waiting = [ref]
+        while waiting:
+            ref = waiting.pop()
+            op, args = self.nodes[ref]
+            if op in ("parameter", DETACH) or ref in self.operands:
+                return False
+            if op != "input":
+                found = {arg for arg in args if arg.__class__ is int and arg not in self._numbers}
+                waiting += found - seen
+                seen |= found
+        return True
+
+    def number(self, x: Any) -> Any:
+        """Returns the number of ``x``: a float if it is known, else a traced value without
+        derivatives."""
+        ref = self.operand(x)
+        if ref.__class__ is float:
+            return ref
+        if ref in self._numbers:
+            return x
+        ref = self._append(DETACH, (ref,))
+        self._numbers.add(ref)
+        return Traced(self, ref)
+
+    def call_number_of(self, usual: Any, x: Any) -> Any:
+        """Returns the number of a result of a transform."""
+        return self.number(x)
+
+    def call_is_value(self, usual: Any, x: Any) -> bool:
+        """Returns whether ``x`` is a Value when the function itself is called."""
+        return not self.is_number(x)
+
+    # ---- derivatives
+
+    def call_adjoints(self, usual: Any, *args: Any) -> list[Any]:
+        """Appends the derivatives."""
+        return self._swept(self._sweeps.adjoints, *args)
+
+    def call_tangents(self, usual: Any, *args: Any) -> list[Any]:
+        """Appends the tangents."""
+        return self._swept(self._sweeps.tangents, *args)
+
+    def _swept(self, sweep: Callable[..., list[Any]], *args: Any) -> list[Any]:
+        before = self._sweeping
+        self._sweeping = True
+        try:
+            with recording(True):
+                return sweep(*args)
+        finally:
+            self._sweeping = before
 
     # ---- operations
 
-    def _condition(self, op: str, args: tuple[Any, ...]) -> Traced:
-        made = self.value(op, args)
+    def _condition(self, op: str, args: tuple[Any, ...], operands: Sequence[Any] = ()) -> Traced:
+        made = self.value(op, args, operands)
         self._conditions.add(made._index)
+        self._numbers.add(made._index)
         return made
+
+    def equal(self, x: Any, y: Any) -> Any:
+        """Returns whether two numbers are equal: a condition if one of them is not known."""
+        refs = self.operand(x), self.operand(y)
+        if all(ref.__class__ is float for ref in refs):
+            return refs[0] == refs[1]
+        return self._condition(EQUAL, refs)
+
+    def differs(self, x: Any, y: Any) -> Any:
+        """Returns whether two numbers differ; nan equals nan."""
+        both_nan = self.both(1.0 - self.equal(x, x), 1.0 - self.equal(y, y))
+        return 1.0 - self.either(self.equal(x, y), both_nan)
+
+    def both(self, p: Any, q: Any) -> Any:
+        """Returns the condition that p and q hold."""
+        if p.__class__ is Traced and q.__class__ is Traced:
+            return self._condition("mul", (p._index, q._index))
+        known, other = (q, p) if p.__class__ is Traced else (p, q)
+        return other if known else 0.0
+
+    def either(self, p: Any, q: Any) -> Any:
+        """Returns the condition that p holds, or q, or both."""
+        if p.__class__ is Traced and q.__class__ is Traced:
+            return self._condition("maximum", (p._index, q._index))
+        known, other = (q, p) if p.__class__ is Traced else (p, q)
+        return 1.0 if known else other
+
+    def gate(self, condition: Any, x: Any, y: Any) -> Any:
+        """Returns x where the condition holds, and otherwise y: not a new node, but x or y itself,
+        whichever it is when the function itself is called."""
+        holds = self.operand(condition)
+        if holds.__class__ is float:
+            return x if holds else y
+        refs = holds, self.operand(x), self.operand(y)
+        return self.value(GATE, refs, (condition, x, y))
 
     def is_condition(self, ref: Ref | float) -> bool:
         """Returns whether a node is a condition: 1.0 if it holds, otherwise 0.0."""
@@ -188,7 +349,9 @@ class Trace(Interpreter):
         """Appends both results of `math.cond` and a choice, if the condition is not known."""
         if not self.is_unknown(condition):
             return usual(condition, then, otherwise)
-        return math.where(condition, then(), otherwise())
+        if not self.is_condition(self.operand(condition)):
+            condition = math.where(condition, 1.0, 0.0)
+        return self.gate(condition, then(), otherwise())
 
     def call_require(self, usual: Any, x: Any, *rest: Any) -> None:
         """Checks a number if it is known."""
@@ -238,7 +401,7 @@ class Trace(Interpreter):
             raise
         except TypeError:
             raise self._no_entry(len(refs) - 1, entry) from None
-        return self.value(TAKE, tuple(refs))
+        return self.value(TAKE, tuple(refs), (index, *entries))
 
     @staticmethod
     def _no_entry(i: int, entry: Any) -> TraceError:
@@ -257,9 +420,11 @@ class Trace(Interpreter):
             x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x)
             for pair in pairs for x in pair
         ]
-        if all(ref.__class__ is float for ref in refs):
-            return usual(list(zip(refs[::2], refs[1::2])))
-        return self.value(SUMPROD, tuple(refs))
+        kinds = set(map(type, refs))
+        if int not in kinds:
+            return usual(pairs)
+        operands = [x for pair in pairs for x in pair] if float in kinds else ()
+        return self.value(SUMPROD, tuple(refs), operands)
 
     def is_unknown(self, x: Any) -> bool:
         """Returns whether ``x`` is a Value without a number while tracing.
@@ -277,14 +442,15 @@ class Trace(Interpreter):
         largest = xs[0]
         for x in xs[1:]:
             largest = math.where(x > largest, x, largest)
-        finite = math.where(abs(largest) < math.inf, largest, 0.0)
-        return self.value(DETACH, (self.operand(finite),))
+        return self.number(math.where(abs(largest) < math.inf, largest, 0.0))
 
     def call_drawn(self, usual: Any, draw: Callable[[], float]) -> Traced:
         """Appends a number that ``draw`` draws at each call, such as a dropout mask."""
+        ref = self._append("draw", (len(self.draws),))
+        self._numbers.add(ref)
         self.draws.append(draw)
-        self.labels[len(self.nodes)] = f"draw{len(self.draws)}"
-        return self.value("draw", (len(self.draws) - 1,))
+        self.labels[ref] = f"draw{len(self.draws)}"
+        return Traced(self, ref)
 
     def difference(self, other: Trace) -> tuple[Ref, str] | None:
         """Returns the first node that differs in another run, and how; None if all are equal."""
@@ -332,7 +498,8 @@ class Trace(Interpreter):
         """Returns the error for a derivative inside a function that is traced."""
         return located_error(
             f"{what} in a function that is traced: there are no numbers to differentiate yet",
-            "return the value, and call value_and_grad or hessian of the compiled function",
+            "inside, use gradients(y, xs), grad or hessian; or return the value, and call "
+            "value_and_grad or hessian of the compiled function",
         )
 
     def label(self, ref: Ref) -> str:

@@ -20,12 +20,13 @@ from typing import Any
 
 from ..debug.anomaly import CodePosition, user_location
 from ..engine import value
+from ..engine.autodiff import inside_transform
 from ..engine.graph import Node
 from ..engine.interpreter import recording, using
 from ..errors import TraceError, some
 from .state import State
 from .tape.operations import Ref
-from .trace import Trace
+from .trace import Kind, Trace
 from .traced import STATIC, Traced, located_error, trace_in_progress
 
 # The traces in progress, in all threads; the guards below are installed while there are any
@@ -81,6 +82,7 @@ def record_trace(
     arguments: Arguments,
     check: bool = True,
     unchanged: str = "",
+    kind: Kind = "values",
 ) -> tuple[Trace, Any]:
     """Runs ``f`` on traced values; returns the trace and the result of ``f``.
 
@@ -89,6 +91,7 @@ def record_trace(
     check: whether ``f`` runs twice, to compare the programs.
     unchanged: if not empty, ``f`` must not change anything, closure variables and globals
         included.  Errors call ``f`` by this name.
+    kind: what the arguments are when ``f`` itself is called.
 
     Attributes of objects and random generators that ``f`` changes are put back, and with
     ``unchanged`` variables too.
@@ -98,7 +101,7 @@ def record_trace(
     """
     args, kwargs = arguments([0.0] * len(names))
     state = State(f, args, kwargs)
-    run = partial(_run, f, names, arguments)
+    run = partial(_run, f, names, arguments, kind)
     before = random.getstate()
     try:
         trace, result = run()
@@ -170,12 +173,12 @@ def _watched(
     class Watched(Trace):
         found = False
 
-        def value(self, op: str, args: tuple[Any, ...]) -> Traced:
+        def _append(self, op: str, args: tuple[Any, ...]) -> Ref:
             nonlocal at
             if not self.found:
                 at = user_location()
                 self.found = len(self.nodes) >= node
-            return super().value(op, args)
+            return super()._append(op, args)
 
     def watch(frame: Any, event: str, called: Any) -> None:
         owner = getattr(called, "__self__", None)
@@ -195,10 +198,16 @@ _GENERATOR: Any = random.Random.__base__  # the C class whose methods draw for a
 
 
 def _run(
-    f: Callable[..., Any], names: Sequence[str], arguments: Arguments, kind: type[Trace] = Trace
+    f: Callable[..., Any],
+    names: Sequence[str],
+    arguments: Arguments,
+    kind: Kind,
+    make: type[Trace] = Trace,
 ) -> tuple[Trace, Any]:
-    trace = kind(names)
-    with _guarded(trace), using(trace), recording(True):
+    trace = make(names, kind)
+    # the derivatives of a function of arguments are those of `value_and_grad`
+    inside = inside_transform(bool(names) and kind != "numbers")
+    with _guarded(trace), using(trace), recording(True), inside:
         args, kwargs = arguments([Traced(trace, i) for i in range(len(names))])
         try:
             result = f(*args, **kwargs)

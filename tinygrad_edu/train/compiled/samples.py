@@ -111,7 +111,9 @@ class Program:
         trained: Sequence[Value],
         what: str,
     ) -> None:
-        self._record = partial(record_trace, function, names, arguments, unchanged=what)
+        self._record = partial(
+            record_trace, function, names, arguments, unchanged=what, kind="numbers"
+        )
         self._trained = trained
         with advising_eager():
             self.trace, (loss, self.traced_prediction) = self._record()

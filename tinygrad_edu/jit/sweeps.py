@@ -1,0 +1,364 @@
+"""Derivatives inside a traced function: the sweeps of `autodiff` over the nodes of its trace.
+
+    >>> from tinygrad_edu import grad, jit
+    >>> print(jit(grad(lambda x: x * x * x)).show(2.0))
+    inputs  x0
+    t1 = x0 * x0
+    t2 = t1 + x0 * x0 + x0 * x0
+    return t2
+
+A trace becomes a graph with edges (`Recorded`), over which the sweeps run as over Values.  The
+rules of the table run on traced values, so the derivatives are nodes of the same trace, in the
+order in which the eager engine would make them.  What the function computes from its own leaves
+has numbers, and is an ordinary graph of Values; the sweeps pass from one graph to the other.
+
+In the eager graph, a branch that `where` does not take is not an operand, an entry that `take`
+chooses is the operand itself, and a sum has only the terms that there are.  Here it is not known
+yet what is chosen.  So every edge has a condition, and so has every adjoint and tangent (`Term`).
+Sums and products of terms choose what the eager engine would have computed, with every bit, also
+when they are differentiated again: a "gate" chooses between two nodes and is none itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import inf
+from typing import Any
+
+from ..engine.autodiff import accumulate, propagate, symbolic_edges, times
+from ..engine.graph import Node, next_serial
+from ..engine.primitive import lookup
+from ..engine.table import Ieee, identity
+from ..engine.value import Value
+from ..errors import StaleGraphError
+from .conditions import ALWAYS, NEVER, Condition, both, case, either
+from .tape.operations import CONDITIONS, DETACH, EQUAL, GATE, SOURCES, SUMPROD, TAKE, Ref
+
+MOST_CASES = 16  # of a condition; one that has more is computed, and counts as one case
+Choices = list[tuple[Any, Condition]]  # nodes of graphs, and when each is the operand
+
+
+class Recorded(Node):
+    """A node of a trace with its edges.
+
+    operands: the arguments of the row, with which its rules are called.
+    out: its result.
+
+    An edge is a node and, in place of a local derivative, the position of the operand and the
+    condition under which the node is that operand.
+    """
+
+    __slots__ = ("operands", "out")
+
+    def __init__(
+        self, serial: float, op: str, operands: Sequence[Any], out: Any, choices: Sequence[Choices]
+    ) -> None:
+        self.serial = serial
+        self.op = op
+        self.operands = operands
+        self.out = out
+        self.edges = [
+            (node, (i, condition))
+            for i, found in enumerate(choices)
+            for node, condition in found
+            if condition != NEVER
+        ]
+
+
+class Term:
+    """An adjoint or a tangent: ``value`` if the condition holds, and otherwise nothing."""
+
+    __slots__ = ("condition", "sweeps", "value")
+
+    def __init__(self, sweeps: Sweeps, value: Any, condition: Condition) -> None:
+        self.sweeps = sweeps
+        self.value = value
+        self.condition = condition
+
+    def __mul__(self, other: Term) -> Term:
+        sweeps = self.sweeps
+        product = sweeps.product(self.value, other.value)
+        return Term(sweeps, product, sweeps.both(self.condition, other.condition))
+
+    def __add__(self, other: Term) -> Term:
+        sweeps = self.sweeps
+        total = other.value
+        if both(self.condition, other.condition) != NEVER:
+            total = sweeps.choose(self.condition, self.value + other.value, other.value)
+        total = sweeps.choose(other.condition, total, self.value)
+        return Term(sweeps, total, sweeps.either(self.condition, other.condition))
+
+
+class Sweeps:
+    """The sweeps over one trace."""
+
+    def __init__(self, trace: Any) -> None:
+        self._trace = trace
+        self._choices: list[Choices] = []  # for each node of the trace: the nodes that it stands for
+        self._computed: dict[Condition, Ref] = {}  # the nodes of conditions
+        self._meaning: dict[Ref, Condition] = {}  # the inverse
+        self._first: dict[Any, Ref] = {}  # the first of equal comparisons
+
+    # ---- the two sweeps
+
+    def adjoints(
+        self, roots: Sequence[Value], seeds: Sequence[Any], xs: Sequence[Value], as_values: bool
+    ) -> list[Any]:
+        """Returns d(sum of seed * root)/d x for each x: as new Values, or as numbers."""
+        starts = [
+            (node, Term(self, seed, condition))
+            for root, seed in zip(roots, seeds)
+            for node, condition in self.choices(root)
+        ]
+        wanted = [self.choices(x) for x in xs]
+        existing = len(self._trace.nodes)
+        serial = next_serial()
+        found = accumulate(
+            [node for node, _ in starts],
+            [term for _, term in starts],
+            [node for choices in wanted for node, _ in choices],
+            self._edges,
+        )
+        results = []
+        for choices in wanted:
+            adjoint = self._chosen(choices, found)
+            if not as_values:
+                adjoint = self._trace.number(adjoint)
+            elif self._trace.is_number(adjoint):
+                adjoint = Value(adjoint)
+            elif (
+                self._node_of(adjoint) < existing
+                if self._trace.is_unknown(adjoint) else adjoint.serial < serial
+            ):
+                adjoint = identity(adjoint)
+            results.append(adjoint)
+        return results
+
+    def tangents(
+        self, outputs: Sequence[Value], leaves: Sequence[Value], tangents: Sequence[Any],
+        as_values: bool,
+    ) -> list[Any]:
+        """Returns J t for the tangents t of the leaves, as Values or as numbers."""
+        found: dict[Any, Any] = {
+            node: Term(self, tangent, condition)
+            for leaf, tangent in zip(leaves, tangents)
+            for node, condition in self.choices(leaf)
+        }
+        wanted = [self.choices(y) for y in outputs]
+        propagate([node for choices in wanted for node, _ in choices], found, self._edges)
+        chosen = [self._chosen(choices, found) for choices in wanted]
+        if not as_values:
+            return [self._trace.number(t) for t in chosen]
+        return [Value(t) if self._trace.is_number(t) else t for t in chosen]
+
+    def _chosen(self, choices: Choices, found: dict[Any, Term]) -> Any:
+        """Returns what a sweep has found for the node that is chosen; 0.0 if it is nothing."""
+        result: Any = 0.0
+        for node, condition in choices:
+            if (term := found.get(node)) is not None:
+                result = self.choose(self.both(condition, term.condition), term.value, result)
+        return result
+
+    # ---- terms
+
+    def product(self, partial: Any, adjoint: Any) -> Any:
+        """Returns the product, or a factor alone where the other one is the number 1, like `times`.
+        """
+        trace = self._trace
+        result = times(partial, adjoint)
+        numbers = [trace.is_number(x) for x in (partial, adjoint)]
+        if not all(numbers):
+            for factor, other, is_number in zip((partial, adjoint), (adjoint, partial), numbers):
+                if is_number and factor.__class__ is not float:
+                    result = trace.gate(trace.equal(factor, 1.0), other, result)
+        return result
+
+    def choose(self, condition: Condition, x: Any, y: Any) -> Any:
+        """Returns x if the condition holds, and otherwise y."""
+        if condition == ALWAYS or x is y:
+            return x
+        return y if condition == NEVER else self._trace.gate(self._computing(condition), x, y)
+
+    def both(self, p: Condition, q: Condition) -> Condition:
+        """Returns the condition that p and q hold."""
+        return self._short(both(p, q))
+
+    def either(self, p: Condition, q: Condition) -> Condition:
+        """Returns the condition that p holds, or q, or both."""
+        return self._short(either(p, q))
+
+    def _short(self, condition: Condition) -> Condition:
+        """Returns the condition; if it is long, it is computed, and becomes a single case."""
+        if sum(map(len, condition)) <= MOST_CASES:
+            return condition
+        return case(self._computing(condition)._index, 1)
+
+    def _computing(self, condition: Condition) -> Any:
+        """Returns a traced value, 1.0 where the condition holds and otherwise 0.0."""
+        trace = self._trace
+        if condition not in self._computed:
+            alternatives = []
+            for alternative in sorted(map(sorted, condition)):
+                cases = [self._computing_case(*found) for found in alternative]
+                total = cases[0]
+                for found in cases[1:]:
+                    total = trace.both(total, found)
+                alternatives.append(total)
+            total = alternatives[0]
+            for found in alternatives[1:]:
+                total = trace.either(total, found)
+            ref = self._computed[condition] = total._index
+            self._meaning.setdefault(ref, condition)
+        return trace.at(self._computed[condition])
+
+    def _computing_case(self, decides: Ref, branches: int, branch: int) -> Any:
+        trace = self._trace
+        if branches > 2 or branch == 0:
+            return trace.equal(trace.at(decides), float(branch))
+        if trace.is_condition(decides):
+            return trace.at(decides)
+        return 1.0 - trace.equal(trace.at(decides), 0.0)
+
+    # ---- the graph
+
+    def choices(self, x: Any) -> Choices:
+        """Returns the nodes of graphs that a Value can stand for; a number has none."""
+        ref = self._trace.operand(x)
+        if ref.__class__ is float:
+            return [(x, ALWAYS)]
+        nodes = self._trace.nodes
+        while len(self._choices) <= ref:
+            at = len(self._choices)
+            self._choices.append(self._found(at, *nodes[at]))
+        return self._choices[ref]
+
+    def _node_of(self, x: Any) -> Ref:
+        """Returns the node of a traced value; a gate, which may stand for any node, counts as 0."""
+        ref: Ref = self._trace.operand(x)
+        return 0 if self._trace.nodes[ref][0] in (GATE, TAKE) else ref
+
+    def _found(self, ref: Ref, op: str, args: tuple[Any, ...]) -> Choices:
+        trace = self._trace
+        if trace.is_number(trace.at(ref)):
+            return []
+        if op == "parameter":
+            return [(trace.parameters[args[0]], ALWAYS)]
+        if op in SOURCES or op == DETACH:
+            return self._recorded(ref, "", (), [])
+        operands = trace.operands.get(ref) or [
+            arg if arg.__class__ is float else trace.at(arg) for arg in args
+        ]
+        choices = [self._of_operand(x, arg) for x, arg in zip(operands, args)]
+        if op == TAKE:
+            return self._of_branches(args[0], choices[1:])
+        if op == GATE:
+            return self._of_branches(args[0], choices[:0:-1])
+        if op == "where":
+            for branch, part in ((1, choices[1]), (0, choices[2])):
+                condition = self._case(args[0], branch, 2)
+                part[:] = [(node, self.both(found, condition)) for node, found in part]
+            choices[0] = []
+        if op == SUMPROD:
+            return self._of_sumprod(ref, operands, choices)
+        return self._recorded(ref, op, operands, choices)
+
+    def _of_operand(self, x: Any, arg: Any) -> Choices:
+        if arg.__class__ is not float:
+            return list(self._choices[arg])
+        if x.__class__ is float or not isinstance(x, Value) or x.constant:
+            return []
+        if x.data != arg and arg == arg:
+            raise StaleGraphError(
+                f"stale graph: data was assigned to {x!r} after it had been used as {arg!r}; "
+                "compute the expression again before you differentiate it"
+            )
+        return [(x, ALWAYS)]
+
+    def _recorded(
+        self, ref: Ref, op: str, operands: Sequence[Any], choices: Sequence[Choices]
+    ) -> Choices:
+        out = self._trace.at(ref)
+        return [(Recorded(self._trace.serials[ref], op, operands, out, choices), ALWAYS)]
+
+    def _of_branches(self, decides: Any, branches: Sequence[Choices]) -> Choices:
+        """Returns the nodes that a choice stands for; ``decides`` is the number of the branch."""
+        found: dict[Any, Condition] = {}
+        for i, branch in enumerate(branches):
+            condition = self._case(decides, i, len(branches))
+            for node, inner in branch:
+                reached = self.both(inner, condition)
+                found[node] = self.either(found.get(node, NEVER), reached)
+        return [(node, condition) for node, condition in found.items() if condition != NEVER]
+
+    def _case(self, decides: Any, branch: int, branches: int) -> Condition:
+        if decides.__class__ is float:
+            truth = bool(decides) if branches == 2 else decides
+            return ALWAYS if truth == branch else NEVER
+        op, args = self._trace.nodes[decides]
+        if op in CONDITIONS:
+            decides = self._first.setdefault((op, args), decides)
+        meaning = self._meaning.get(decides)
+        if branches == 2 and meaning is not None and len(meaning) == 1:
+            ((first, *rest),) = meaning
+            if not rest:
+                inner, count, held = first
+                if branch == 1:
+                    return meaning
+                if count == 2:
+                    return case(inner, 1 - held)
+        return case(decides, branch, branches)
+
+    def _of_sumprod(self, ref: Ref, operands: Sequence[Any], choices: Sequence[Choices]) -> Choices:
+        """Returns the last node of a sum of products, which are nodes of their own."""
+        serial = self._trace.serials[ref]
+        count = len(operands)
+        total: Choices = []
+        for i in range(0, count, 2):
+            product = choices[i:i + 2]
+            if any(product):
+                at = serial - 1 + (i + 1) / (2 * count)
+                product = [[(Recorded(at, "mul", operands[i:i + 2], None, product), ALWAYS)]]
+            else:
+                product = [[]]
+            if i == 0:
+                total = product[0]
+            elif total or product[0]:
+                at = serial - 0.5 + (i + 2) / (2 * count)
+                node = Recorded(at, "add", (0.0, 0.0), None, [total, product[0]])
+                total = [(node, ALWAYS)]
+        return total
+
+    def _edges(self, node: Any) -> Iterable[tuple[Any, Any]]:
+        """Returns the operands of a node, and their local derivatives as terms."""
+        if node.__class__ is not Recorded:
+            return [
+                (arg, None if partial is None else Term(self, partial, ALWAYS))
+                for arg, partial in symbolic_edges(node)
+            ]
+        partials: dict[int, Any] = {}
+        edges = []
+        for arg, (i, condition) in node.edges:
+            if i not in partials:
+                partials[i] = self._partial(node, i)
+            edges.append((arg, Term(self, partials[i], condition)))
+        return edges
+
+    def _partial(self, node: Recorded, i: int) -> Any:
+        """Returns a local derivative, by the rule of the table.
+
+        Where it is not finite, it is the row's limit, a convention that is not differentiated.
+        """
+        if node.op == "where":
+            return 1.0
+        trace = self._trace
+        row = lookup(node.op)
+        args = [Ieee(x) if x.__class__ is float else x for x in node.operands]
+        d = row.partials[i](*args, node.out)
+        if not isinstance(d, Value):
+            d = float(d)
+        if not row.limits:
+            return d
+        finite = abs(d) < inf
+        numbers = [trace.number(x) for x in (*node.operands, node.out, d)]
+        limit = row.limits[i](*numbers)
+        return trace.gate(finite, d, trace.gate(trace.differs(limit, numbers[-1]), limit, d))
