@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "copies": {"graph"},
     "value": {"primitive", "graph", "copies", "interpreter", "errors"},
     "table": {"primitive", "numerics", "errors"},
-    "autodiff": {"primitive", "table", "graph", "value", "interpreter", "errors"},
+    "accumulation": {"primitive", "table", "graph", "value", "interpreter", "errors"},
+    "autodiff": {"accumulation", "table", "graph", "value", "interpreter", "errors"},
     "__init__": {"table", "value"},
 }
 # Folders and modules of the package, from the lowest layer up. Each may import those below it.

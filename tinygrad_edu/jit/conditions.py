@@ -1,9 +1,9 @@
 """Conditions under which a node is an operand: which branches `where` and `take` chose.
 
     >>> holds, fails = case(3, 1), case(3, 0)  # node 3 of a trace, which a `where` asks
-    >>> either(holds, fails) == ALWAYS
+    >>> either(holds, fails) is ALWAYS
     True
-    >>> both(holds, fails) == NEVER
+    >>> both(holds, fails) is NEVER
     True
 
 A condition is a set of alternatives, and an alternative is a set of cases, all of which must hold
@@ -31,14 +31,14 @@ def case(decides: Ref, branch: int, branches: int = 2) -> Condition:
 
 def both(p: Condition, q: Condition) -> Condition:
     """Returns the condition that p and q hold."""
-    if p == ALWAYS:
+    if p is ALWAYS:
         return q
-    return p if q == ALWAYS else _simplified({a | b for a in p for b in q if _is_possible(a | b)})
+    return p if q is ALWAYS else _simplified({a | b for a in p for b in q if _is_possible(a | b)})
 
 
 def either(p: Condition, q: Condition) -> Condition:
     """Returns the condition that p holds, or q, or both."""
-    return ALWAYS if ALWAYS in (p, q) else _simplified(p | q)
+    return ALWAYS if p is ALWAYS or q is ALWAYS else _simplified(p | q)
 
 
 def _is_possible(alternative: frozenset[Case]) -> bool:
@@ -47,6 +47,8 @@ def _is_possible(alternative: frozenset[Case]) -> bool:
 
 
 def _simplified(p: Set[frozenset[Case]]) -> Condition:
+    if frozenset() in p:
+        return ALWAYS
     p = {a for a in p if not any(b < a for b in p)}
     for a in p:
         for decides, branches, branch in a:
@@ -54,4 +56,4 @@ def _simplified(p: Set[frozenset[Case]]) -> Condition:
             siblings = {others | {(decides, branches, i)} for i in range(branches)}
             if siblings <= p:  # whichever branch it takes
                 return _simplified(p - siblings | {others})
-    return frozenset(p)
+    return frozenset(p) or NEVER

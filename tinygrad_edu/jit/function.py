@@ -26,14 +26,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
+from ..engine.autodiff import hessian
 from ..engine.value import Value
 from ..errors import check_int, counted, short_repr
 from ..nn.module import Module
 from .batch import flatten_columns
-from .program import Program, function_name
+from .program import Program, arguments, function_name
 from .structure import StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
-from .traced import trace_in_progress
+from .traced import located_error, trace_in_progress
 
 if TYPE_CHECKING:
     from typing import overload
@@ -183,10 +184,22 @@ class Jitted(Generic[P]):
     def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> list[list[float]]:
         """Returns the matrix of second derivatives of a function that returns one number.
 
-        Rows and columns are the numbers among the arguments, in their order.
+        Rows and columns are the numbers among the arguments, in their order.  In a function that is
+        being traced, the numbers become part of its trace.
         """
+        if (trace := trace_in_progress()) is not None:
+            return [[trace.number(d) for d in row] for row in self._recorded_hessian(args, kwargs)]
         program, leaves = self._program_for(args, kwargs)
         return program.hessian(leaves)
+
+    def _recorded_hessian(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[list[Any]]:
+        structure, leaves = self._structure(args, kwargs)
+
+        def of_leaves(values: list[Value]) -> Any:
+            positional, named = arguments(structure, values)
+            return self.function(*positional, **named)
+
+        return hessian(of_leaves)(leaves)
 
     # ---- many samples at once
 
@@ -280,6 +293,13 @@ class Jitted(Generic[P]):
     def _program_for(self, args: tuple[Any, ...], kwargs: dict[str, Any],
                      take_apart: Callable[..., Structure] = flatten) -> tuple[Program, list[Any]]:
         """Returns the program for these arguments, and their numbers."""
+        if trace_in_progress() is not None:
+            name = function_name(self.function)
+            raise located_error(
+                f"a gradient, or a batch, of the compiled function {name}, in a function that is "
+                "traced: it has numbers and adds to .grad, which machine code does not",
+                f"inside, use value_and_grad({name}), grad({name}) or gradients(y, xs)",
+            )
         structure, leaves = self._structure(args, kwargs, take_apart)
         return self._program(structure), leaves
 
@@ -288,10 +308,6 @@ class Jitted(Generic[P]):
                    ) -> tuple[Structure, list[Any]]:
         """Returns the structure of the arguments, static values included, and their numbers."""
         leaves: list[Any] = []
-        if (trace := trace_in_progress()) is not None:
-            raise trace.derivative(
-                f"a derivative, or a batch, of the compiled function {function_name(self.function)}"
-            )
 
         def part(x: Any, label: str) -> Structure:
             try:

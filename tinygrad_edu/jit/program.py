@@ -37,7 +37,8 @@ class Program:
 
     def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
         self.structure = structure
-        self.trace, result = record_trace(f, names, self._arguments, kind="either")
+        take_args = functools.partial(arguments, structure)
+        self.trace, result = record_trace(f, names, take_args, kind="either")
         self.outputs, self._result = outputs(result, self.trace.operand)
         self._function = f
         self._name = function_name(f)
@@ -47,21 +48,9 @@ class Program:
         self._batched: dict[Any, Batched] = {}
 
     def __repr__(self) -> str:
-        args, kwargs = self._split(map(structure_text, self.structure[0]))
+        args, kwargs = split(self.structure, map(structure_text, self.structure[0]))
         parts = [*args, *[f"{name}={part}" for name, part in kwargs.items()]]
         return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
-
-    def _split(self, parts: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Returns the positional and the keyword arguments among something for each argument."""
-        parts = list(parts)
-        names = self.structure[1]
-        count = len(parts) - len(names)
-        return parts[:count], dict(zip(names, parts[count:]))
-
-    def _arguments(self, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Returns the arguments with these numbers, positional ones and keywords."""
-        leaves = iter(numbers)
-        return self._split(unflatten(part, leaves) for part in self.structure[0])
 
     # ---- kernels
 
@@ -140,7 +129,7 @@ class Program:
 
     def _run_eagerly(self, values: Sequence[Value]) -> list[Value]:
         """Returns the results of the function itself, not compiled, flat."""
-        args, kwargs = self._arguments(values)
+        args, kwargs = arguments(self.structure, values)
         result = self._function(*args, **kwargs)
         return outputs(result, lambda x: x if isinstance(x, Value) else Value(float(x)))[0]
 
@@ -199,11 +188,26 @@ class Program:
         value, *slopes = outputs
         self.accumulate(slopes[len(self.trace.inputs):])
         numbers = iter(slopes)
-        args, kwargs = self._split(None if part[0] == "static" else unflatten(part, numbers)
-                                   for part in self.structure[0])
+        parts = [None if part[0] == "static" else unflatten(part, numbers)
+                 for part in self.structure[0]]
+        args, kwargs = split(self.structure, parts)
         if kwargs:
             return value, (tuple(args), kwargs)
         return value, args[0] if len(args) == 1 else tuple(args)
+
+
+def arguments(structure: Structure, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Returns the arguments of a structure with these numbers: positional ones, and keywords."""
+    leaves = iter(numbers)
+    return split(structure, [unflatten(part, leaves) for part in structure[0]])
+
+
+def split(structure: Structure, parts: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Returns the positional and the keyword arguments among something for each argument."""
+    parts = list(parts)
+    names = structure[1]
+    count = len(parts) - len(names)
+    return parts[:count], dict(zip(names, parts[count:]))
 
 
 def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:

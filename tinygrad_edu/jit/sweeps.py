@@ -21,11 +21,11 @@ when they are differentiated again: a "gate" chooses between two nodes and is no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
-from ..engine.autodiff import accumulate, propagate, symbolic_edges, times
+from ..engine.accumulation import Edges, accumulate, propagate, symbolic_edges, times
 from ..engine.graph import Node, next_serial
 from ..engine.primitive import lookup
 from ..engine.table import Ieee, identity
@@ -35,34 +35,39 @@ from .conditions import ALWAYS, NEVER, Condition, both, case, either
 from .tape.operations import CONDITIONS, DETACH, EQUAL, GATE, SOURCES, SUMPROD, TAKE, Ref
 
 MOST_CASES = 16  # of a condition; one that has more is computed, and counts as one case
-Choices = list[tuple[Any, Condition]]  # nodes of graphs, and when each is the operand
+Choices = Sequence[tuple[Any, Condition]]  # nodes of graphs, and when each is the operand
 
 
 class Recorded(Node):
     """A node of a trace with its edges.
 
-    operands: the arguments of the row, with which its rules are called.
-    out: its result.
+    operands: the arguments of its row: nodes of the trace, floats, and Values with numbers.
+    ref: the node; None for a part of a sum of products.
 
     An edge is a node and, in place of a local derivative, the position of the operand and the
     condition under which the node is that operand.
     """
 
-    __slots__ = ("operands", "out")
+    __slots__ = ("operands", "ref")
 
     def __init__(
-        self, serial: float, op: str, operands: Sequence[Any], out: Any, choices: Sequence[Choices]
+        self, serial: float, op: str, operands: Sequence[Any], ref: Ref | None,
+        choices: Sequence[Choices],
     ) -> None:
         self.serial = serial
         self.op = op
         self.operands = operands
-        self.out = out
-        self.edges = [
-            (node, (i, condition))
+        self.ref = ref
+        edges: list[Any] = [
+            (node, AT[i] if condition is ALWAYS and i < 3 else (i, condition))
             for i, found in enumerate(choices)
             for node, condition in found
-            if condition != NEVER
+            if condition is not NEVER
         ]
+        self.edges = edges
+
+
+AT = [(i, ALWAYS) for i in range(3)]  # most second parts of edges, made once: rows are short
 
 
 class Term:
@@ -77,13 +82,17 @@ class Term:
 
     def __mul__(self, other: Term) -> Term:
         sweeps = self.sweeps
-        product = sweeps.product(self.value, other.value)
-        return Term(sweeps, product, sweeps.both(self.condition, other.condition))
+        condition = self.condition
+        if condition is not other.condition:
+            condition = sweeps.both(condition, other.condition)
+        return Term(sweeps, sweeps.product(self.value, other.value), condition)
 
     def __add__(self, other: Term) -> Term:
         sweeps = self.sweeps
+        if self.condition is ALWAYS is other.condition:
+            return Term(sweeps, self.value + other.value, ALWAYS)
         total = other.value
-        if both(self.condition, other.condition) != NEVER:
+        if both(self.condition, other.condition) is not NEVER:
             total = sweeps.choose(self.condition, self.value + other.value, other.value)
         total = sweeps.choose(other.condition, total, self.value)
         return Term(sweeps, total, sweeps.either(self.condition, other.condition))
@@ -94,7 +103,7 @@ class Sweeps:
 
     def __init__(self, trace: Any) -> None:
         self._trace = trace
-        self._choices: list[Choices] = []  # for each node of the trace: the nodes that it stands for
+        self._choices: list[Choices] = []  # for each node of the trace, the nodes it stands for
         self._computed: dict[Condition, Ref] = {}  # the nodes of conditions
         self._meaning: dict[Ref, Condition] = {}  # the inverse
         self._first: dict[Any, Ref] = {}  # the first of equal comparisons
@@ -166,18 +175,19 @@ class Sweeps:
         """
         trace = self._trace
         result = times(partial, adjoint)
-        numbers = [trace.is_number(x) for x in (partial, adjoint)]
-        if not all(numbers):
-            for factor, other, is_number in zip((partial, adjoint), (adjoint, partial), numbers):
-                if is_number and factor.__class__ is not float:
-                    result = trace.gate(trace.equal(factor, 1.0), other, result)
+        if trace.is_number(partial) is not trace.is_number(adjoint):
+            number, other = partial, adjoint
+            if not trace.is_number(number):
+                number, other = adjoint, partial
+            if number.__class__ is not float:
+                result = trace.gate(self._equal(number, 1.0), other, result)
         return result
 
     def choose(self, condition: Condition, x: Any, y: Any) -> Any:
         """Returns x if the condition holds, and otherwise y."""
-        if condition == ALWAYS or x is y:
+        if condition is ALWAYS or x is y:
             return x
-        return y if condition == NEVER else self._trace.gate(self._computing(condition), x, y)
+        return y if condition is NEVER else self._trace.gate(self._computing(condition), x, y)
 
     def both(self, p: Condition, q: Condition) -> Condition:
         """Returns the condition that p and q hold."""
@@ -189,7 +199,7 @@ class Sweeps:
 
     def _short(self, condition: Condition) -> Condition:
         """Returns the condition; if it is long, it is computed, and becomes a single case."""
-        if sum(map(len, condition)) <= MOST_CASES:
+        if condition is ALWAYS or sum(map(len, condition)) <= MOST_CASES:
             return condition
         return case(self._computing(condition)._index, 1)
 
@@ -202,11 +212,11 @@ class Sweeps:
                 cases = [self._computing_case(*found) for found in alternative]
                 total = cases[0]
                 for found in cases[1:]:
-                    total = trace.both(total, found)
+                    total = trace.condition("mul", (total._index, found._index))
                 alternatives.append(total)
             total = alternatives[0]
             for found in alternatives[1:]:
-                total = trace.either(total, found)
+                total = trace.condition("maximum", (total._index, found._index))
             ref = self._computed[condition] = total._index
             self._meaning.setdefault(ref, condition)
         return trace.at(self._computed[condition])
@@ -214,23 +224,30 @@ class Sweeps:
     def _computing_case(self, decides: Ref, branches: int, branch: int) -> Any:
         trace = self._trace
         if branches > 2 or branch == 0:
-            return trace.equal(trace.at(decides), float(branch))
+            return self._equal(trace.at(decides), float(branch))
         if trace.is_condition(decides):
             return trace.at(decides)
-        return 1.0 - trace.equal(trace.at(decides), 0.0)
+        return 1.0 - self._equal(trace.at(decides), 0.0)
+
+    def _equal(self, x: Any, y: Any) -> Any:
+        """Returns whether two numbers are equal: a condition if one of them is not known."""
+        refs = self._trace.operand(x), self._trace.operand(y)
+        known = all(ref.__class__ is float for ref in refs)
+        return refs[0] == refs[1] if known else self._trace.condition(EQUAL, refs)
 
     # ---- the graph
 
     def choices(self, x: Any) -> Choices:
         """Returns the nodes of graphs that a Value can stand for; a number has none."""
-        ref = self._trace.operand(x)
+        ref: Any = self._trace.operand(x)
         if ref.__class__ is float:
-            return [(x, ALWAYS)]
+            return ((x, ALWAYS),)
         nodes = self._trace.nodes
         while len(self._choices) <= ref:
             at = len(self._choices)
             self._choices.append(self._found(at, *nodes[at]))
-        return self._choices[ref]
+        found: Choices = self._choices[ref]
+        return found
 
     def _node_of(self, x: Any) -> Ref:
         """Returns the node of a traced value; a gate, which may stand for any node, counts as 0."""
@@ -240,45 +257,36 @@ class Sweeps:
     def _found(self, ref: Ref, op: str, args: tuple[Any, ...]) -> Choices:
         trace = self._trace
         if trace.is_number(trace.at(ref)):
-            return []
+            return ()
         if op == "parameter":
-            return [(trace.parameters[args[0]], ALWAYS)]
+            return ((trace.parameters[args[0]], ALWAYS),)
         if op in SOURCES or op == DETACH:
-            return self._recorded(ref, "", (), [])
-        operands = trace.operands.get(ref) or [
-            arg if arg.__class__ is float else trace.at(arg) for arg in args
-        ]
-        choices = [self._of_operand(x, arg) for x, arg in zip(operands, args)]
+            return self._recorded(ref, "", (), ())
+        if (given := trace.operands.get(ref)) is not None:
+            args = tuple(map(_operand, given, args))
+        choices = list(map(self._of_operand, args))
         if op == TAKE:
             return self._of_branches(args[0], choices[1:])
         if op == GATE:
             return self._of_branches(args[0], choices[:0:-1])
         if op == "where":
-            for branch, part in ((1, choices[1]), (0, choices[2])):
+            for i, branch in ((1, 1), (2, 0)):
                 condition = self._case(args[0], branch, 2)
-                part[:] = [(node, self.both(found, condition)) for node, found in part]
-            choices[0] = []
+                choices[i] = [(node, self.both(found, condition)) for node, found in choices[i]]
+            choices[0] = ()
         if op == SUMPROD:
-            return self._of_sumprod(ref, operands, choices)
-        return self._recorded(ref, op, operands, choices)
+            return self._of_sumprod(ref, args, choices)
+        return self._recorded(ref, op, args, choices)
 
-    def _of_operand(self, x: Any, arg: Any) -> Choices:
-        if arg.__class__ is not float:
-            return list(self._choices[arg])
-        if x.__class__ is float or not isinstance(x, Value) or x.constant:
-            return []
-        if x.data != arg and arg == arg:
-            raise StaleGraphError(
-                f"stale graph: data was assigned to {x!r} after it had been used as {arg!r}; "
-                "compute the expression again before you differentiate it"
-            )
-        return [(x, ALWAYS)]
+    def _of_operand(self, arg: Any) -> Choices:
+        if arg.__class__ is int:
+            return self._choices[arg]
+        return () if arg.__class__ is float else ((arg, ALWAYS),)
 
     def _recorded(
         self, ref: Ref, op: str, operands: Sequence[Any], choices: Sequence[Choices]
     ) -> Choices:
-        out = self._trace.at(ref)
-        return [(Recorded(self._trace.serials[ref], op, operands, out, choices), ALWAYS)]
+        return ((Recorded(self._trace.serials[ref], op, operands, ref, choices), ALWAYS),)
 
     def _of_branches(self, decides: Any, branches: Sequence[Choices]) -> Choices:
         """Returns the nodes that a choice stands for; ``decides`` is the number of the branch."""
@@ -288,7 +296,7 @@ class Sweeps:
             for node, inner in branch:
                 reached = self.both(inner, condition)
                 found[node] = self.either(found.get(node, NEVER), reached)
-        return [(node, condition) for node, condition in found.items() if condition != NEVER]
+        return [(node, condition) for node, condition in found.items() if condition is not NEVER]
 
     def _case(self, decides: Any, branch: int, branches: int) -> Condition:
         if decides.__class__ is float:
@@ -312,23 +320,24 @@ class Sweeps:
         """Returns the last node of a sum of products, which are nodes of their own."""
         serial = self._trace.serials[ref]
         count = len(operands)
-        total: Choices = []
+        total: Choices = ()
         for i in range(0, count, 2):
             product = choices[i:i + 2]
             if any(product):
                 at = serial - 1 + (i + 1) / (2 * count)
-                product = [[(Recorded(at, "mul", operands[i:i + 2], None, product), ALWAYS)]]
+                node = Recorded(at, "mul", operands[i:i + 2], None, product)
+                product = [((node, ALWAYS),)]
             else:
-                product = [[]]
+                product = [()]
             if i == 0:
                 total = product[0]
             elif total or product[0]:
                 at = serial - 0.5 + (i + 2) / (2 * count)
                 node = Recorded(at, "add", (0.0, 0.0), None, [total, product[0]])
-                total = [(node, ALWAYS)]
+                total = ((node, ALWAYS),)
         return total
 
-    def _edges(self, node: Any) -> Iterable[tuple[Any, Any]]:
+    def _edges(self, node: Any) -> Edges:
         """Returns the operands of a node, and their local derivatives as terms."""
         if node.__class__ is not Recorded:
             return [
@@ -336,8 +345,9 @@ class Sweeps:
                 for arg, partial in symbolic_edges(node)
             ]
         partials: dict[int, Any] = {}
-        edges = []
-        for arg, (i, condition) in node.edges:
+        edges: list[Any] = []
+        recorded: Any = node.edges
+        for arg, (i, condition) in recorded:
             if i not in partials:
                 partials[i] = self._partial(node, i)
             edges.append((arg, Term(self, partials[i], condition)))
@@ -352,13 +362,35 @@ class Sweeps:
             return 1.0
         trace = self._trace
         row = lookup(node.op)
-        args = [Ieee(x) if x.__class__ is float else x for x in node.operands]
-        d = row.partials[i](*args, node.out)
+        args = list(map(self._argument, node.operands))
+        out = self._argument(node.ref)
+        d = row.partials[i](*args, out)
         if not isinstance(d, Value):
             d = float(d)
         if not row.limits:
             return d
         finite = abs(d) < inf
-        numbers = [trace.number(x) for x in (*node.operands, node.out, d)]
-        limit = row.limits[i](*numbers)
-        return trace.gate(finite, d, trace.gate(trace.differs(limit, numbers[-1]), limit, d))
+        *numbers, known = [trace.number(x) for x in (*args, out, d)]
+        limit = row.limits[i](*numbers, known)
+        gate = trace.gate
+        other = gate(self._equal(limit, known), d, limit)
+        of_nan = gate(self._equal(limit, limit), limit, d)  # nan is not another number than nan
+        return gate(finite, d, gate(self._equal(known, known), other, of_nan))
+
+    def _argument(self, x: Any) -> Any:
+        """Returns the argument of a rule for an operand; constants are IEEE numbers."""
+        if x.__class__ is int:
+            return self._trace.at(x)
+        return Ieee(x) if x.__class__ is float else x
+
+
+def _operand(x: Any, arg: Any) -> Any:
+    """Returns the Value with a number that was given as an operand, or else the operand itself."""
+    if arg.__class__ is int or not isinstance(x, Value) or x.constant:
+        return arg
+    if x.data != arg and arg == arg:
+        raise StaleGraphError(
+            f"stale graph: data was assigned to {x!r} after it had been used as {arg!r}; "
+            "compute the expression again before you differentiate it"
+        )
+    return x

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Literal
 
 from .. import math
@@ -36,7 +37,6 @@ from ..symbolic.formulas import Name, as_name
 from .sweeps import Sweeps
 from .tape.operations import (
     DETACH,
-    EQUAL,
     GATE,
     OPERATIONS,
     PASSING,
@@ -108,11 +108,12 @@ class Trace(Interpreter):
             if arg.__class__ is float and isinstance(x, Value):
                 self.operands[ref] = tuple(operands)
                 break
-        for arg in args[1:] if op in PASSING else args:
-            if arg.__class__ is int and arg not in self._numbers:
-                break
         else:
-            self._numbers.add(ref)
+            for arg in args[1:] if op in PASSING else args:
+                if arg.__class__ is int and arg not in self._numbers:
+                    break
+            else:
+                self._numbers.add(ref)
         if not is_recording() and op != DETACH and ref not in self._numbers:
             ref = self._append(DETACH, (ref,))
         return Traced(self, ref)
@@ -180,7 +181,7 @@ class Trace(Interpreter):
             return None
         is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
         is_opposite = is_from_1 and self.is_condition(refs[1])  # of the condition
-        return (self._condition if is_opposite else self.value)(primitive.name, refs, args)
+        return (self.condition if is_opposite else self.value)(primitive.name, refs, args)
 
     def compare(self, symbol: str, x: Any, y: Any) -> Any:
         """Appends a comparison, a condition, which is 1.0 or 0.0."""
@@ -196,7 +197,7 @@ class Trace(Interpreter):
         op, operands = ordered(symbol, left, right)
         if operands[0] is not left:
             self._turned.add(len(self.nodes))
-        return self._condition(op, operands)
+        return self.condition(op, operands)
 
     def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Runs the method for an interpreted function, ``call_`` and its name, if there is one."""
@@ -215,7 +216,7 @@ class Trace(Interpreter):
 
     def leaf_of(self, leaf: Value, x: Any) -> float | None:
         """Makes a node for a new leaf whose number is an argument, or computed from arguments."""
-        ref = self.operand(x)
+        ref: Any = self.operand(x)
         is_number = ref in self._numbers or (self.kind == "either" and self._is_argument(ref))
         if x.__class__ is not Traced or not is_number:
             return None
@@ -284,37 +285,12 @@ class Trace(Interpreter):
 
     # ---- operations
 
-    def _condition(self, op: str, args: tuple[Any, ...], operands: Sequence[Any] = ()) -> Traced:
+    def condition(self, op: str, args: tuple[Any, ...], operands: Sequence[Any] = ()) -> Traced:
+        """Appends a condition, which is 1.0 or 0.0."""
         made = self.value(op, args, operands)
         self._conditions.add(made._index)
         self._numbers.add(made._index)
         return made
-
-    def equal(self, x: Any, y: Any) -> Any:
-        """Returns whether two numbers are equal: a condition if one of them is not known."""
-        refs = self.operand(x), self.operand(y)
-        if all(ref.__class__ is float for ref in refs):
-            return refs[0] == refs[1]
-        return self._condition(EQUAL, refs)
-
-    def differs(self, x: Any, y: Any) -> Any:
-        """Returns whether two numbers differ; nan equals nan."""
-        both_nan = self.both(1.0 - self.equal(x, x), 1.0 - self.equal(y, y))
-        return 1.0 - self.either(self.equal(x, y), both_nan)
-
-    def both(self, p: Any, q: Any) -> Any:
-        """Returns the condition that p and q hold."""
-        if p.__class__ is Traced and q.__class__ is Traced:
-            return self._condition("mul", (p._index, q._index))
-        known, other = (q, p) if p.__class__ is Traced else (p, q)
-        return other if known else 0.0
-
-    def either(self, p: Any, q: Any) -> Any:
-        """Returns the condition that p holds, or q, or both."""
-        if p.__class__ is Traced and q.__class__ is Traced:
-            return self._condition("maximum", (p._index, q._index))
-        known, other = (q, p) if p.__class__ is Traced else (p, q)
-        return 1.0 if known else other
 
     def gate(self, condition: Any, x: Any, y: Any) -> Any:
         """Returns x where the condition holds, and otherwise y: not a new node, but x or y itself,
@@ -341,7 +317,7 @@ class Trace(Interpreter):
                     f"write comparisons, as in (x > 0) {symbol} (y > 0); to test whether x is odd, "
                     f"x % 2 > 0; {STATIC}",
                 )
-        return self._condition("mul" if symbol == "&" else "maximum", (left, right))
+        return self.condition("mul" if symbol == "&" else "maximum", (left, right))
 
     def call_cond(
         self, usual: Any, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
@@ -423,8 +399,7 @@ class Trace(Interpreter):
         kinds = set(map(type, refs))
         if int not in kinds:
             return usual(pairs)
-        operands = [x for pair in pairs for x in pair] if float in kinds else ()
-        return self.value(SUMPROD, tuple(refs), operands)
+        return self.value(SUMPROD, tuple(refs), list(chain(*pairs)) if float in kinds else ())
 
     def is_unknown(self, x: Any) -> bool:
         """Returns whether ``x`` is a Value without a number while tracing.

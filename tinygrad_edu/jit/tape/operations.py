@@ -120,7 +120,7 @@ VARIADIC = {name for name, operation in OPERATIONS.items() if operation.arity is
 CONDITIONS = {name for name, operation in OPERATIONS.items() if operation.comparison}
 # Operations whose result is one of their operands, and the position of the first one
 CHOICES = {"where": 1, TAKE: 1, GATE: 1, IF_EQUAL: 2}
-PASSING = (TAKE, GATE)  # those that are no nodes of the eager graph, where the operand itself stands
+PASSING = (TAKE, GATE)  # of these, those in whose place the eager graph has the operand itself
 
 
 def ordered(symbol: str, x: Any, y: Any) -> tuple[str, tuple[Any, Any]]:
