@@ -83,6 +83,11 @@ def jit(  # noqa: F811
             on a comparison, ==, float(), .data, max(), an index), draws random numbers, or differs
             from run to run.  Use `math.where`, `math.maximum`, `take` or static arguments.
 
+    Derivatives.  ``f`` may call `grad`, `gradients`, `hessian` and the other transforms, nested to
+    any order, but not `backward`, and may not read ``.grad``.  A transform of plain numbers returns
+    what it returns inside `value_and_grad` of ``f``; in a function without arguments, what it
+    returns in a plain call.  ``Value(x)`` of an argument is a node that stays connected to it.
+
     Methods and copies.  A function in a class becomes a method, and each instance has its own
     programs.  A copied or unpickled function is compiled again.  If it can be imported by name it
     is copied and pickled by reference, like any function.

@@ -4,8 +4,9 @@
     >>> print(jit(grad(lambda x: x * x * x)).show(2.0))
     inputs  x0
     t1 = x0 * x0
-    t2 = t1 + x0 * x0 + x0 * x0
-    return t2
+    t2 = t1 + t1
+    t3 = t2 + t1
+    return t3
 
 A trace becomes a graph with edges (`Recorded`), over which the sweeps run as over Values.  The
 rules of the table run on traced values, so the derivatives are nodes of the same trace, in the
@@ -168,6 +169,24 @@ class Sweeps:
                 result = self.choose(self.both(condition, term.condition), term.value, result)
         return result
 
+    # ---- the trace
+
+    def is_argument(self, ref: Ref) -> bool:
+        """Returns whether a node is computed from arguments and numbers only."""
+        trace = self._trace
+        waiting = [ref]
+        seen = set(waiting)
+        while waiting:
+            ref = waiting.pop()
+            op, args = trace.nodes[ref]
+            if op in ("parameter", DETACH) or ref in trace.operands:
+                return False
+            operands = () if op in SOURCES else args
+            found = {arg for arg in operands if not trace.is_constant(arg)} - seen
+            waiting += found
+            seen |= found
+        return True
+
     # ---- terms
 
     def product(self, partial: Any, adjoint: Any) -> Any:
@@ -256,7 +275,7 @@ class Sweeps:
 
     def _found(self, ref: Ref, op: str, args: tuple[Any, ...]) -> Choices:
         trace = self._trace
-        if trace.is_number(trace.at(ref)):
+        if trace.is_constant(ref):
             return ()
         if op == "parameter":
             return ((trace.parameters[args[0]], ALWAYS),)

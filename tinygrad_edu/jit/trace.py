@@ -118,6 +118,12 @@ class Trace(Interpreter):
             ref = self._append(DETACH, (ref,))
         return Traced(self, ref)
 
+    def finish(self) -> None:
+        """Drops what only derivatives inside the function need."""
+        self._sweeps = Sweeps(self)
+        self.operands.clear()
+        self.serials.clear()
+
     def _append(self, op: str, args: tuple[Any, ...]) -> Ref:
         self.nodes.append((op, args))
         self.serials.append(next_serial())
@@ -217,8 +223,10 @@ class Trace(Interpreter):
     def leaf_of(self, leaf: Value, x: Any) -> float | None:
         """Makes a node for a new leaf whose number is an argument, or computed from arguments."""
         ref: Any = self.operand(x)
-        is_number = ref in self._numbers or (self.kind == "either" and self._is_argument(ref))
-        if x.__class__ is not Traced or not is_number:
+        is_number = self.is_number(x)
+        if not is_number and self.kind == "either" and x.__class__ is Traced:
+            is_number = self._sweeps.is_argument(ref)
+        if not is_number:
             return None
         self._made[leaf] = self._append("identity", (ref,))
         return math.nan
@@ -229,20 +237,9 @@ class Trace(Interpreter):
         """Returns whether ``x`` is a number, not a Value, when the function itself is called."""
         return not isinstance(x, Value) or (x.__class__ is Traced and x._index in self._numbers)
 
-    def _is_argument(self, ref: Ref) -> bool:
-        """Returns whether a node is computed from arguments and numbers only."""
-        seen = {ref}
-        waiting = [ref]
-        while waiting:
-            ref = waiting.pop()
-            op, args = self.nodes[ref]
-            if op in ("parameter", DETACH) or ref in self.operands:
-                return False
-            if op != "input":
-                found = {arg for arg in args if arg.__class__ is int and arg not in self._numbers}
-                waiting += found - seen
-                seen |= found
-        return True
+    def is_constant(self, arg: Ref | float) -> bool:
+        """Returns whether an operand is a number when the function itself is called."""
+        return arg.__class__ is float or arg in self._numbers
 
     def number(self, x: Any) -> Any:
         """Returns the number of ``x``: a float if it is known, else a traced value without
@@ -351,10 +348,7 @@ class Trace(Interpreter):
         return self.take(entries, index) if self.is_unknown(index) else usual(entries, index)
 
     def take(self, entries: Sequence[Any], index: Any) -> Any:
-        """Returns the entry, or the row of entries, at an index that is not known yet.
-
-        Arrays count as lists.
-        """
+        """Does what `call_entry` does, for an index that is not known."""
         if hasattr(entries[0], "tolist"):
             entries = [entry.tolist() if hasattr(entry, "tolist") else entry for entry in entries]
         if isinstance(entries[0], (list, tuple)):

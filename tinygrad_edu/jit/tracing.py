@@ -216,6 +216,7 @@ def _run(
                 raise
         if trace.first_error is not None:
             raise trace.first_error
+        trace.finish()
         return trace, result
 
 
