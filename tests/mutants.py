@@ -294,10 +294,10 @@ MUTANTS = [
 
     # ---- derivatives in traced functions
     Mutant("a branch that is not taken adds to an adjoint", "jit/sweeps.py",
-           "total = sweeps.choose(other.condition, total, self.value)", "pass",
+           "sweeps.choose(other.condition, total, x)", "total",
            ("test_derivatives.py::test_compiled_derivatives_and_batches_have_the_same_bits",)),
     Mutant("a factor of 1 is a node of its own", "jit/sweeps.py",
-           "result = trace.gate(self._equal(number, 1.0), other, result)", "pass",
+           "result = self._gate(self._equal(number, 1.0), other, result)", "pass",
            ("test_derivatives.py::test_sums_of_choices_have_the_order_of_the_eager_engine",)),
 
     # ---- the table

@@ -34,8 +34,14 @@ from ..engine.value import Value
 from ..errors import StaleGraphError
 from .conditions import ALWAYS, NEVER, Condition, both, case, either
 from .tape.operations import CONDITIONS, DETACH, EQUAL, GATE, SOURCES, SUMPROD, TAKE, Ref
+from .traced import Traced
 
 MOST_CASES = 16  # of a condition; one that has more is computed, and counts as one case
+# Among how many nodes a gate may choose.  Each gets an edge from every user of the gate, which is
+# quadratic where one number gets gradients from many branches; so there is a limit.  Beyond it,
+# terms that are not there are added as -0.0, which changes no number.  If such a sum is
+# differentiated again, its terms may be added in another order than in the eager engine.
+MOST_CHOICES = 256
 Choices = Sequence[tuple[Any, Condition]]  # nodes of graphs, and when each is the operand
 
 
@@ -92,10 +98,15 @@ class Term:
         sweeps = self.sweeps
         if self.condition is ALWAYS is other.condition:
             return Term(sweeps, self.value + other.value, ALWAYS)
-        total = other.value
+        x = self.value
+        y = other.value
+        if sweeps.size(x) + sweeps.size(y) > MOST_CHOICES:
+            total = sweeps.choose(self.condition, x, -0.0) + sweeps.choose(other.condition, y, -0.0)
+            return Term(sweeps, total, sweeps.either(self.condition, other.condition))
+        total = y
         if both(self.condition, other.condition) is not NEVER:
-            total = sweeps.choose(self.condition, self.value + other.value, other.value)
-        total = sweeps.choose(other.condition, total, self.value)
+            total = sweeps.choose(self.condition, x + y, y)
+        total = sweeps.choose(other.condition, total, x)
         return Term(sweeps, total, sweeps.either(self.condition, other.condition))
 
 
@@ -108,6 +119,7 @@ class Sweeps:
         self._computed: dict[Condition, Ref] = {}  # the nodes of conditions
         self._meaning: dict[Ref, Condition] = {}  # the inverse
         self._first: dict[Any, Ref] = {}  # the first of equal comparisons
+        self._sizes: dict[Ref, int] = {}  # for each gate, among how many nodes it chooses
 
     # ---- the two sweeps
 
@@ -198,15 +210,25 @@ class Sweeps:
             number, other = partial, adjoint
             if not trace.is_number(number):
                 number, other = adjoint, partial
-            if number.__class__ is not float:
-                result = trace.gate(self._equal(number, 1.0), other, result)
+            if number.__class__ is not float and self.size(other) < MOST_CHOICES:
+                result = self._gate(self._equal(number, 1.0), other, result)
         return result
 
     def choose(self, condition: Condition, x: Any, y: Any) -> Any:
         """Returns x if the condition holds, and otherwise y."""
         if condition is ALWAYS or x is y:
             return x
-        return y if condition is NEVER else self._trace.gate(self._computing(condition), x, y)
+        return y if condition is NEVER else self._gate(self._computing(condition), x, y)
+
+    def _gate(self, condition: Any, x: Any, y: Any) -> Any:
+        result = self._trace.gate(condition, x, y)
+        self._sizes[result._index] = self.size(x) + self.size(y)
+        return result
+
+
+    def size(self, x: Any) -> int:
+        """Returns the number of nodes that a number can stand for."""
+        return self._sizes.get(x._index, 1) if x.__class__ is Traced else 1
 
     def both(self, p: Condition, q: Condition) -> Condition:
         """Returns the condition that p and q hold."""
