@@ -73,7 +73,7 @@ class _Unreadable(Mapping[str, Any]):
             f"compute with parameters and optimizer.steps, {EAGER}",
         )
 
-    __iter__ = __len__ = __getitem__  # type: ignore[assignment]
+    __iter__ = __len__ = __getitem__
 
 
 def overrides(optimizer: Optimizer, name: str) -> bool:
