@@ -299,6 +299,14 @@ MUTANTS = [
     Mutant("a factor of 1 is a node of its own", "jit/sweeps.py",
            "result = self._gate(self._equal(number, 1.0), other, result)", "pass",
            ("test_derivatives.py::test_sums_of_choices_have_the_order_of_the_eager_engine",)),
+    Mutant("rows with pieces have finite derivatives at nan", "jit/sweeps.py",
+           "self._equal(result, result) if has_pieces else True", "True",
+           ("test_derivatives_of_everything.py::"
+            "test_rows_with_pieces_have_the_derivatives_of_the_eager_engine_at_nan",)),
+    Mutant("a copy of a node is the node itself", "jit/choosing.py",
+           "return trace.again(ref)", "return x",
+           ("test_derivatives_of_everything.py::"
+            "test_derivatives_of_copies_are_those_of_a_plain_call",)),
 
     # ---- the table
     *[Mutant(f"a factor of 1 + 1e-6 in {rule}", "engine/table.py", old, new,
