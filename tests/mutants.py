@@ -273,7 +273,8 @@ MUTANTS = [
            "if (dy := node._dy) is not None:",
            "if (dy := node._dy) is not None and node._y is not node._x:",
            ("test_value.py::test_an_operand_on_both_sides_makes_two_edges",)),
-    Mutant("an edge is lost in gradients() when both operands are one node", "engine/autodiff.py",
+    Mutant("an edge is lost in gradients() when both operands are one node",
+           "engine/accumulation.py",
            "        for arg, partial in edges_of(node):\n            if partial",
            "        for arg, partial in dict(edges_of(node)).items():\n            if partial",
            ("test_autodiff.py::test_gradients_are_graphs_and_leave_grad_unchanged",)),
@@ -283,12 +284,29 @@ MUTANTS = [
     Mutant("an interrupted sweep leaves what it has done", "engine/graph.py",
            "        assign_grads(nodes, before)\n        raise", "        raise",
            ("test_anomaly.py::test_overflow_caused_by_an_accumulated_gradient_is_reported",)),
-    Mutant("a graph whose leaves have new data passes for the recorded one", "engine/autodiff.py",
+    Mutant("a graph whose leaves have new data passes for the recorded one",
+           "engine/accumulation.py",
            "if _is_other_number(row.forward(*data), node.data):", "if False:",
            ("test_autodiff.py::test_sum_is_stale_even_if_its_partials_are_unchanged",)),
-    Mutant("the tangents of two operands are not added", "engine/autodiff.py",
+    Mutant("the tangents of two operands are not added", "engine/accumulation.py",
            "sum(terms[1:], terms[0])", "terms[0]",
            ("test_autodiff.py::test_vjp_and_jvp_by_hand",)),
+
+    # ---- derivatives in traced functions
+    Mutant("a branch that is not taken adds to an adjoint", "jit/sweeps.py",
+           "sweeps.choose(other.condition, total, x)", "total",
+           ("test_derivatives.py::test_compiled_derivatives_and_batches_have_the_same_bits",)),
+    Mutant("a factor of 1 is a node of its own", "jit/sweeps.py",
+           "result = self._gate(self._equal(number, 1.0), other, result)", "pass",
+           ("test_derivatives.py::test_sums_of_choices_have_the_order_of_the_eager_engine",)),
+    Mutant("rows with pieces have finite derivatives at nan", "jit/sweeps.py",
+           "self._equal(result, result) if has_pieces else True", "True",
+           ("test_derivatives_of_everything.py::"
+            "test_rows_with_pieces_have_the_derivatives_of_the_eager_engine_at_nan",)),
+    Mutant("a copy of a node is the node itself", "jit/choosing.py",
+           "return trace.again(ref)", "return x",
+           ("test_derivatives_of_everything.py::"
+            "test_derivatives_of_copies_are_those_of_a_plain_call",)),
 
     # ---- the table
     *[Mutant(f"a factor of 1 + 1e-6 in {rule}", "engine/table.py", old, new,

@@ -74,6 +74,10 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("test_graph.py",),
         ("test_anomaly.py",),
     ),
+    "engine/accumulation": (
+        ("test_autodiff.py",),
+        ("test_oracle.py", "test_primitives.py", "test_anomaly.py"),
+    ),
     "engine/autodiff": (
         ("test_autodiff.py",),
         ("test_oracle.py", "test_primitives.py", "test_anomaly.py"),

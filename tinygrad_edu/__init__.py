@@ -8,8 +8,8 @@
     -0.004023
 
 Read the source in this order: `engine.primitive`, `engine.value` and `engine.graph`, which are
-reverse mode; `engine.table`, `engine.autodiff`; then `math` and `symbolic`; then `nn`, `optim` and
-`train`.  Not affiliated with tinygrad.
+reverse mode; `engine.table`, `engine.accumulation` and `engine.autodiff`; then `math` and
+`symbolic`; then `nn`, `optim` and `train`.  Not affiliated with tinygrad.
 """
 
 from importlib import import_module as _import_module

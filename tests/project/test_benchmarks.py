@@ -64,7 +64,8 @@ def test_an_unknown_suite_is_one_line_and_status_2(arguments: list[str], wrong: 
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["jit", "--only", "moon"],
-     "invalid choice: 'moon' (choose from 'moons', 'gpt', 'rosenbrock', 'ode', 'black-scholes')"),
+     "invalid choice: 'moon' (choose from 'moons', 'gpt', 'rosenbrock', 'ode', 'black-scholes', "
+     "'pinn')"),
     (["jit", "--only"], "expected at least one argument"),
     (["jit", "-o", "missing/bars.svg"], "'missing' is not a folder; create it first"),
     (["jit", "-o", "/proc/bars.svg"], "cannot write"),  # a place that cannot be written to
@@ -124,6 +125,7 @@ def test_jit_prints_its_tables_with_or_without_the_other_engines() -> None:
         "Rosenbrock in 100 dimensions",
         "ODE loss",
         "Black-Scholes",
+        "Physics-informed network",
         "Tape machine",
         "Straight-line machine code",
     ):
@@ -137,7 +139,7 @@ def test_jit_prints_its_tables_with_or_without_the_other_engines() -> None:
         ("autograd", "autograd", 4),
         ("casadi", "casadi", 3),
         ("ddx-ad, compiled", "ddx", 4),
-        ("tinygrad_edu, jit", "rich", 5),
+        ("tinygrad_edu, jit", "rich", 6),
     ):
         rows = [line for line in result.stdout.splitlines() if line.startswith(f"│ {name} ")]
         assert len(rows) == programs

@@ -15,15 +15,14 @@ MAY_IMPORT = {
     "interpreter": set(),
     "numerics": set(),
     "arrays": {"errors"},
-    "derived": set(),
     "graph": {"interpreter"},
-    "calls": {"derived", "graph", "interpreter", "errors"},
+    "calls": {"graph", "interpreter", "errors"},
     "copies": {"graph"},
     "value": {"arrays", "primitive", "graph", "copies", "calls", "interpreter", "errors"},
     "table": {"primitive", "numerics", "errors"},
+    "accumulation": {"primitive", "table", "graph", "value", "interpreter", "errors"},
     "autodiff": {
-        "arrays", "derived", "primitive", "table", "graph", "calls", "value", "interpreter",
-        "errors",
+        "accumulation", "arrays", "table", "graph", "calls", "value", "interpreter", "errors",
     },
     "__init__": {"table", "value"},
 }

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite, isinf, isnan
 
-from ..engine.autodiff import accumulate
+from ..engine.accumulation import accumulate
 from ..engine.graph import topological_order
 from ..engine.primitive import lookup
 from ..engine.value import Value

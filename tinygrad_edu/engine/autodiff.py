@@ -26,24 +26,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from itertools import chain
-from math import isfinite
 from operator import index
 from typing import Any, ParamSpec
 
-from ..errors import StaleGraphError, counted, number, plain, short_repr
+from ..errors import counted, number, plain, short_repr
+from .accumulation import accumulate, propagate, stored_edges, symbolic_edges
 from .arrays import array_of, as_list, entries_of, is_array, kind_of, like, listed, remedy
-from .calls import Call, straight
-from .derived import name_of, transform
+from .calls import Call, name_of, straight, transform
 from .graph import backpropagate, topological_order
-from .interpreter import active, current, recording
-from .primitive import Primitive, lookup
-from .table import Ieee, identity
+from .interpreter import interpreted, recording, temporarily
+from .table import identity
 from .value import Number, Value
 
 P = ParamSpec("P")
-Edges = Sequence[tuple[Any, Any]]  # operands and local derivatives; None for a constant
 
 __all__ = ["backward", "grad", "gradients", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"]
 
@@ -88,8 +86,19 @@ def gradients(
     for x in xs:
         _check_value(x, "gradients: each x")
     straight.clear()  # a derivative may be constant
+    return _adjoints(roots, seeds, xs, True)
+
+
+@interpreted
+def _adjoints(
+    roots: Sequence[Value], seeds: Sequence[float], xs: Sequence[Value], as_values: bool
+) -> list[Any]:
+    """Returns d(sum of seed * root)/d x for each x: as new Values, or as numbers."""
+    if not as_values:
+        adjoints = accumulate(roots, seeds, xs)
+        return [adjoints.get(x, 0.0) for x in xs]
     with recording(True):
-        adjoints = accumulate(roots, seeds, xs, _symbolic_edges)
+        adjoints = accumulate(roots, seeds, xs, symbolic_edges)
         existing = set(topological_order(*roots))
         results = []
         for x in xs:
@@ -102,109 +111,25 @@ def gradients(
         return results
 
 
-def stored_edges(node: Value) -> Edges:
-    """Returns the operands of a node, and the local derivatives that it stores."""
-    return node.edges
-
-
-def accumulate(
-    roots: Sequence[Value],
-    seeds: Sequence[Any],
-    xs: Sequence[Value],
-    edges_of: Callable[[Value], Edges] = stored_edges,
-) -> dict[Value, Any]:
-    """Returns the adjoints of ``xs`` and of all nodes between them and ``roots``.
-
-    This is reverse accumulation, on floats or on Values; no ``.grad`` changes.  ``edges_of``
-    returns the operands of a node and its local derivatives.
-    """
-    order = topological_order(*roots, constants=False)
-    varied = set(xs)  # the nodes that depend on some x
-    for node in order:
-        if any(arg in varied for arg, _ in node.edges):
-            varied.add(node)
-    adjoints: dict[Value, Any] = {}
-    for root, seed in zip(roots, seeds):
-        adjoints[root] = adjoints[root] + seed if root in adjoints else seed
-    for node in reversed(order):
-        if node not in adjoints or node not in varied or not node.op:
-            continue
-        adjoint = adjoints[node]
-        for arg, partial in edges_of(node):
-            if partial is not None and arg in varied:
-                term = _times(partial, adjoint)
-                adjoints[arg] = total = adjoints[arg] + term if arg in adjoints else term
-                if active:
-                    current().flowed(node, arg, partial, adjoint, total)
-    return adjoints
-
-
-def _times(partial: Any, adjoint: Any) -> Any:
-    # A factor of exactly 1 is left out: graphs of gradients are then as short as on paper.
-    if adjoint.__class__ is float and adjoint == 1.0:
-        return partial
-    if partial.__class__ is float and partial == 1.0:
-        return adjoint
-    return partial * adjoint
-
-
-def _symbolic_edges(node: Value) -> Edges:
-    """Returns the edges of ``node`` with local derivatives as Values, by the table's rules."""
-    row = lookup(node.op)
-    edges = node.edges
-    data = tuple([float(arg) if partial is None else arg.data for arg, partial in edges])
-    if _is_other_number(row.forward(*data), node.data):
-        raise _stale_error(node, data)
-    # Constants become IEEE numbers, so that a 0 in a denominator does not raise.
-    args = tuple([Ieee(arg) if partial is None else arg for arg, partial in edges])
-    return [
-        (arg, None if stored is None else _partial_as_graph(row, i, args, data, node, stored))
-        for i, (arg, stored) in enumerate(edges)
-    ]
-
-
-def _partial_as_graph(
-    row: Primitive,
-    i: int,
-    args: tuple[Any, ...],
-    data: tuple[float, ...],
-    node: Value,
-    stored: float,
-) -> Any:
-    d = row.partials[i](*args, node)
-    partial = float(d)
-    if not isfinite(partial) or node.data != node.data:
-        limit = row.limit_at(i, data, node.data, partial)
-        if _is_other_number(limit, partial):
-            partial = d = limit  # a convention, which is not differentiated further
-    if _is_other_number(partial, stored):
-        raise _stale_error(node, data)
-    return d if isinstance(d, Value) else partial
-
-
-def _stale_error(node: Value, data: tuple[float, ...]) -> StaleGraphError:
-    return StaleGraphError(
-        f"stale graph: {node!r} no longer follows from its operands "
-        f"({_operands_text(node, data)}), because data was "
-        "assigned after the graph was recorded; compute the expression again "
-        "before you differentiate it to a higher order"
-    )
-
-
-def _operands_text(node: Value, data: tuple[float, ...]) -> str:
-    return ", ".join(
-        f"{arg.label or arg.op or 'a number'} is {x!r}" for arg, x in zip(node.args, data)
-    )
-
-
-def _is_other_number(x: float, y: float) -> bool:
-    return x != y and not (x != x and y != y)
-
-
 # ---- function transforms -------------------------------------------------------------------------
 
-# how many transforms are nested around the code that runs now
-_depth: ContextVar[int] = ContextVar("_depth", default=0)
+# whether the code that runs now is inside the function of a transform
+_inside: ContextVar[bool] = ContextVar("_inside", default=False)
+
+
+def inside_transform(on: bool) -> AbstractContextManager[None]:
+    """Sets whether the code in the block counts as the function of a transform."""
+    return temporarily(_inside, on, (inside_transform, (on,)))
+
+
+@interpreted
+def _is_value(x: Any) -> bool:
+    return isinstance(x, Value)
+
+
+@interpreted
+def _number_of(x: Value) -> Any:
+    return x.data
 
 
 def _record_call(
@@ -225,15 +150,11 @@ def _record_call(
                 "functions of scalars; for a function of one list or one numpy array use "
                 "jacobian(f)(xs) or hessian(f)(xs), and for other arguments jit(f).value_and_grad"
             )
-    as_values = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
-    with recording(True):
-        leaves = [identity(x) if isinstance(x, Value) else Value(x) for x in primals]
-        token = _depth.set(_depth.get() + 1)
-        try:
-            call = Call(f, leaves, others)
-            return call, call.run(*leaves), as_values
-        finally:
-            _depth.reset(token)
+    as_values = _inside.get() or any(map(_is_value, primals))
+    with recording(True), inside_transform(True):
+        leaves = [identity(x) if _is_value(x) else Value(x) for x in primals]
+        call = Call(f, leaves, others)
+        return call, call.run(*leaves), as_values
 
 
 def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
@@ -257,13 +178,12 @@ def _pullback(
     They are Values if ``as_values`` or if a cotangent is a Value, and otherwise numbers.
     """
     if any(isinstance(ct, Value) for ct in cotangents):
+        as_values = as_values or any(map(_is_value, cotangents))
         with recording(True):
-            return gradients([y * ct for y, ct in zip(outputs, cotangents)], leaves)
+            outputs = [y * ct for y, ct in zip(outputs, cotangents)]
+        cotangents = [1.0] * len(outputs)
     seeds = [number(ct, "a cotangent") for ct in cotangents]
-    if as_values:
-        return gradients(outputs, leaves, seeds)
-    adjoints = accumulate(outputs, seeds, leaves)
-    return [adjoints.get(x, 0.0) for x in leaves]
+    return _adjoints(outputs, seeds, leaves, as_values)
 
 
 def vjp(
@@ -288,7 +208,7 @@ def _vjp(
     call, result, as_values = _record_call(f, primals, others)
     outputs = _outputs(result, f)
     several = listed(result) is not None
-    values = [y if as_values else y.data for y in outputs]
+    values = [y if as_values else _number_of(y) for y in outputs]
     pullback = functools.partial(_checked_pullback, call, several, outputs, as_values)
     return (like(result, values) if several else values[0]), pullback
 
@@ -330,31 +250,29 @@ def jvp(
             "give one tangent for each primal"
         )
     call, result, as_values = _record_call(f, primals)
-    as_values = as_values or any(isinstance(t, Value) for t in tangents)
+    as_values = as_values or any(map(_is_value, tangents))
     outputs = _outputs(result, f)
-    edges_of = _symbolic_edges if as_values else stored_edges
     numbers = [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]
-    tangent_of: dict[Value, Any] = dict(zip(call.leaves, numbers))
-    with recording(True):
-        for node in topological_order(*outputs, constants=False):
-            if node in tangent_of or not any(arg in tangent_of for arg, _ in node.edges):
-                continue
-            terms = [
-                _times(partial, tangent_of[arg])
-                for arg, partial in edges_of(node)
-                if partial is not None and arg in tangent_of
-            ]
-            tangent_of[node] = tangent = sum(terms[1:], terms[0])
-            if active:
-                current().tangent(node, tangent)
-    values = [y if as_values else y.data for y in outputs]
-    output_tangents = [tangent_of.get(y, 0.0) for y in outputs]
+    values = [y if as_values else _number_of(y) for y in outputs]
+    output_tangents = _tangents(outputs, call.leaves, numbers, as_values)
     call.check(outputs, output_tangents)
-    if as_values:
-        output_tangents = [t if isinstance(t, Value) else Value(t) for t in output_tangents]
     if listed(result) is not None:
         return like(result, values), like(result, output_tangents)
     return values[0], output_tangents[0]
+
+
+@interpreted
+def _tangents(
+    outputs: Sequence[Value], leaves: Sequence[Value], tangents: Sequence[Any], as_values: bool
+) -> list[Any]:
+    """Returns J t for the tangents t of the leaves, as Values or as numbers."""
+    tangent_of: dict[Value, Any] = dict(zip(leaves, tangents))
+    with recording(True):
+        propagate(outputs, tangent_of, symbolic_edges if as_values else stored_edges)
+    found = [tangent_of.get(y, 0.0) for y in outputs]
+    if not as_values:
+        return found
+    return [t if isinstance(t, Value) else Value(t) for t in found]
 
 
 @transform
@@ -482,7 +400,7 @@ def hessian(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def matrix(xs: Any) -> Any:
         inputs = _entries(xs)
-        nested = _depth.get() or any(isinstance(x, Value) for x in inputs)
+        nested = _inside.get() or any(isinstance(x, Value) for x in inputs)
         return recorded(xs) if nested else compiled(like(xs, inputs))
 
     return matrix
@@ -491,7 +409,7 @@ def hessian(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 # ---- checks --------------------------------------------------------------------------------------
 
 
-def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
+def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[Any]]:
     roots = [roots] if isinstance(roots, Value) or not isinstance(roots, Iterable) else list(roots)
     for root in roots:
         _check_value(root, "a root")
@@ -504,11 +422,11 @@ def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
     if len(seeds) != len(roots):
         raise ValueError(f"{len(roots)} roots but {len(seeds)} seeds; give one seed for each root")
     for seed in seeds:
-        if isinstance(seed, Value):
+        if _is_value(seed):
             raise TypeError(
                 f"a seed must be a number, not a Value ({seed!r}); multiply the root by it instead"
             )
-    return roots, [number(seed, "a seed") for seed in seeds]
+    return roots, [seed if isinstance(seed, Value) else number(seed, "a seed") for seed in seeds]
 
 
 def _entries(xs: Any) -> list[Any]:
@@ -525,5 +443,5 @@ def _entries(xs: Any) -> list[Any]:
 
 
 def _check_value(x: Any, what: str) -> None:
-    if not isinstance(x, Value):
+    if not _is_value(x):
         raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")

@@ -58,6 +58,11 @@ class Interpreter:
         """Returns the result of an `interpreted` function."""
         return usual(*args)
 
+    def leaf_of(self, leaf: Any, x: Any) -> float | None:
+        """Returns the number of a new ``leaf`` that is made from ``x``, a Value; None refuses it.
+        """
+        return None
+
     def number_of(self, x: Any, what: str) -> None:
         """Is called when ``what``, such as "float()", asks for the number of ``x``."""
 
@@ -116,7 +121,11 @@ class _Temporarily(_GeneratorContextManager[None]):
         return self.made_by
 
 
-def _temporarily(variable: ContextVar[Any], value: Any, made_by: tuple[Any, ...]) -> _Temporarily:
+def temporarily(variable: ContextVar[Any], value: Any, made_by: tuple[Any, ...]) -> _Temporarily:
+    """Returns a context in which a variable has a value; operators then ask the interpreter.
+
+    made_by: the function that called this one, and its arguments.
+    """
     context = _Temporarily(_set, (variable, value), {})
     context.made_by = made_by
     return context
@@ -125,12 +134,12 @@ def _temporarily(variable: ContextVar[Any], value: Any, made_by: tuple[Any, ...]
 def using(interpreter: Interpreter) -> AbstractContextManager[None]:
     """Returns a context in which ``interpreter`` is told of all operations of this thread or task.
     """
-    return _temporarily(_interpreter, interpreter, (using, (interpreter,)))
+    return temporarily(_interpreter, interpreter, (using, (interpreter,)))
 
 
 def recording(on: bool) -> AbstractContextManager[None]:
     """Switches recording on or off for the current thread or task."""
-    return _temporarily(_recording, on, (recording, (on,)))
+    return temporarily(_recording, on, (recording, (on,)))
 
 
 def no_grad() -> AbstractContextManager[None]:

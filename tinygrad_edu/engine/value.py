@@ -99,10 +99,10 @@ class Value(graph.Node):
 
     def __init__(self, data: Number, label: str = "") -> None:
         if isinstance(data, Value):
-            raise TypeError(
-                f"Value: data must be a number, not a Value ({data!r}); "
-                "pass its .data, or write `y + 0` for a new node that stays connected"
-            )
+            if (known := current().leaf_of(self, data)) is None:
+                raise TypeError(f"Value: data must be a number, not a Value ({data!r}); pass its "
+                                ".data, or write `y + 0` for a new node that stays connected")
+            data = known
         if not isinstance(label, str):
             raise TypeError(f"label must be text, not {type(label).__name__} ({short_repr(label)})")
         self.data = number(data, f"the data of Value {label!r}" if label else "the data of a Value")

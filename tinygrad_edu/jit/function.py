@@ -26,14 +26,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
+from ..engine.autodiff import hessian
 from ..engine.value import Value
 from ..errors import check_int, counted, short_repr
 from ..nn.module import Module
 from .batch import flatten_columns
-from .program import Program, function_name
+from .program import Program, arguments, check_differentiable, function_name, matrix
 from .structure import StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
-from .traced import trace_in_progress
+from .traced import located_error, trace_in_progress
 
 if TYPE_CHECKING:
     from typing import overload
@@ -88,6 +89,11 @@ def jit(  # noqa: F811
         TraceError, at the first call: ``f`` needs a number that is known only at run time (a branch
             on a comparison, ==, float(), .data, text, max(), an index), draws random numbers, or
             differs from run to run.  Use `math.where`, `math.maximum`, `take` or static arguments.
+
+    Derivatives.  ``f`` may call `grad`, `gradients`, `hessian` and the other transforms, nested to
+    any order, but not `backward`, and may not read ``.grad``.  A transform of plain numbers returns
+    what it returns inside `value_and_grad` of ``f``; in a function without arguments, what it
+    returns in a plain call.  ``Value(x)`` of an argument is a node that stays connected to it.
 
     Methods and copies.  A function in a class becomes a method, and each instance has its own
     programs.  A copied or unpickled function is compiled again.  If it can be imported by name it
@@ -191,10 +197,26 @@ class Jitted(Generic[P]):
         """Returns the matrix of second derivatives of a function that returns one number.
 
         Rows and columns are the numbers among the arguments, in their order.  It is a list of
-        lists, or a numpy array if there is one among the arguments.
+        lists, or a numpy array if there is one among the arguments.  In a function that is being
+        traced, the numbers become part of its trace.
         """
+        if (trace := trace_in_progress()) is not None:
+            return self._recorded_hessian(trace, args, kwargs)
         program, leaves = self._program_for(args, kwargs)
         return program.hessian(leaves)
+
+    def _recorded_hessian(
+        self, trace: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        structure, leaves = self._structure(args, kwargs)
+        check_differentiable(structure, function_name(self.function))
+
+        def of_leaves(values: list[Value]) -> Any:
+            positional, named = arguments(structure, values)
+            return self.function(*positional, **named)
+
+        rows = [[trace.number(d) for d in row] for row in hessian(of_leaves)(leaves)]
+        return matrix(structure, rows)
 
     # ---- many samples at once
 
@@ -290,6 +312,13 @@ class Jitted(Generic[P]):
     def _program_for(self, args: tuple[Any, ...], kwargs: dict[str, Any],
                      take_apart: Callable[..., Structure] = flatten) -> tuple[Program, list[Any]]:
         """Returns the program for these arguments, and their numbers."""
+        if trace_in_progress() is not None:
+            name = function_name(self.function)
+            raise located_error(
+                f"a gradient, or a batch, of the compiled function {name}, in a function that is "
+                "traced: it has numbers and adds to .grad, which machine code does not",
+                f"inside, use value_and_grad({name}), grad({name}) or gradients(y, xs)",
+            )
         structure, leaves = self._structure(args, kwargs, take_apart)
         return self._program(structure), leaves
 
@@ -298,10 +327,6 @@ class Jitted(Generic[P]):
                    ) -> tuple[Structure, list[Any]]:
         """Returns the structure of the arguments, static values included, and their numbers."""
         leaves: list[Any] = []
-        if (trace := trace_in_progress()) is not None:
-            raise trace.derivative(
-                f"a derivative, or a batch, of the compiled function {function_name(self.function)}"
-            )
 
         def part(x: Any, label: str) -> Structure:
             try:

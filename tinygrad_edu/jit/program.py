@@ -49,7 +49,8 @@ class Program:
     def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
         self.structure = structure
         self._made_from = f, names, structure
-        self.trace, result = record_trace(f, names, self._arguments)
+        take_args = functools.partial(arguments, structure)
+        self.trace, result = record_trace(f, names, take_args, kind="either")
         self.outputs, self._result = outputs(result, self.trace.operand)
         self._booleans = list(map(self.trace.is_boolean, self.outputs))
         self._function = f
@@ -60,24 +61,12 @@ class Program:
         self._batched: dict[Any, Batched] = {}
 
     def __repr__(self) -> str:
-        args, kwargs = self._split(map(structure_text, self.structure[0]))
+        args, kwargs = split(self.structure, map(structure_text, self.structure[0]))
         parts = [*args, *[f"{name}={part}" for name, part in kwargs.items()]]
         return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Program, self._made_from  # it is compiled again
-
-    def _split(self, parts: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Returns the positional and the keyword arguments among something for each argument."""
-        parts = list(parts)
-        names = self.structure[1]
-        count = len(parts) - len(names)
-        return parts[:count], dict(zip(names, parts[count:]))
-
-    def _arguments(self, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Returns the arguments with these numbers, positional ones and keywords."""
-        leaves = iter(numbers)
-        return self._split(unflatten(part, leaves) for part in self.structure[0])
 
     # ---- kernels
 
@@ -106,12 +95,7 @@ class Program:
                 f"{self._name} must return one number for its gradient, not "
                 f"{structure_text(self._result)}"
             )
-        for part in self.structure[0]:
-            if (x := static_number(part)) is not None:
-                raise TypeError(
-                    f"{self._name} cannot be differentiated with respect to {short_repr(x)}, which "
-                    "is part of the program because no float is equal to it; pass float(x)"
-                )
+        check_differentiable(self.structure, self._name)
         return self.outputs[0]
 
     # ---- running
@@ -137,10 +121,7 @@ class Program:
 
         If there is a numpy array among the arguments, it is an array.
         """
-        rows = self._hessian(leaves)
-        if not any(map(has_array, self.structure[0])):
-            return rows
-        return array_of([x for row in rows for x in row], (len(leaves), len(leaves)))
+        return matrix(self.structure, self._hessian(leaves))
 
     def _hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
         self._scalar()
@@ -171,7 +152,7 @@ class Program:
 
     def _run_eagerly(self, values: Sequence[Value]) -> list[Value]:
         """Returns the results of the function itself, not compiled, flat."""
-        args, kwargs = self._arguments(values)
+        args, kwargs = arguments(self.structure, values)
         result = self._function(*args, **kwargs)
         leaves = leaves_of(self._result, result)
         return [x if isinstance(x, Value) else Value(float(x)) for x in leaves]
@@ -237,11 +218,43 @@ class Program:
         value, *slopes = outputs
         self.accumulate(slopes[len(self.trace.inputs):])
         numbers = iter(slopes)
-        args, kwargs = self._split(None if part[0] == "static" else unflatten(part, numbers)
-                                   for part in self.structure[0])
+        parts = [None if part[0] == "static" else unflatten(part, numbers)
+                 for part in self.structure[0]]
+        args, kwargs = split(self.structure, parts)
         if kwargs:
             return value, (tuple(args), kwargs)
         return value, args[0] if len(args) == 1 else tuple(args)
+
+
+def check_differentiable(structure: Structure, name: str) -> None:
+    """Raises TypeError if one of the numbers is static, because no float is equal to it."""
+    for part in structure[0]:
+        if (x := static_number(part)) is not None:
+            raise TypeError(
+                f"{name} cannot be differentiated with respect to {short_repr(x)}, which "
+                "is part of the program because no float is equal to it; pass float(x)"
+            )
+
+
+def matrix(structure: Structure, rows: list[list[Any]]) -> Any:
+    """Returns a matrix as a list of rows, or as an array if there is one among the arguments."""
+    if not any(map(has_array, structure[0])):
+        return rows
+    return array_of([x for row in rows for x in row], (len(rows), len(rows)))
+
+
+def arguments(structure: Structure, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Returns the arguments of a structure with these numbers: positional ones, and keywords."""
+    leaves = iter(numbers)
+    return split(structure, [unflatten(part, leaves) for part in structure[0]])
+
+
+def split(structure: Structure, parts: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Returns the positional and the keyword arguments among something for each argument."""
+    parts = list(parts)
+    names = structure[1]
+    count = len(parts) - len(names)
+    return parts[:count], dict(zip(names, parts[count:]))
 
 
 def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:

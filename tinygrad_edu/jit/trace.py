@@ -22,27 +22,42 @@ from __future__ import annotations
 
 import marshal
 import sys
-from array import array
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from threading import get_ident
-from typing import Any
+from typing import Any, Literal
 
 from .. import math
 from ..debug.anomaly import owner_of_file
-from ..engine.arrays import array_of, entries_of, is_array
 from ..engine.graph import Node as GraphNode
 from ..engine.graph import next_serial
-from ..engine.interpreter import Interpreter, is_recording
+from ..engine.interpreter import Interpreter, is_recording, recording
 from ..engine.primitive import COMPARISONS, TABLE, Primitive
 from ..engine.value import Value
-from ..errors import TraceError, exact_number, number, short_repr
+from ..errors import TraceError, number, short_repr
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
+from .choosing import copied, take
 from .structure import TRACED, is_boolean
-from .tape.operations import DETACH, OPERATIONS, SOURCES, SUMPROD, TAKE, Node, Ref, ordered, spelled
-from .traced import STATIC, Traced, TracedText, located_error
+from .sweeps import Sweeps
+from .tape.operations import (
+    DETACH,
+    GATE,
+    OPERATIONS,
+    PASSING,
+    SOURCES,
+    SUMPROD,
+    Node,
+    Ref,
+    ordered,
+    spelled,
+)
+from .traced import STATIC, Traced, TracedText, derivative_error, located_error, number_error
 
 _data = GraphNode.__dict__["data"]  # the slot itself
+# What the arguments are when the function itself is called: Values, as inside a transform such as
+# `grad`; numbers, as the samples of `fit`; or either
+Kind = Literal["values", "numbers", "either"]
 
 
 class Trace(Interpreter):
@@ -57,11 +72,15 @@ class Trace(Interpreter):
     modules: the modules that the function can reach, or whose mode it reads.  Their mode, training
         or evaluation, is part of the program.
     thread: the thread that runs the function.
+    kind: what the arguments are when the function itself is called.
+    serials: for each node, its place among all nodes of graphs.
+    operands: for a node with an operand that the function made itself, a Value with a number, the
+        operands as they were given.
     """
 
     has_numbers = False
 
-    def __init__(self, inputs: Sequence[str]) -> None:
+    def __init__(self, inputs: Sequence[str], kind: Kind = "values") -> None:
         self.nodes: list[Node] = [("input", (i,)) for i in range(len(inputs))]
         self.inputs = list(inputs)
         self.parameters: list[Value] = []
@@ -70,6 +89,16 @@ class Trace(Interpreter):
         self.first_error: TraceError | None = None
         self.modules: list[Module] = []
         self.thread = get_ident()
+        self.kind = kind
+        self.serials = [next_serial() for _ in inputs]
+        self.operands: dict[Ref, tuple[Any, ...]] = {}
+        self._sweeps = Sweeps(self)
+        self._sweeping = False
+        # nodes that are plain numbers when the function itself is called
+        self._numbers: set[Ref] = set(range(len(inputs)) if kind == "numbers" else ())
+        self._own: set[Value] = set()  # nodes that are known to be computed from its own leaves
+        # leaves that the function made from arguments
+        self._made: dict[Value, Ref] = {}
         # nodes that are 1.0 or 0.0: comparisons, and combinations of them
         self._conditions: set[Ref] = set()
         self._booleans: set[Ref] = set()  # those that Python computes as True or False
@@ -82,12 +111,44 @@ class Trace(Interpreter):
         known = {id(module) for module in self.modules}
         self.modules += [module for module in modules if id(module) not in known]
 
-    def value(self, op: str, args: tuple[Any, ...]) -> Traced:
-        """Appends a node and returns its traced value."""
+    def value(self, op: str, args: tuple[Any, ...], operands: Sequence[Any] = ()) -> Traced:
+        """Appends a node and returns its traced value.
+
+        operands: the operands as they were given, from which ``args`` were made.
+        """
+        ref = self._append(op, args)
+        for x, arg in zip(operands, args):
+            if arg.__class__ is float and isinstance(x, Value):
+                self.operands[ref] = tuple(operands)
+                break
+        else:
+            for arg in args[1:] if op in PASSING else args:
+                if arg.__class__ is int and arg not in self._numbers:
+                    break
+            else:
+                self._numbers.add(ref)
+        if not is_recording() and op != DETACH and ref not in self._numbers:
+            ref = self._append(DETACH, (ref,))
+        return Traced(self, ref)
+
+    def finish(self) -> None:
+        """Drops what only derivatives inside the function need."""
+        self._sweeps = Sweeps(self)
+        self.operands.clear()
+        self._own.clear()
+        self.serials.clear()
+
+    def _append(self, op: str, args: tuple[Any, ...]) -> Ref:
         self.nodes.append((op, args))
-        if not is_recording() and op != DETACH:
-            self.nodes.append((DETACH, (len(self.nodes) - 1,)))
-        return Traced(self, len(self.nodes) - 1)
+        self.serials.append(next_serial())
+        return len(self.nodes) - 1
+
+    def again(self, ref: Ref) -> Traced:
+        """Appends the same node again, with the same operands."""
+        made = self._append(*self.nodes[ref])
+        if ref in self.operands:
+            self.operands[made] = self.operands[ref]
+        return Traced(self, made)
 
     def operand(self, x: Any) -> Ref | float:
         """Returns the operand that stands for ``x``: a node, or a float."""
@@ -107,11 +168,17 @@ class Trace(Interpreter):
         """Returns a traced value for a leaf, which is read at each run of the program."""
         return Traced(self, int(self.operand(leaf)))
 
+    def at(self, ref: Ref) -> Traced:
+        """Returns the traced value of a node."""
+        return Traced(self, ref)
+
     def _leaf(self, x: Value) -> Ref | float:
         if x in self._parameter_refs:
             return self._parameter_refs[x]
-        # a number, or a leaf that the function made itself
-        if x.constant or (not x.edges and x.serial > self._since):
+        if x in self._made:
+            return self._made[x]
+        # a number, or what the function computed from its own leaves
+        if x.constant or self._is_own(x):
             return float(_data.__get__(x))
         if x.edges:
             raise located_error(
@@ -119,27 +186,44 @@ class Trace(Interpreter):
                 "would be frozen",
                 "compute it inside, or pass it as an argument",
             )
-        self._parameter_refs[x] = ref = len(self.nodes)
+        self._parameter_refs[x] = ref = self._append("parameter", (len(self.parameters),))
         self.labels[ref] = str(x.label) or f"p{len(self.parameters)}"
-        self.nodes.append(("parameter", (len(self.parameters),)))
         self.parameters.append(x)
         return ref
+
+    def _is_own(self, x: Value) -> bool:
+        """Returns whether the function computed ``x`` from leaves that it made itself."""
+        waiting = [x]
+        found: set[Value] = set()
+        while waiting:
+            node: Any = waiting.pop()
+            if node.__class__ is float or node.constant or node in self._own or node in found:
+                continue
+            if node.serial < self._since or node in self._made:
+                return False
+            found.add(node)
+            waiting += [arg for arg, _ in node.edges]
+        self._own |= found
+        return True
 
     # ---- as an interpreter
 
     def seen(self, node: Any) -> Any:
-        """Appends the operation that made a node."""
-        return self.apply(TABLE[node.op], tuple([arg for arg, _ in node.edges]))
+        """Appends the operation that made a node, unless the node has a number."""
+        made = self.apply(TABLE[node.op], tuple([arg for arg, _ in node.edges]))
+        return super().seen(node) if made is None else made
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """Appends a row of the table; if all operands are plain numbers, computes it."""
+        """Appends a row of the table; None if the operands have numbers, so that it can run."""
         refs = tuple([self.operand(arg) for arg in args])
-        if any(ref.__class__ is int for ref in refs):
-            is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
-            is_opposite = is_from_1 and self.is_condition(refs[1])  # of the condition
-            return (self._condition if is_opposite else self.value)(primitive.name, refs)
-        out = primitive.forward(*refs)
-        return Value(out) if any(isinstance(arg, Value) for arg in args) else out
+        for ref in refs:
+            if ref.__class__ is int:
+                break
+        else:
+            return None
+        is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
+        is_opposite = is_from_1 and self.is_condition(refs[1])  # of the condition
+        return (self.condition if is_opposite else self.value)(primitive.name, refs, args)
 
     def compare(self, symbol: str, x: Any, y: Any) -> Any:
         """Appends a comparison, a condition, which is 1.0 or 0.0."""
@@ -155,7 +239,7 @@ class Trace(Interpreter):
         op, operands = ordered(symbol, left, right)
         if operands[0] is not left:
             self._turned.add(len(self.nodes))
-        return self._boolean(self._condition(op, operands))
+        return self.boolean(self.condition(op, operands))
 
     def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Runs the method for an interpreted function, ``call_`` and its name, if there is one."""
@@ -168,21 +252,93 @@ class Trace(Interpreter):
             raise self.trace_error(x, what)
 
     def walk(self, what: str) -> None:
-        """Raises TraceError: there is no graph yet."""
-        raise self.derivative(what)
+        """Raises TraceError, unless it is a walk of `sweeps`: there is no graph yet."""
+        if not self._sweeping:
+            raise derivative_error(what)
+
+    def leaf_of(self, leaf: Value, x: Any) -> float | None:
+        """Makes a node for a new leaf whose number is an argument, or computed from arguments."""
+        ref: Any = self.operand(x)
+        is_number = self.is_number(x)
+        if not is_number and self.kind == "either" and x.__class__ is Traced:
+            is_number = self._sweeps.is_argument(ref)
+        if not is_number:
+            return None
+        self._made[leaf] = self._append("identity", (ref,))
+        return math.nan
+
+    # ---- numbers
+
+    def is_number(self, x: Any) -> bool:
+        """Returns whether ``x`` is a number, not a Value, when the function itself is called."""
+        return not isinstance(x, Value) or (x.__class__ is Traced and x._index in self._numbers)
+
+    def is_constant(self, arg: Ref | float) -> bool:
+        """Returns whether an operand is a number when the function itself is called."""
+        return arg.__class__ is float or arg in self._numbers
+
+    def number(self, x: Any) -> Any:
+        """Returns the number of ``x``: a float if it is known, else a traced value without
+        derivatives."""
+        ref = self.operand(x)
+        if ref.__class__ is float:
+            return ref
+        if ref in self._numbers:
+            return x
+        ref = self._append(DETACH, (ref,))
+        self._numbers.add(ref)
+        return Traced(self, ref)
+
+    def call_number_of(self, usual: Any, x: Any) -> Any:
+        """Returns the number of a result of a transform."""
+        return self.number(x)
+
+    def call_is_value(self, usual: Any, x: Any) -> bool:
+        """Returns whether ``x`` is a Value when the function itself is called."""
+        return not self.is_number(x)
+
+    # ---- derivatives
+
+    def call_adjoints(self, usual: Any, *args: Any) -> Any:
+        """Appends the derivatives."""
+        return self._swept(self._sweeps.adjoints, *args)
+
+    def call_tangents(self, usual: Any, *args: Any) -> Any:
+        """Appends the tangents."""
+        return self._swept(self._sweeps.tangents, *args)
+
+    def _swept(self, sweep: Callable[..., Any], *args: Any) -> Any:
+        before = self._sweeping
+        self._sweeping = True
+        try:
+            with recording(True):
+                return sweep(*args)
+        finally:
+            self._sweeping = before
 
     # ---- operations
 
-    def _condition(self, op: str, args: tuple[Any, ...]) -> Traced:
-        made = self.value(op, args)
+    def condition(self, op: str, args: tuple[Any, ...], operands: Sequence[Any] = ()) -> Traced:
+        """Appends a condition, which is 1.0 or 0.0."""
+        made = self.value(op, args, operands)
         self._conditions.add(made._index)
+        self._numbers.add(made._index)
         return made
+
+    def gate(self, condition: Any, x: Any, y: Any) -> Any:
+        """Returns x where the condition holds, and otherwise y: not a new node, but x or y itself,
+        whichever it is when the function itself is called."""
+        holds = self.operand(condition)
+        if holds.__class__ is float:
+            return x if holds else y
+        refs = holds, self.operand(x), self.operand(y)
+        return self.value(GATE, refs, (condition, x, y))
 
     def is_condition(self, ref: Ref | float) -> bool:
         """Returns whether a node is a condition: 1.0 if it holds, otherwise 0.0."""
         return ref.__class__ is int and ref in self._conditions
 
-    def _boolean(self, made: Traced, *parts: Any) -> Traced:
+    def boolean(self, made: Traced, *parts: Any) -> Traced:
         """Notes that Python computes True or False for a node, if it does for its ``parts``."""
         if all(is_boolean(x) or self.is_boolean(self.operand(x)) for x in parts):
             self._booleans.add(made._index)
@@ -204,8 +360,8 @@ class Trace(Interpreter):
                     f"write comparisons, as in (x > 0) {symbol} (y > 0); to test whether x is odd, "
                     f"x % 2 > 0; {STATIC}",
                 )
-        made = self._condition("mul" if symbol == "&" else "maximum", (left, right))
-        return self._boolean(made, x, y)
+        made = self.condition("mul" if symbol == "&" else "maximum", (left, right))
+        return self.boolean(made, x, y)
 
     def call_cond(
         self, usual: Any, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
@@ -213,10 +369,12 @@ class Trace(Interpreter):
         """Appends both results of `math.cond` and a choice, if the condition is not known."""
         if not self.is_unknown(condition):
             return usual(condition, then, otherwise)
+        if not self.is_condition(self.operand(condition)):
+            condition = math.where(condition, 1.0, 0.0)
         x = then()
         y = otherwise()
-        made = math.where(condition, x, y)
-        return self._boolean(made, x, y) if made.__class__ is Traced else made
+        made = self.gate(condition, x, y)
+        return self.boolean(made, x, y) if made.__class__ is Traced else made
 
     def call_require(self, usual: Any, x: Any, *rest: Any) -> None:
         """Checks a number if it is known."""
@@ -238,84 +396,28 @@ class Trace(Interpreter):
         ref = self.operand(x)
         return usual(x) if ref.__class__ is float else self.value(DETACH, (ref,))
 
-    def call_copy_node(self, usual: Any, x: Value) -> Value:
-        """Appends a copy."""
-        return self.copied(x)
+    def call_copy_node(self, usual: Any, x: Value) -> Any:
+        """Appends a copy, unless the number of ``x`` is known."""
+        return self.copied(x) if self.is_unknown(x) else usual(x)
 
-    def call_deepcopy(self, usual: Any, x: Value, memo: Any) -> Value:
-        """Appends a deep copy."""
-        return self.copied(x, deep=True)
+    def call_deepcopy(self, usual: Any, x: Value, memo: Any) -> Any:
+        """Appends a deep copy, unless the number of ``x`` is known."""
+        return self.copied(x, deep=True) if self.is_unknown(x) else self._swept(usual, x, memo)
 
-    def copied(self, x: Value, deep: bool = False) -> Value:
-        """Returns a copy: a new leaf if ``x`` is a leaf, or has its operands copied, too.
-
-        No gradient flows through a new leaf.
-        """
-        ref = self.operand(x)
-        if ref.__class__ is float:
-            return Value(ref, x.label)
-        op, args = self.nodes[int(ref)]
-        if ref in self._conditions:  # a plain number
-            return x
-        if deep or op in SOURCES:
-            return self.value(DETACH, (ref,))
-        if op == TAKE:
-            index, *entries = [Traced(self, arg) if arg.__class__ is int else arg for arg in args]
-            copied = [self.copied(x) if isinstance(x, Value) else x for x in entries]
-            return self.take(copied, index)  # type: ignore[no-any-return]
-        return x
+    def copied(self, x: Value, deep: bool = False) -> Any:
+        """Returns a copy of what is not known (`choosing.copied`)."""
+        return copied(self, x, deep or x.__class__ is not Traced)  # what is not traced is a leaf
 
     def text_of(self, x: Any, text: str) -> str:
         """Returns the text of a leaf without its number, which would be frozen."""
-        is_known = x.constant or (not x.edges and x.serial > self._since)
+        is_known = x.constant or self._is_own(x)
         if is_known or owner_of_file(sys._getframe(2).f_code.co_filename) == "us":
             return text
         return TracedText(f"{TRACED}{x.label or x.op or 'a leaf'})")
 
     def call_entry(self, usual: Any, entries: Sequence[Any], index: Any) -> Any:
         """Returns the entry, or the row of entries, at an index that is not known yet."""
-        return self.take(entries, index) if self.is_unknown(index) else usual(entries, index)
-
-    def take(self, entries: Sequence[Any], index: Any) -> Any:
-        """Returns the entry at an index that is not known yet.
-
-        If the entries are rows, lists or arrays, so is the result.
-        """
-        first = entries[0]
-        if is_array(first) or isinstance(first, (list, tuple, array)):
-            rows = [entries_of(row) if is_array(row) else row for row in entries]
-            for i, row in enumerate(rows):
-                if not isinstance(row, (list, tuple, array)):
-                    raise self._no_entry(i, row)
-            shapes = {getattr(row, "shape", (len(row),)) for row in entries}
-            if len(shapes) > 1:
-                raise located_error(
-                    "take: the rows differ in length, so the index would determine the shape of "
-                    "the program",
-                    "fill up the shorter rows",
-                )
-            taken = [self.take(column, index) for column in zip(*rows)]
-            if is_array(first):
-                return array_of(taken, first.shape)
-            return tuple(taken) if isinstance(first, tuple) else taken
-        refs = [self.operand(index)]
-        try:
-            for entry in entries:
-                is_value = isinstance(entry, Value)
-                refs.append(self.operand(entry) if is_value else exact_number(entry))
-        except TraceError:
-            raise
-        except TypeError:
-            raise self._no_entry(len(refs) - 1, entry) from None
-        return self._boolean(self.value(TAKE, tuple(refs)), *entries)
-
-    @staticmethod
-    def _no_entry(i: int, entry: Any) -> TraceError:
-        return located_error(
-            f"take: entry {i} must be a number that is a float, a Value or a row of them, like the "
-            f"other entries, not {short_repr(entry)}, of type {type(entry).__name__}",
-            "pass only numbers and Values, or only rows of them, all of one length",
-        )
+        return take(self, entries, index) if self.is_unknown(index) else usual(entries, index)
 
     def call_sumprod(self, usual: Any, pairs: Sequence[tuple[Any, Any]]) -> Any:
         """Appends a sum of products, as one node."""
@@ -326,9 +428,10 @@ class Trace(Interpreter):
             x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x)
             for pair in pairs for x in pair
         ]
-        if all(ref.__class__ is float for ref in refs):
-            return usual(list(zip(refs[::2], refs[1::2])))
-        return self.value(SUMPROD, tuple(refs))
+        kinds = set(map(type, refs))
+        if int not in kinds:
+            return usual(pairs)
+        return self.value(SUMPROD, tuple(refs), list(chain(*pairs)) if float in kinds else ())
 
     def is_unknown(self, x: Any) -> bool:
         """Returns whether ``x`` is a Value without a number while tracing.
@@ -346,14 +449,15 @@ class Trace(Interpreter):
         largest = xs[0]
         for x in xs[1:]:
             largest = math.where(x > largest, x, largest)
-        finite = math.where(abs(largest) < math.inf, largest, 0.0)
-        return self.value(DETACH, (self.operand(finite),))
+        return self.number(math.where(abs(largest) < math.inf, largest, 0.0))
 
     def call_drawn(self, usual: Any, draw: Callable[[], float]) -> Traced:
         """Appends a number that ``draw`` draws at each call, such as a dropout mask."""
+        ref = self._append("draw", (len(self.draws),))
+        self._numbers.add(ref)
         self.draws.append(draw)
-        self.labels[len(self.nodes)] = f"draw{len(self.draws)}"
-        return self.value("draw", (len(self.draws) - 1,))
+        self.labels[ref] = f"draw{len(self.draws)}"
+        return Traced(self, ref)
 
     def difference(self, other: Trace) -> tuple[Ref, str] | None:
         """Returns the first node that differs in another run, and how; None if all are equal."""
@@ -370,39 +474,7 @@ class Trace(Interpreter):
 
     def trace_error(self, x: Value, what: str) -> TraceError:
         """Returns the error for ``what``, which needs the number or the truth of ``x``."""
-        shown = self.text(self.operand(x))
-        if what == "truth":
-            return located_error(
-                f"if, and, or, not, while, max(), min() or sorted() asks whether `{shown}` holds, "
-                "which is known only when the compiled function runs",
-                "choose with math.where(condition, x, y), "
-                f"math.maximum(x, y) or math.minimum(x, y); {STATIC}",
-            )
-        remedy = {
-            "float()":
-                "use this package's math (from tinygrad_edu import math), and compute with the "
-                "value itself",
-            "int()":
-                "math.trunc(x) is the whole number as a value; to look something up, "
-                "take(sequence, index)",
-            "indexing or range()": "to look something up, take(sequence, index)",
-            "a set or the key of a dict": "to look something up, take(sequence, index)",
-            "== or != or in":
-                "math.where takes the conditions <, <=, > and >=, also joined by & and |",
-            ".grad": "read gradients outside of the function",
-        }.get(what, "compute with the value itself")
-        return located_error(
-            f"{what} asks for the number of `{shown}`, which is known only when the compiled "
-            "function runs",
-            remedy if what == ".grad" else f"{remedy}; {STATIC}",
-        )
-
-    def derivative(self, what: str) -> TraceError:
-        """Returns the error for a derivative inside a function that is traced."""
-        return located_error(
-            f"{what} in a function that is traced: there are no numbers to differentiate yet",
-            "return the value, and call value_and_grad or hessian of the compiled function",
-        )
+        return number_error(what, self.text(self.operand(x)))
 
     def label(self, ref: Ref) -> str:
         """Returns the label of a node, on one line; "unnamed" for a source without a label."""

@@ -59,6 +59,44 @@ def _trace(what: str) -> Any:
     return trace
 
 
+def number_error(what: str, shown: str) -> TraceError:
+    """Returns the error for ``what``, which needs the number or the truth of what is ``shown``."""
+    if what == "truth":
+        return located_error(
+            f"if, and, or, not, while, max(), min() or sorted() asks whether `{shown}` holds, "
+            "which is known only when the compiled function runs",
+            "choose with math.where(condition, x, y), "
+            f"math.maximum(x, y) or math.minimum(x, y); {STATIC}",
+        )
+    remedy = {
+        "float()":
+            "use this package's math (from tinygrad_edu import math), and compute with the "
+            "value itself",
+        "int()":
+            "math.trunc(x) is the whole number as a value; to look something up, "
+            "take(sequence, index)",
+        "indexing or range()": "to look something up, take(sequence, index)",
+        "a set or the key of a dict": "to look something up, take(sequence, index)",
+        "== or != or in":
+            "math.where takes the conditions <, <=, > and >=, also joined by & and |",
+        ".grad": "read gradients outside of the function",
+    }.get(what, "compute with the value itself")
+    return located_error(
+        f"{what} asks for the number of `{shown}`, which is known only when the compiled "
+        "function runs",
+        remedy if what == ".grad" else f"{remedy}; {STATIC}",
+    )
+
+
+def derivative_error(what: str) -> TraceError:
+    """Returns the error for a derivative inside a function that is traced."""
+    return located_error(
+        f"{what} in a function that is traced: there are no numbers to differentiate yet",
+        "inside, use gradients(y, xs), grad or hessian; or return the value, and call "
+        "value_and_grad or hessian of the compiled function",
+    )
+
+
 class TracedText(str):
     """The text of a traced value: the function can print it, but not compute with it.
 
@@ -181,7 +219,8 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
 
     def backward(self, seed: float = 1.0) -> None:
         """Raises TraceError: a traced value has no gradient."""
-        raise _trace("backward()").derivative("backward()")
+        _trace("backward()")
+        raise derivative_error("backward()")
 
     @property
     def data(self) -> float:
@@ -199,7 +238,8 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     @property
     def grad(self) -> float:  # type: ignore[override]
         """Raises TraceError."""
-        raise _trace(".grad").derivative(".grad")
+        _trace(".grad")
+        raise derivative_error(".grad")
 
     @property
     def args(self) -> tuple[Value, ...]:

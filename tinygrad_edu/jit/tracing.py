@@ -20,13 +20,14 @@ from typing import Any
 
 from ..debug.anomaly import CodePosition, user_location
 from ..engine import value
+from ..engine.autodiff import inside_transform
 from ..engine.graph import Node
 from ..engine.interpreter import recording, using
 from ..errors import TraceError, some
 from ..nn.module import Module
 from .state import MODULE_RANDOM, State
 from .tape.operations import Ref
-from .trace import Trace
+from .trace import Kind, Trace
 from .traced import STATIC, Traced, located_error, trace_in_progress
 
 # The traces in progress, in all threads; the guards below are installed while there are any
@@ -66,7 +67,8 @@ class _SlotGuard(_Guard):
 
     def __set__(self, node: Any, x: float) -> None:
         trace = _trace_of_user()
-        if trace is not None and trace.operand(node).__class__ is int:
+        is_made = hasattr(node, "op")  # a node that is being copied has no operation yet
+        if trace is not None and is_made and trace.operand(node).__class__ is int:
             leaf = f"the leaf {node.label}" if node.label else "a leaf"
             raise located_error(
                 f"the function assigns {self.name} to {leaf}: this would happen once, when it is "
@@ -119,6 +121,7 @@ def record_trace(
     arguments: Arguments,
     check: bool = True,
     unchanged: str = "",
+    kind: Kind = "values",
 ) -> tuple[Trace, Any]:
     """Runs ``f`` on traced values; returns the trace and the result of ``f``.
 
@@ -127,6 +130,7 @@ def record_trace(
     check: whether ``f`` runs twice, to compare the programs.
     unchanged: if not empty, ``f`` must not change anything, closure variables and globals
         included.  Errors call ``f`` by this name.
+    kind: what the arguments are when ``f`` itself is called.
 
     Attributes of objects and random generators that ``f`` changes are put back, and with
     ``unchanged`` variables too.  What other threads draw from a generator stays as it is.
@@ -141,7 +145,7 @@ def record_trace(
             f"{unchanged} can reach {some(state.opaque)}, an iterator or a file, which machine "
             f"code cannot advance\nread it before, and keep what it gave in a list; {STATIC}"
         )
-    run = partial(_run, f, names, arguments)
+    run = partial(_run, f, names, arguments, kind)
     try:
         trace, result = run()
         if unchanged:
@@ -224,12 +228,12 @@ def _watched(
     class Watched(Trace):
         found = False
 
-        def value(self, op: str, args: tuple[Any, ...]) -> Traced:
+        def _append(self, op: str, args: tuple[Any, ...]) -> Ref:
             nonlocal at
             if not self.found:
                 at = user_location()
                 self.found = len(self.nodes) >= node
-            return super().value(op, args)
+            return super()._append(op, args)
 
     def watch(frame: Any, event: str, called: Any) -> None:
         owner = None
@@ -256,10 +260,16 @@ _GAUSS = random.Random.gauss.__code__
 
 
 def _run(
-    f: Callable[..., Any], names: Sequence[str], arguments: Arguments, kind: type[Trace] = Trace
+    f: Callable[..., Any],
+    names: Sequence[str],
+    arguments: Arguments,
+    kind: Kind,
+    make: type[Trace] = Trace,
 ) -> tuple[Trace, Any]:
-    trace = kind(names)
-    with _guarded(trace), using(trace), recording(True):
+    trace = make(names, kind)
+    # the derivatives of a function of arguments are those of `value_and_grad`
+    inside = inside_transform(bool(names) and kind != "numbers")
+    with _guarded(trace), using(trace), recording(True), inside:
         args, kwargs = arguments([Traced(trace, i) for i in range(len(names))])
         try:
             result = f(*args, **kwargs)
@@ -268,6 +278,7 @@ def _run(
                 raise
         if trace.first_error is not None:
             raise trace.first_error
+        trace.finish()
         return trace, result
 
 

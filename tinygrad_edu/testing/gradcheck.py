@@ -29,7 +29,8 @@ from functools import partial
 from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
-from ..engine.autodiff import accumulate, gradients
+from ..engine.accumulation import accumulate
+from ..engine.autodiff import gradients
 from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
 from ..engine.primitive import TABLE, Primitive

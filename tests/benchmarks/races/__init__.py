@@ -1,4 +1,4 @@
-"""The compiled engine compared with others on five programs: ``python -m tests.benchmarks jit``::
+"""The compiled engine compared with others on six programs: ``python -m tests.benchmarks jit``::
 
     from tests.benchmarks.races import program, race
     result = race.race(program("rosenbrock"), quick=False)
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The name of each program, and the module whose PROGRAM it is.
 PROGRAMS = {
     name: f"{__name__}.{name.replace('-', '_')}"
-    for name in ("moons", "gpt", "rosenbrock", "ode", "black-scholes")
+    for name in ("moons", "gpt", "rosenbrock", "ode", "black-scholes", "pinn")
 }
 
 

@@ -30,8 +30,10 @@ from .operations import (
     DETACH,
     DOT,
     EQUAL,
+    GATE,
     IF_EQUAL,
     OPERATIONS,
+    PASSING,
     SOURCES,
     SUMPROD,
     TAKE,
@@ -39,6 +41,8 @@ from .operations import (
 )
 from .tape import Register, Tape, free
 
+# A node that may be chosen, and when: a condition, or the index of `take` and its position
+Choice = tuple[int, tuple[Register, ...]]
 MOST_TERMS = 32  # factors that an adjoint collects before it is summed; keeps them in the cache
 
 
@@ -63,7 +67,7 @@ class Graph:
             elif op == DETACH and not keep_detached:
                 register = operands[0]
             else:
-                register = lowering.emit(op, operands)
+                register = lowering.emit("where" if op == GATE else op, operands)
             self.registers.append(register)
 
     def tape(
@@ -113,6 +117,7 @@ class _Sweep:
         self.free = bytearray(len(self.nodes))  # for each node, whether the root always reaches it
         # for the other nodes, the conditions, one of which must hold
         self.conditions: defaultdict[int, set[Register]] = defaultdict(set)
+        self.chosen: dict[int, list[Choice]] = {}  # for each `take` and gate, see `_chosen`
 
     def run(self) -> None:
         """Lets the adjoints flow, from the last node to the first."""
@@ -140,12 +145,26 @@ class _Sweep:
     def deliver(self, node: int, x: Register, y: Register, guard: Register | None) -> None:
         """Adds the term x * y to a node's adjoint.
 
-        A term for `take` goes to its entries at once, because the eager graph has no node for it.
+        A term for `take` or a gate goes at once to the nodes among which it chooses, because the
+        eager graph has no node for it.
         """
-        op, args = self.nodes[node]
-        if op == TAKE:
-            self._deliver_entries(args, self.emit("mul", (x, y)), guard)
+        if self.nodes[node][0] not in PASSING:
+            self._add(node, x, y, guard)
             return
+        emit = self.emit
+        lowering = self.lowering
+        term = emit("mul", (x, y))
+        for arg, when in self._chosen(node):
+            # nothing asks whether a source is reached
+            condition = None if self.nodes[arg][0] in SOURCES else self._holds(when)
+            if len(when) == 2:
+                received = emit(IF_EQUAL, (*when, term))
+            else:
+                received = emit("where", (*when, term, lowering.zero))
+            reached = None if condition is None else self._both(guard, condition)
+            self._add(arg, received, lowering.one, reached)
+
+    def _add(self, node: int, x: Register, y: Register, guard: Register | None) -> None:
         if (terms := self.terms[node]) is None:
             self.terms[node] = terms = []
         terms += (x, y)
@@ -157,19 +176,46 @@ class _Sweep:
         else:
             self.conditions[node].add(guard)
 
-    def _deliver_entries(self, args: tuple[Any, ...], term: Register, guard: Register | None
-                         ) -> None:
-        """Adds the term to the chosen entry of `take`, and 0 to the others."""
-        index = self.graph.register(args[0])
-        for i, entry in enumerate(args[1:]):
-            if not self._matters(entry):
+    def _chosen(self, node: int) -> list[Choice]:
+        """Returns the nodes among which a `take` or a gate chooses, directly or through others."""
+        pending = [] if node in self.chosen else [node]
+        while pending:
+            inner = [arg for arg in self.nodes[pending[-1]][1]
+                     if self._passes(arg) and arg not in self.chosen]
+            if not inner:
+                made = pending.pop()
+                self.chosen[made] = self._choices(made)
+            pending += inner
+        return self.chosen[node]
+
+    def _passes(self, arg: Any) -> bool:
+        return self._matters(arg) and self.nodes[arg][0] in PASSING
+
+    def _choices(self, node: int) -> list[Choice]:
+        emit = self.emit
+        op, (decides, *branches) = self.nodes[node]
+        register = self.graph.register(decides)
+        entries: list[Choice] = []
+        conditions: dict[int, Register] = {}
+        for i, arg in enumerate(branches if op == TAKE else branches[::-1]):
+            if not self._matters(arg):
                 continue
-            position = self.lowering.constant(float(i))
-            is_source = self.nodes[entry][0] in SOURCES
-            chosen = None if is_source else self.emit(EQUAL, (index, position))
-            received = self.emit(IF_EQUAL, (index, position, term))
-            entry_guard = None if chosen is None else self._both(guard, chosen)
-            self.deliver(entry, received, self.lowering.one, entry_guard)
+            is_condition = op == GATE and i == 1
+            when = (register,) if is_condition else (register, self.lowering.constant(float(i)))
+            if op == TAKE and not self._passes(arg):
+                entries.append((arg, when))
+                continue
+            for found, inner in self.chosen[arg] if self._passes(arg) else [(arg, ())]:
+                reached = self._holds(when)
+                if inner:
+                    reached = emit("mul", (reached, self._holds(inner)))
+                if found in conditions:
+                    reached = emit("maximum", (conditions[found], reached))
+                conditions[found] = reached
+        return entries + [(found, (condition,)) for found, condition in conditions.items()]
+
+    def _holds(self, when: tuple[Register, ...]) -> Register:
+        return self.emit(EQUAL, when) if len(when) == 2 else when[0]
 
     def _matters(self, arg: Any) -> bool:
         return arg.__class__ is int and bool(self.needed[arg])

@@ -146,7 +146,7 @@ class Lowering:
         # Python raises where IEEE 754 gives inf or nan, so constants are registers for rules too.
         operands = [Reg(self, arg) for arg in (*args, out)]
         d = self.register(row.partials[i](*operands))
-        if row.piece is not None and not _is_nan_at_nan(row):  # see `Primitive.piece`
+        if row.piece is not None and not is_nan_at_nan(row):  # see `Primitive.piece`
             d = self.register(where(operands[-1] <= operands[-1], Reg(self, d), nan))
         if not row.limits:
             return d
@@ -253,7 +253,7 @@ class Lowering:
         return number
 
 
-def _is_nan_at_nan(row: Primitive) -> bool:
+def is_nan_at_nan(row: Primitive) -> bool:
     """Returns whether the rule of a row of one argument gives nan by itself, as ``step(x)`` does.
 
     The output of a row without a domain is nan only there.

@@ -28,13 +28,14 @@ SOURCES = ("input", "parameter", "draw")  # the nodes of a trace that are read w
 # In traces and tapes
 LESS = "less"
 LESS_EQUAL = "less_equal"
+EQUAL = "equal"
 TAKE = "take"
 # In traces only
 SUMPROD = "sumprod"
 DETACH = "detach"
+GATE = "gate"
 # In tapes only
 DOT = "dot"
-EQUAL = "equal"
 IF_EQUAL = "when"
 
 
@@ -106,13 +107,20 @@ OPERATIONS = {
     DOT: Operation(None, _dot, _dot),
     # (x, y, x, y, ...): x * y + x * y + ..., from the left
     SUMPROD: Operation(None, _sumprod, _sumprod),
+    # (condition, x, y): x or y; gradients flow to it as if it stood in the place of the gate
+    GATE: Operation(
+        3,
+        lambda condition, x, y: x if condition else y,
+        lambda condition, x, y: Name(f"{x} if {condition} else {y}", 1),
+    ),
     # (x,): x as a constant, without derivatives
     DETACH: Operation(1, lambda x: x, lambda x: Name(f"detach({x})")),
 }
 VARIADIC = {name for name, operation in OPERATIONS.items() if operation.arity is None}
 CONDITIONS = {name for name, operation in OPERATIONS.items() if operation.comparison}
 # Operations whose result is one of their operands, and the position of the first one
-CHOICES = {"where": 1, TAKE: 1, IF_EQUAL: 2}
+CHOICES = {"where": 1, TAKE: 1, GATE: 1, IF_EQUAL: 2}
+PASSING = (TAKE, GATE)  # of these, those in whose place the eager graph has the operand itself
 
 
 def ordered(symbol: str, x: Any, y: Any) -> tuple[str, tuple[Any, Any]]:

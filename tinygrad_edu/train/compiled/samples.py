@@ -103,7 +103,9 @@ class Program:
         check: bool = True,
     ) -> None:
         """``check``: whether the function runs twice, to compare the programs."""
-        self._record = partial(record_trace, function, names, arguments, unchanged=what)
+        self._record = partial(
+            record_trace, function, names, arguments, unchanged=what, kind="numbers"
+        )
         self._trained = trained
         with advising_eager():
             self.trace, (loss, self.traced_prediction) = self._record(check=check)
