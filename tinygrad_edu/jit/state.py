@@ -54,6 +54,8 @@ NAMESPACES = {"types.SimpleNamespace", "argparse.Namespace", "collections.UserDi
 # a function that uses one of these names can reach all globals
 REACHING = frozenset({"globals", "eval", "exec", "modules", "import_module", "__import__",
                       "__globals__"})
+# attributes of classes that Python itself sets
+OF_CLASSES = frozenset({"__dict__", "__weakref__", "__doc__", "_abc_impl"})
 MODULE_RANDOM: Any = random.random.__self__  # type: ignore[attr-defined]  # its generator
 
 
@@ -236,6 +238,7 @@ class State:
     def _visit_partial(self, x: partial[Any], name: str, in_object: bool) -> None:
         parts = [x.func, *x.args, *x.keywords.values()]
         self._follow([(name, part) for part in parts], in_object)
+        self._visit_dict(x.keywords, f"{name or 'partial'}.keywords", in_object)
         self._visit_attributes(x, name or "partial")
 
     def _visit_local(self, x: threading.local, name: str, in_object: bool) -> None:
@@ -277,6 +280,11 @@ class State:
         else:
             self._visit_wrapper(x, name, in_object)
             return
+        def read() -> dict[str, Any]:
+            return {key: getattr(x, key) for key in ("__code__", "__defaults__", "__kwdefaults__")}
+
+        write = partial(setattr, x)
+        self._hold(Holder(read, write, lambda key: f"{x.__name__}.{key}"), in_object)
         defaults = (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values())
         self._follow([(f"a default of {x.__name__}", default) for default in defaults], in_object)
         self._visit_attributes(x, x.__name__)
@@ -326,8 +334,7 @@ class State:
         self._follow([(type(x).__name__, type(x))], True)
 
         def read() -> dict[str, Any]:
-            return {key: entry for key, entry in vars(x).items()
-                    if not key.startswith("__") and not hasattr(type(entry), "__get__")}
+            return {key: entry for key, entry in vars(x).items() if key not in OF_CLASSES}
 
         self._hold(Holder(read, partial(write_entry, x), lambda key: f"{x.__name__}.{key}"), True)
 

@@ -271,15 +271,37 @@ def _run(
     inside = inside_transform(bool(names) and kind != "numbers")
     with _guarded(trace), using(trace), recording(True), inside:
         args, kwargs = arguments([Traced(trace, i) for i in range(len(names))])
+        before = [*_entries((args, kwargs))]
         try:
             result = f(*args, **kwargs)
         except Exception:
             if trace.first_error is None:
                 raise
+        after = [*_entries((args, kwargs))]
+        if trace.first_error is None and [*map(id, before)] != [*map(id, after)]:
+            raise TraceError(
+                "the function changes an argument in place, as x[0] = ... or x.append(...) do, but "
+                f"machine code does not\nmake a new list or array of it, x = [*x]; {STATIC}"
+            )
         if trace.first_error is not None:
             raise trace.first_error
         trace.finish()
         return trace, result
+
+
+def _entries(x: Any) -> Iterator[Any]:
+    """Yields what is in nested lists, tuples, dicts and arrays."""
+    if isinstance(x, dict):
+        x = [*x, *x.values()]
+    elif hasattr(x, "flat") and hasattr(x, "dtype"):
+        x = [*x.flat] if x.dtype.hasobject else [x]
+        yield from x
+        return
+    if isinstance(x, (list, tuple)):
+        for entry in x:
+            yield from _entries(entry)
+    else:
+        yield x
 
 
 @contextmanager

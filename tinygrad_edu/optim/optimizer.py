@@ -115,11 +115,13 @@ class Optimizer:
             self.ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
         ]
         columns = zip(*[s for _, s in updated], strict=True)
-        state = {slot: list(column) for slot, column in zip(self.state, columns, strict=True)}
+        state = {
+            slot: [*map(float, column)] for slot, column in zip(self.state, columns, strict=True)
+        }
         assign_all(
             [*self.params, *self.params, self, self],
             [*repeat("data", len(data)), *repeat("grad", len(data)), "state", "steps"],
-            [*[x for x, _ in updated], *map(UsedGradient, grads), state, t],
+            [*[float(x) for x, _ in updated], *map(UsedGradient, grads), state, t],
         )
 
     def zero_grad(self) -> None:

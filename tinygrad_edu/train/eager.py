@@ -65,7 +65,7 @@ class EagerEngine(Runner):
 
     def _differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         optimizer = self.task.optimizer
-        params = optimizer.params
+        params = tuple(optimizer.params)
         sums = BlockSum(1 + len(params))
         predictions: list[Any] = []
         for i in indices:
@@ -114,8 +114,8 @@ class EagerEngine(Runner):
 
         what, where: begin and end the message of an error.
         """
-        params = self.task.optimizer.params
         root = compute()
+        params = tuple(self.task.optimizer.params)  # a list may be changed in place
         if not isinstance(root, Value):
             self._number = root
             return [number(root, f"fit: the {what}"), *repeat(0.0, len(params))]
@@ -126,7 +126,7 @@ class EagerEngine(Runner):
             assign_grads(params, repeat(0.0))
             leaves, grads = backpropagate([root], [1.0])
             gradient = [parameter.grad for parameter in params]
-            if leaves != self._leaves or params is not self._trained:
+            if leaves != self._leaves or params != self._trained:
                 trained = set(params)
                 self._leaves = leaves
                 self._trained = params

@@ -13,6 +13,7 @@ One step of it is::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from ..data.checks import matched, plain_sample
@@ -23,6 +24,7 @@ from ..errors import TraceError, check_int
 from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
+from ..optim.parameters import assign_all, read_numbers
 from ..randomness import Rng, generator
 from .eager import EagerEngine
 from .history import History
@@ -114,7 +116,7 @@ def fit(
       several samples before the first step, and again at later steps, at most a tenth of the time.
       If they differ, TraceError says since when.  Parameters and history are then those after the
       last step that was made.
-    * Metrics see the parameters and gradients of the step but cannot change them.
+    * Samples are numbers of machine code: floats, divided by 0 without an error.
     """
     if engine not in ("eager", "jit"):
         raise ValueError(f"fit: engine must be 'eager' or 'jit', not {engine!r}")
@@ -196,6 +198,9 @@ class _Run:
         self.task = task
         self.history = task.history
         self.runner: Runner = EagerEngine(task)
+        # the optimiser's steps before the step in progress, and whether one is in progress
+        self._steps = task.optimizer.steps
+        self._is_stepping = False
         if task.record_every is not None:
             self.history.training = TrainingRecord(
                 task.model, task.loss, task.X, task.y, task.optimizer.params, task.record_every,
@@ -205,7 +210,7 @@ class _Run:
     def run(self) -> None:
         """Makes all steps, or fewer if Ctrl-C ends the run."""
         task = self.task
-        steps_before = task.optimizer.steps
+        self._make_plain()
         try:
             try:
                 bar = progress_bar(task.progress, task.steps, task.epochs)
@@ -219,7 +224,8 @@ class _Run:
             raise
         except KeyboardInterrupt:
             self.history.interrupted = True
-            self.history._truncate(task.optimizer.steps - steps_before)
+            is_undone = self._is_stepping and task.optimizer.steps == self._steps
+            self.history._truncate(len(self.history) - is_undone)
             if self.history.training is not None:
                 self.history.training._settle(len(self.history))
 
@@ -262,7 +268,13 @@ class _Run:
                 self.runner.sync()
                 if task.on_epoch(history):
                     break
+                self._make_plain()
                 self.runner.reread()
+
+    def _make_plain(self) -> None:
+        """Makes a float of every parameter's number, which may be a float32 of numpy."""
+        params = self.task.optimizer.params
+        assign_all(params, repeat("data"), read_numbers(params, "data"))
 
     def _epoch(self) -> None:
         task = self.task
@@ -289,9 +301,12 @@ class _Run:
                     float(metric(p, plain_sample(task.y[i])))
                     for p, i in zip(predictions, indices)
                 )
+            runner.refresh()
         if task.max_norm is not None:
             runner.clip(task.max_norm)
         rate = task.optimizer.lr
+        self._steps = task.optimizer.steps
+        self._is_stepping = True
         history.loss.append(value)
         history.learning_rates.append(rate)
         history.seconds.append(task.seconds)
@@ -303,4 +318,5 @@ class _Run:
             runner.step()
             runner.sync()
             history.training._after_update()
+        self._is_stepping = False
         self.show(history)

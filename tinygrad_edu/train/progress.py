@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ def progress_bar(wanted: bool, steps: int, epochs: int) -> Iterator[Callable[[Hi
     if not wanted:
         yield lambda history: None
         return
+    state = random.getstate()  # rich draws numbers for its styles
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -36,6 +38,7 @@ def progress_bar(wanted: bool, steps: int, epochs: int) -> Iterator[Callable[[Hi
             return f"epoch {epoch}/{epochs}" if epochs > 1 else "steps"
 
         task = progress.add_task(count(0), total=steps, figures="")
+        random.setstate(state)
 
         def show(history: History) -> None:
             figures = [f"loss {history.loss[-1]:.4g}"] if history.loss else []

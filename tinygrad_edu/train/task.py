@@ -86,6 +86,10 @@ class Runner(Protocol):
         """Writes parameters, gradients and the optimiser's state to the Values, all at once."""
         return
 
+    def refresh(self) -> None:
+        """Reads again what a metric may have changed, after `sync`."""
+        return
+
     def reread(self) -> None:
         """Reads again what ``on_epoch`` may have changed."""
         return

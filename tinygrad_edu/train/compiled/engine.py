@@ -26,7 +26,7 @@ from .samples import EAGER, Plan
 class Engine(Runner):
     """The steps of `fit`, compiled.
 
-    `sync` writes the Values, `refresh` reads them again.
+    `sync` writes the Values, `_refresh` reads them again.
 
     Raises:
         ImportError: llvmlite is not installed.
@@ -52,7 +52,7 @@ class Engine(Runner):
         self._comparison = Comparison(self.task, self.programs, self._eager)
         self._loop: StepLoop | None = None
         self._has_no_loop = False  # whether the steps cannot be made in one call
-        self.refresh()
+        self._refresh()
 
     def _raise(self, message: str) -> NoReturn:
         raise TraceError(f"step {len(self.task.history)}: {message}")
@@ -68,7 +68,7 @@ class Engine(Runner):
             self._loop = None
             self._has_no_loop = False
             programs.reread()
-            self.refresh()
+            self._refresh()
 
     # ---- a step
 
@@ -107,13 +107,8 @@ class Engine(Runner):
                 has another result.
         """
         programs = self.programs
-        if programs.runs_python and (changes := programs.changes()):
-            self._loop = None  # the rule may be compiled again
-            if not programs.is_current():
-                self._raise(
-                    f"{some(changes)} changed during the training, after the program was "
-                    f"compiled\nchange it in on_epoch, {EAGER}"
-                )
+        if programs.runs_python:
+            self._check_unchanged()
         plan = programs.plan(indices)
         programs.count()
         if self._comparison.is_due():
@@ -121,10 +116,26 @@ class Engine(Runner):
             try:
                 message = self._comparison.run(indices)
             finally:
-                self.refresh()  # the buffers then have the gradients of the parameters again
+                self._refresh()  # the buffers then have the gradients of the parameters again
             if message:
                 self._raise(message)
         return plan
+
+    def _check_unchanged(self) -> None:
+        """Compiles the rule and reads the samples again, if they have changed.
+
+        Raises:
+            TraceError: a program has changed.
+        """
+        programs = self.programs
+        if changes := programs.changes():
+            self._loop = None
+            if not programs.is_current():
+                self._raise(
+                    f"{some(changes)} changed during the training, after the program was "
+                    f"compiled\nchange it in on_epoch, {EAGER}"
+                )
+            programs.reread()
 
     def _is_sound(self) -> bool:
         """Returns whether the loss and the gradient of `differentiate` are finite.
@@ -170,7 +181,7 @@ class Engine(Runner):
         if rule is None:
             self.sync()
             self.task.optimizer.step()
-            self.refresh()
+            self._refresh()
             return
         rule.run(buffers)
         buffers.done[0] = done = buffers.done[0] + 1  # now the other copy is valid
@@ -182,6 +193,12 @@ class Engine(Runner):
     # ---- Values
 
     def refresh(self) -> None:
+        """Reads again what functions of the user's may have changed."""
+        if self.programs.runs_python:
+            self._check_unchanged()
+            self._refresh()
+
+    def _refresh(self) -> None:
         """Reads parameters, gradients and the optimiser's state from the Values again."""
         optimizer = self.task.optimizer
         trained = self.programs.trained

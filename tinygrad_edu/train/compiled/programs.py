@@ -10,7 +10,7 @@ from typing import Any
 
 from ...engine.value import Value
 from ...errors import TraceError, short_repr
-from ...jit.state import State
+from ...jit.state import MAX_ROWS, State
 from ...jit.structure import Structure, flatten
 from ..task import Task
 from .buffers import Buffers
@@ -87,7 +87,9 @@ class Programs:
         )
         rule = [optimizer] if self.rule else []
         own = [f"{type(optimizer).__name__}.{name}" for name in ("steps", "state")]
-        self._state = State(task.model, task.loss, task.penalty, *rule, ignored=own)
+        samples = [task.X, task.y] if self.is_plain and len(task.X) <= MAX_ROWS else []
+        roots = task.model, task.loss, task.penalty, *rule, *samples
+        self._state = State(*roots, ignored=own)
         self._note_reads()
 
     # ---- samples
@@ -219,9 +221,7 @@ class Programs:
         if not self.is_plain:
             return
         before = self._samples
-        known = len(self.new)
         self._samples = {}
-        changed = {i for i, sample in before.items() if self.sample(i) != sample}
-        self.new[known:] = [entry for entry in self.new[known:] if entry[1] in changed]
-        if changed:
+        changed = [self.sample(i) != sample for i, sample in before.items()]
+        if any(changed):
             self._plan = None

@@ -31,6 +31,7 @@ from .samples import EAGER, advising_eager, untrained_nodes
 
 def is_same(x: float, y: float) -> bool:
     """Returns whether two numbers have the same bits, or both are nan."""
+    x, y = float(x), float(y)  # numpy would compare a float32 with a float in seven digits
     return x != x if y != y else x == y and math.copysign(1.0, x) == math.copysign(1.0, y)
 
 
@@ -103,8 +104,9 @@ def check_optimizer(optimizer: Optimizer) -> bool:
             f"not call\n{EAGER.removeprefix('or ')}"
         )
     schedule = optimizer.schedule
-    if overrides(optimizer, "lr") or not callable(schedule):
-        return overrides(optimizer, "lr")
+    is_own = overrides(optimizer, "lr") or overrides(optimizer, "lr_at")
+    if is_own or not callable(schedule):
+        return is_own
     state = State(schedule)
     try:
         schedule(optimizer.steps)

@@ -164,7 +164,13 @@ class Loss(Program):
             self.traced_prediction if with_prediction else (), self.trace.operand
         )
         tape = self.tape(returned)
-        self._shape = outputs(self.traced_prediction, lambda x: x)[1]
+        leaves, self._shape = outputs(self.traced_prediction, lambda x: x)
+        # for each number of a prediction, the function that makes it of a float, or a plain number
+        kinds: dict[bool, Any] = {True: float, False: Value}
+        self._makers = [
+            kinds[self.trace.is_number(leaf)] if isinstance(leaf, Value) else leaf
+            for leaf in leaves
+        ]
         # numbers of targets that the loss accepts, for each structure
         self._accepted: dict[Structure, set[float]] = {}
         self.predicts = with_prediction
@@ -205,7 +211,8 @@ class Loss(Program):
 
     def prediction(self, numbers: Sequence[float]) -> Any:
         """Returns the prediction of one sample, in the structure that the model returns."""
-        return unflatten(self._prediction, map(Value, numbers))
+        made = (make(x) if callable(make) else make for make, x in zip(self._makers, numbers))
+        return unflatten(self._prediction, made)
 
 
 class Group:
