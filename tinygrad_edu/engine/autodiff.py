@@ -115,6 +115,7 @@ def _adjoints(
 
 # whether the code that runs now is inside the function of a transform
 _inside: ContextVar[bool] = ContextVar("_inside", default=False)
+is_inside_transform = _inside.get
 
 
 def inside_transform(on: bool) -> AbstractContextManager[None]:
@@ -150,7 +151,7 @@ def _record_call(
                 "functions of scalars; for a function of one list or one numpy array use "
                 "jacobian(f)(xs) or hessian(f)(xs), and for other arguments jit(f).value_and_grad"
             )
-    as_values = _inside.get() or any(map(_is_value, primals))
+    as_values = is_inside_transform() or any(map(_is_value, primals))
     with recording(True), inside_transform(True):
         leaves = [identity(x) if _is_value(x) else Value(x) for x in primals]
         call = Call(f, leaves, others)
@@ -400,7 +401,7 @@ def hessian(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def matrix(xs: Any) -> Any:
         inputs = _entries(xs)
-        nested = _inside.get() or any(isinstance(x, Value) for x in inputs)
+        nested = is_inside_transform() or any(isinstance(x, Value) for x in inputs)
         return recorded(xs) if nested else compiled(like(xs, inputs))
 
     return matrix

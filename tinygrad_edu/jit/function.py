@@ -26,7 +26,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
-from ..engine.autodiff import hessian
+from ..engine.autodiff import hessian, is_inside_transform
 from ..engine.value import Value
 from ..errors import check_int, counted, short_repr
 from ..nn.module import Module
@@ -171,10 +171,11 @@ class Jitted(Generic[P]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the result of ``f``, with floats in place of Values.
 
-        If an argument is a Value, or another function is being traced, ``f`` itself runs: its
-        result has a graph, or becomes part of that trace.
+        If an argument is a Value, or another function is being traced or differentiated by a
+        transform such as `grad`, ``f`` itself runs: its result has a graph, or becomes part of that
+        trace.
         """
-        if trace_in_progress() is not None:
+        if trace_in_progress() is not None or is_inside_transform():
             return self.function(*args, **kwargs)
         structure, leaves = self._structure(args, kwargs)
         if any(isinstance(leaf, Value) for leaf in leaves):
@@ -198,16 +199,14 @@ class Jitted(Generic[P]):
 
         Rows and columns are the numbers among the arguments, in their order.  It is a list of
         lists, or a numpy array if there is one among the arguments.  In a function that is being
-        traced, the numbers become part of its trace.
+        traced or differentiated, the entries are Values, which can be differentiated again.
         """
-        if (trace := trace_in_progress()) is not None:
-            return self._recorded_hessian(trace, args, kwargs)
+        if trace_in_progress() is not None or is_inside_transform():
+            return self._recorded_hessian(args, kwargs)
         program, leaves = self._program_for(args, kwargs)
         return program.hessian(leaves)
 
-    def _recorded_hessian(
-        self, trace: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def _recorded_hessian(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         structure, leaves = self._structure(args, kwargs)
         check_differentiable(structure, function_name(self.function))
 
@@ -215,8 +214,7 @@ class Jitted(Generic[P]):
             positional, named = arguments(structure, values)
             return self.function(*positional, **named)
 
-        rows = [[trace.number(d) for d in row] for row in hessian(of_leaves)(leaves)]
-        return matrix(structure, rows)
+        return matrix(structure, hessian(of_leaves)(leaves))
 
     # ---- many samples at once
 
@@ -312,12 +310,13 @@ class Jitted(Generic[P]):
     def _program_for(self, args: tuple[Any, ...], kwargs: dict[str, Any],
                      take_apart: Callable[..., Structure] = flatten) -> tuple[Program, list[Any]]:
         """Returns the program for these arguments, and their numbers."""
-        if trace_in_progress() is not None:
+        if trace_in_progress() is not None or is_inside_transform():
             name = function_name(self.function)
             raise located_error(
                 f"a gradient, or a batch, of the compiled function {name}, in a function that is "
-                "traced: it has numbers and adds to .grad, which machine code does not",
-                f"inside, use value_and_grad({name}), grad({name}) or gradients(y, xs)",
+                "traced or differentiated: it has numbers, which cannot be differentiated again",
+                f"inside, use value_and_grad({name}), grad({name}) or gradients(y, xs); for a "
+                f"batch, call {name} for each sample",
             )
         structure, leaves = self._structure(args, kwargs, take_apart)
         return self._program(structure), leaves
