@@ -433,6 +433,11 @@ def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[Any]]:
 def _entries(xs: Any) -> list[Any]:
     """Returns the entries of the argument of a function of one list or array."""
     what = "jacobian and hessian: the argument"
+    if isinstance(xs, list) and type(xs) is not list:
+        raise TypeError(
+            f"{what} is {short_repr(xs)}, of type {type(xs).__name__}: the function would get a "
+            "plain list, without the methods of its class; pass list(x)"
+        )
     entries = entries_of(xs) if is_array(xs) else as_list(xs, what)
     for x in entries:
         if listed(x) is not None or remedy(x):

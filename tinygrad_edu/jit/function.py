@@ -62,8 +62,9 @@ def jit(  # noqa: F811
     f: a function whose arguments and results are numbers, Values, and nested lists, tuples, dicts
         and numpy arrays of them.
     static: names or positions of arguments that determine the shape of the program, such as sizes.
-        They must be hashable; each combination gets its own program.  Text, booleans, None, and
-        numbers that no float is equal to, such as 2**53 + 1, are always static.
+        They must be hashable; each combination gets its own program.  Text, booleans, None,
+        members of an Enum, and numbers that no float is equal to, such as 2**53 + 1, are always
+        static.
     cache_size: the number of programs kept, one for each structure of the arguments.  The least
         recently used program is dropped first.
 
@@ -171,9 +172,9 @@ class Jitted(Generic[P]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the result of ``f``, with floats in place of Values.
 
-        If an argument is a Value, or another function is being traced or differentiated by a
-        transform such as `grad`, ``f`` itself runs: its result has a graph, or becomes part of that
-        trace.
+        If an argument is a Value, or the call is in a function that is being traced, or that `grad`
+        or another transform differentiates, ``f`` itself runs: its result has a graph, or becomes
+        part of that trace.
         """
         if trace_in_progress() is not None or is_inside_transform():
             return self.function(*args, **kwargs)
@@ -186,10 +187,10 @@ class Jitted(Generic[P]):
     def value_and_grad(self, /, *args: P.args, **kwargs: P.kwargs) -> tuple[float, Any]:
         """Returns ``(value, gradient)`` of a function that returns one number.
 
-        The gradient has the structure of the argument.  For several arguments it is a tuple; with
-        keyword arguments it is a pair of that tuple and a dict.  Gradients of leaves that the
-        function closes over are added to their ``.grad``, as in `backward`.  Values among the
-        arguments count as their numbers.
+        The gradient has the structure of the argument, with None for what is static.  For several
+        arguments it is a tuple; with keyword arguments it is a pair of that tuple and a dict.
+        Gradients of leaves that the function closes over are added to their ``.grad``, as in
+        `backward`.  Values among the arguments count as their numbers.
         """
         program, leaves = self._program_for(args, kwargs)
         return program.differentiated(program.run(leaves, with_gradient=True))
