@@ -13,6 +13,7 @@ from tinygrad_edu import (
     jacobian,
     jit,
     jvp,
+    math,
     value_and_grad,
     vjp,
 )
@@ -198,3 +199,26 @@ def test_members_of_an_enum_are_static():
     assert f.batch([2.0, 3.0], Sign.PLUS).tolist() == [-2.0, -3.0]
     assert jit(lambda x, p: x * (p["c"] is colours.RED))(2.0, {"c": colours.RED}) == 2.0
     assert jit(lambda x: [x, Sign.PLUS])(2.0)[1] is Sign.PLUS
+
+
+# ---- what a function may not ask
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: 0.0 if x != x else x * 2,
+    lambda x: x * 2 if x == x else 0.0,
+    lambda x: [x, float(x == x)],
+    lambda x: x * ({True: 0.0, False: 1.0}[x != x]),
+    lambda x: x * sum(y == x for y in [x]),
+])
+def test_a_traced_value_is_not_compared_with_itself_since_it_may_be_nan(f):
+    with pytest.raises(TraceError, match=r"== or != .*(?s:.*); x <= x holds unless x is nan"):
+        jit(f)(1.0)
+
+
+def test_containers_of_traced_values_find_them_by_identity():
+    f = jit(lambda x, y: x * 1.0 + (y in (y, x)) + [x, y].index(x) + ([x, y] == [x, y]))
+    assert f(3.0, 4.0) == 5.0
+    nan = float("nan")
+    assert str(jit(lambda x: math.where(x <= x, x * 2, 0.0)).batch([nan, 1.0]).tolist()) == (
+        "[0.0, 2.0]")
