@@ -32,9 +32,19 @@ from itertools import chain
 from operator import index
 from typing import Any, ParamSpec
 
-from ..errors import counted, number, plain, short_repr
+from ..errors import counted, number, short_repr
 from .accumulation import accumulate, propagate, stored_edges, symbolic_edges
-from .arrays import array_of, as_list, entries_of, is_array, kind_of, like, listed, remedy
+from .arrays import (
+    array_of,
+    as_list,
+    entries_of,
+    is_array,
+    kind_of,
+    like,
+    listed,
+    plain_numbers,
+    remedy,
+)
 from .calls import Call, name_of, straight, transform
 from .graph import backpropagate, topological_order
 from .interpreter import interpreted, recording, temporarily
@@ -311,10 +321,10 @@ def value_and_grad(
             )
 
         def of_chosen(*xs: Any) -> Any:
-            full = [plain(x, whole=True) for x in primals]
+            full = list(map(plain_numbers, primals))
             for i, x in zip(positions, xs):
                 full[i] = x
-            return f(*full, **kwargs)
+            return f(*full, **{name: plain_numbers(x) for name, x in kwargs.items()})
 
         of_chosen.__name__ = name_of(f)
         others = bool(kwargs) or len(positions) < len(args)

@@ -26,6 +26,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
+from ..engine.arrays import plain_numbers
 from ..engine.autodiff import hessian, is_inside_transform
 from ..engine.value import Value
 from ..errors import check_int, counted, short_repr
@@ -177,12 +178,19 @@ class Jitted(Generic[P]):
         part of that trace.
         """
         if trace_in_progress() is not None or is_inside_transform():
-            return self.function(*args, **kwargs)
+            return self._uncompiled(args, kwargs)
         structure, leaves = self._structure(args, kwargs)
         if any(isinstance(leaf, Value) for leaf in leaves):
-            return self.function(*args, **kwargs)
+            return self._uncompiled(args, kwargs)
         program = self._program(structure)
         return program.result(program.run(leaves))
+
+    def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Returns the result of the function itself, for the numbers that the program would get."""
+        labels = [*self._labels(len(args)), *kwargs]
+        given = [x if label in self._static else plain_numbers(x)
+                 for label, x in zip(labels, (*args, *kwargs.values()))]
+        return self.function(*given[:len(args)], **dict(zip(kwargs, given[len(args):])))
 
     def value_and_grad(self, /, *args: P.args, **kwargs: P.kwargs) -> tuple[float, Any]:
         """Returns ``(value, gradient)`` of a function that returns one number.
