@@ -3,6 +3,7 @@
 import contextlib
 import math as std
 import pickle
+import threading
 import unittest
 import warnings
 from decimal import Decimal
@@ -40,6 +41,28 @@ def caught_while(act):
 
 
 # ---- a result that does not depend on the arguments
+
+
+@pytest.mark.parametrize("elsewhere", [
+    lambda: Value(1.0) < Value(2.0),
+    lambda: bool(Value(1.0)),
+    lambda: math.isclose(1.0, Value(1.0)),
+    lambda: math.where(1.0, Value(1.0), 2.0),
+    lambda: grad(lambda x: x * x)(1.0),
+    lambda: float(Value(1.0)),
+    lambda: int(Value(1.0)),
+])
+def test_what_another_thread_does_neither_takes_warnings_away_nor_gives_any(elsewhere):
+    def meanwhile(result):
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        return result
+
+    with pytest.warns(GraphWarning, match="<lambda> returned what does not depend on its argument"):
+        assert grad(lambda x: meanwhile(3 * x.data))(1.0) == 0.0
+    _, caught = caught_while(lambda: grad(lambda x, y: meanwhile(3 * y))(1.0, 2.0))
+    assert caught == []
 
 
 def unrecorded(x):

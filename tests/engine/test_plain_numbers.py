@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import bits
 
-from tinygrad_edu import Value, data, fit, grad, jacobian, jit, math, nn, optim
+from tinygrad_edu import Value, data, fit, grad, jacobian, jit, math, nn, optim, value_and_grad
 from tinygrad_edu.errors import plain
 from tinygrad_edu.examples import gpt
 from tinygrad_edu.testing import gradcheck
@@ -260,3 +260,44 @@ def test_text_is_not_a_number(act, message):
 def test_numbers_out_of_range_are_named(act, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         act()
+
+
+# ---- what a differentiated function takes beside the argument
+
+SHORT = {
+    "a number": (np.int8(100), lambda k: k * k),
+    "a list": ([np.int8(100), 2.0], lambda k: k[0] * k[0]),
+    "a tuple of dicts": (({"a": np.int8(100)},), lambda k: k[0]["a"] * k[0]["a"]),
+    "an array": (np.array([100], np.int8), lambda k: k[0] * k[0]),
+    "a float16": (np.float16(1000.0), lambda k: k * k / 100.0),
+    "an array of float32": (np.array([[100.0]], np.float32), lambda k: k[0][0] * k[0][0]),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_short_numbers_beside_the_argument_have_all_digits(name):
+    k, square = SHORT[name]
+
+    def f(x, k=0.0):
+        return x * square(k)
+
+    for call in (grad(f), lambda x, k: value_and_grad(f)(x, k)[1], lambda x, k: grad(jit(f))(x, k),
+                 lambda x, k: jit(f)(Value(x), k) / x, grad(lambda x, k: jit(f)(1.0, k) * x)):
+        assert float(call(2.0, k)) == 10_000.0
+        assert float(call(2.0, k=k)) == 10_000.0
+
+
+def test_what_a_function_fills_stays_the_same_object():
+    ring = {"found": [Value(1.0)]}
+    ring["itself"] = ring
+
+    def f(x, log, cache, ring):
+        log.append(x)
+        cache["x"] = ring["found"][0]
+        return x * x
+
+    log = ["begin"]
+    cache = {}
+    assert grad(f)(3.0, log, cache=cache, ring=ring) == 6.0
+    assert len(log) == 2
+    assert cache["x"] is ring["found"][0]

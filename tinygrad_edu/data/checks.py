@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import check_number, plain, short_repr
+from ..errors import check_number, short_repr
 
 
 def spread(noise: float, what: str) -> float:
@@ -41,30 +41,3 @@ def matched(X: Sequence[Any], y: Sequence[Any], user: str) -> int:
     if not len(X):
         raise ValueError(f"{user}: X must not be empty; give at least one sample")
     return len(X)
-
-
-def plain_sample(x: Any) -> Any:
-    """Returns a sample or a target with Python's numbers (see `errors.plain`).
-
-    Lists, tuples and dicts keep their type.  Arrays of short numbers become arrays of 64 bits, so
-    that a model computes with the same digits as a compiled one.
-    """
-    if x.__class__ in _PLAIN:
-        return x
-    if x.__class__ in (list, tuple):
-        if _PLAIN.issuperset(map(type, x)):
-            return x
-        return x.__class__(map(plain_sample, x))
-    if x.__class__ is dict:
-        return {key: plain_sample(entry) for key, entry in x.items()}
-    if hasattr(x, "_make"):  # a named tuple
-        return x._make(map(plain_sample, x))
-    dtype = getattr(x, "dtype", None)
-    if dtype is None or not getattr(x, "shape", ()) or not hasattr(x, "astype"):
-        return plain(x, whole=True)
-    if dtype.kind == "f":
-        return x.astype("f8", copy=False)
-    return x.astype("i8") if dtype.kind in "iu" and dtype.itemsize < 8 else x
-
-
-_PLAIN = {float, int}

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.checks import plain_sample
+from ..engine.arrays import plain_numbers
 from ..engine.graph import topological_order
 from ..engine.interpreter import recording
 from ..engine.value import Value
@@ -394,7 +394,7 @@ def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
         raise TypeError(
             f"{name} must be {wanted}, not {type(given).__name__} ({short_repr(given)})"
         ) from None
-    return list(map(plain_sample, iterator))
+    return list(map(plain_numbers, iterator))
 
 
 def check_model(model: Any) -> None:

@@ -12,7 +12,7 @@ from itertools import chain, repeat
 from math import hypot, inf, sqrt
 from typing import Any
 
-from ..data.checks import plain_sample
+from ..engine.arrays import plain_numbers
 from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
 from ..engine.value import Value
@@ -70,8 +70,8 @@ class Problem:
     def reduced(self, most: int) -> Problem:
         """Returns the same problem with at most ``most`` samples."""
         places = choose_samples(len(self.X), most, self.y)
-        X = [plain_sample(self.X[i]) for i in places]
-        return replace(self, X=X, y=[plain_sample(self.y[i]) for i in places])
+        X = [plain_numbers(self.X[i]) for i in places]
+        return replace(self, X=X, y=[plain_numbers(self.y[i]) for i in places])
 
     def loss_and_gradient(self) -> tuple[float, list[float]]:
         """Returns the mean loss, and its derivative with respect to each parameter.

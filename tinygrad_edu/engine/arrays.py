@@ -11,9 +11,10 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
+from operator import is_
 from typing import Any
 
-from ..errors import short_repr
+from ..errors import plain, short_repr
 
 _OTHERS = "MmV"  # kinds of arrays: of dates, of durations, of records
 _PLAIN = (bool, float, str, bytes)  # numpy has arrays of these types
@@ -113,3 +114,40 @@ def remedy(x: Any) -> str:
     methods = ("to_numpy", "filled", "numpy", "tolist")  # pandas, masked, torch, any other
     found = next((name for name in methods if hasattr(x, name)), "")
     return f"; pass its .{found}()" if found else ""
+
+
+def plain_numbers(x: Any) -> Any:
+    """Returns an argument, a sample or a target with Python's numbers (see `errors.plain`).
+
+    Lists, tuples and dicts keep their type, and stay the same object if their numbers do, or if
+    they contain themselves.  Arrays of short numbers become arrays of 64 bits, so that a function
+    computes with the same digits as a compiled one.
+    """
+    try:
+        return _with_plain_numbers(x)
+    except RecursionError:
+        return x
+
+
+def _with_plain_numbers(x: Any) -> Any:
+    if x.__class__ in _NUMBERS:
+        return x
+    if x.__class__ in (list, tuple):
+        if _NUMBERS.issuperset(map(type, x)):
+            return x
+        found = list(map(_with_plain_numbers, x))
+        return x if all(map(is_, found, x)) else x.__class__(found)
+    if x.__class__ is dict:
+        found = list(map(_with_plain_numbers, x.values()))
+        return x if all(map(is_, found, x.values())) else dict(zip(x, found))
+    if hasattr(x, "_make"):  # a named tuple
+        return x._make(map(_with_plain_numbers, x))
+    dtype = getattr(x, "dtype", None)
+    if dtype is None or not getattr(x, "shape", ()) or not hasattr(x, "astype"):
+        return plain(x, whole=True)
+    if dtype.kind == "f":
+        return x.astype("f8", copy=False)
+    return x.astype("i8") if dtype.kind in "iu" and dtype.itemsize < 8 else x
+
+
+_NUMBERS = {float, int}

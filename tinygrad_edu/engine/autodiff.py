@@ -32,9 +32,19 @@ from itertools import chain
 from operator import index
 from typing import Any, ParamSpec
 
-from ..errors import counted, number, plain, short_repr
+from ..errors import counted, number, short_repr
 from .accumulation import accumulate, propagate, stored_edges, symbolic_edges
-from .arrays import array_of, as_list, entries_of, is_array, kind_of, like, listed, remedy
+from .arrays import (
+    array_of,
+    as_list,
+    entries_of,
+    is_array,
+    kind_of,
+    like,
+    listed,
+    plain_numbers,
+    remedy,
+)
 from .calls import Call, name_of, straight, transform
 from .graph import backpropagate, topological_order
 from .interpreter import interpreted, recording, temporarily
@@ -115,6 +125,7 @@ def _adjoints(
 
 # whether the code that runs now is inside the function of a transform
 _inside: ContextVar[bool] = ContextVar("_inside", default=False)
+is_inside_transform = _inside.get
 
 
 def inside_transform(on: bool) -> AbstractContextManager[None]:
@@ -150,7 +161,7 @@ def _record_call(
                 "functions of scalars; for a function of one list or one numpy array use "
                 "jacobian(f)(xs) or hessian(f)(xs), and for other arguments jit(f).value_and_grad"
             )
-    as_values = _inside.get() or any(map(_is_value, primals))
+    as_values = is_inside_transform() or any(map(_is_value, primals))
     with recording(True), inside_transform(True):
         leaves = [identity(x) if _is_value(x) else Value(x) for x in primals]
         call = Call(f, leaves, others)
@@ -310,10 +321,10 @@ def value_and_grad(
             )
 
         def of_chosen(*xs: Any) -> Any:
-            full = [plain(x, whole=True) for x in primals]
+            full = list(map(plain_numbers, primals))
             for i, x in zip(positions, xs):
                 full[i] = x
-            return f(*full, **kwargs)
+            return f(*full, **{name: plain_numbers(x) for name, x in kwargs.items()})
 
         of_chosen.__name__ = name_of(f)
         others = bool(kwargs) or len(positions) < len(args)
@@ -400,7 +411,7 @@ def hessian(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def matrix(xs: Any) -> Any:
         inputs = _entries(xs)
-        nested = _inside.get() or any(isinstance(x, Value) for x in inputs)
+        nested = is_inside_transform() or any(isinstance(x, Value) for x in inputs)
         return recorded(xs) if nested else compiled(like(xs, inputs))
 
     return matrix
@@ -432,6 +443,11 @@ def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[Any]]:
 def _entries(xs: Any) -> list[Any]:
     """Returns the entries of the argument of a function of one list or array."""
     what = "jacobian and hessian: the argument"
+    if isinstance(xs, list) and type(xs) is not list:
+        raise TypeError(
+            f"{what} is {short_repr(xs)}, of type {type(xs).__name__}: the function would get a "
+            "plain list, without the methods of its class; pass list(x)"
+        )
     entries = entries_of(xs) if is_array(xs) else as_list(xs, what)
     for x in entries:
         if listed(x) is not None or remedy(x):

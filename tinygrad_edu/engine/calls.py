@@ -2,8 +2,8 @@
 
     grad(lambda x: std_math.exp(x))(1.0)  # 0.0, and a GraphWarning
 
-There is no warning where a result may be constant: `value` and `autodiff` say so, by clearing the
-two sets below, when the program compares Values, reads a number, or computes derivatives.
+There is no warning where a result may be constant: `value` and `autodiff` say so, by clearing one
+of the two sets below, when the program compares Values, reads a number, or computes derivatives.
 
 Functions made of functions, such as ``grad(f)``, can be copied and pickled::
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
+from threading import get_ident
 from types import MethodType
 from typing import Any, TypeVar
 
@@ -28,10 +29,21 @@ from .interpreter import current
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# The calls that run now, in any thread, if they have not compared Values nor computed derivatives;
-# and those that have not read the number of a Value by float() or int()
-straight: set[Call] = set()
-sealed: set[Call] = set()
+
+class Calls(set["Call"]):
+    """Calls that run now, in any thread."""
+
+    def clear(self) -> None:
+        """Removes the calls of this thread."""
+        if self:
+            thread = get_ident()
+            self.difference_update([call for call in tuple(self) if call.thread == thread])
+
+
+# The calls that have not compared Values nor computed derivatives; and those that have not read the
+# number of a Value by float() or int()
+straight = Calls()
+sealed = Calls()
 
 
 class Call:
@@ -44,6 +56,7 @@ class Call:
         self.f = f
         self.leaves = leaves
         self.others = others
+        self.thread = get_ident()
         straight.clear()  # the calls around this one compute derivatives
 
     def run(self, *args: Any) -> Any:

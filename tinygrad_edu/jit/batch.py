@@ -32,9 +32,9 @@ from .structure import (
     StaticValue,
     Structure,
     container,
-    is_boolean,
     is_named,
     is_number,
+    is_static,
 )
 
 
@@ -48,7 +48,7 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
     if is_number(x):
         leaves.append(exact_number(x, f"argument {name}"))
         return NUMBER
-    if x is None or isinstance(x, (str, bytes)) or is_boolean(x):
+    if is_static(x):
         return "=", StaticValue(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
         raise TypeError(

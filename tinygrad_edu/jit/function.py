@@ -26,7 +26,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
-from ..engine.autodiff import hessian
+from ..engine.arrays import plain_numbers
+from ..engine.autodiff import hessian, is_inside_transform
 from ..engine.value import Value
 from ..errors import check_int, counted, short_repr
 from ..nn.module import Module
@@ -62,8 +63,9 @@ def jit(  # noqa: F811
     f: a function whose arguments and results are numbers, Values, and nested lists, tuples, dicts
         and numpy arrays of them.
     static: names or positions of arguments that determine the shape of the program, such as sizes.
-        They must be hashable; each combination gets its own program.  Text, booleans, None, and
-        numbers that no float is equal to, such as 2**53 + 1, are always static.
+        They must be hashable; each combination gets its own program.  Text, booleans, None,
+        members of an Enum, and numbers that no float is equal to, such as 2**53 + 1, are always
+        static.
     cache_size: the number of programs kept, one for each structure of the arguments.  The least
         recently used program is dropped first.
 
@@ -171,24 +173,32 @@ class Jitted(Generic[P]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the result of ``f``, with floats in place of Values.
 
-        If an argument is a Value, or another function is being traced, ``f`` itself runs: its
-        result has a graph, or becomes part of that trace.
+        If an argument is a Value, or the call is in a function that is being traced, or that `grad`
+        or another transform differentiates, ``f`` itself runs: its result has a graph, or becomes
+        part of that trace.
         """
-        if trace_in_progress() is not None:
-            return self.function(*args, **kwargs)
+        if trace_in_progress() is not None or is_inside_transform():
+            return self._uncompiled(args, kwargs)
         structure, leaves = self._structure(args, kwargs)
         if any(isinstance(leaf, Value) for leaf in leaves):
-            return self.function(*args, **kwargs)
+            return self._uncompiled(args, kwargs)
         program = self._program(structure)
         return program.result(program.run(leaves))
+
+    def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Returns the result of the function itself, for the numbers that the program would get."""
+        labels = [*self._labels(len(args)), *kwargs]
+        given = [x if label in self._static else plain_numbers(x)
+                 for label, x in zip(labels, (*args, *kwargs.values()))]
+        return self.function(*given[:len(args)], **dict(zip(kwargs, given[len(args):])))
 
     def value_and_grad(self, /, *args: P.args, **kwargs: P.kwargs) -> tuple[float, Any]:
         """Returns ``(value, gradient)`` of a function that returns one number.
 
-        The gradient has the structure of the argument.  For several arguments it is a tuple; with
-        keyword arguments it is a pair of that tuple and a dict.  Gradients of leaves that the
-        function closes over are added to their ``.grad``, as in `backward`.  Values among the
-        arguments count as their numbers.
+        The gradient has the structure of the argument, with None for what is static.  For several
+        arguments it is a tuple; with keyword arguments it is a pair of that tuple and a dict.
+        Gradients of leaves that the function closes over are added to their ``.grad``, as in
+        `backward`.  Values among the arguments count as their numbers.
         """
         program, leaves = self._program_for(args, kwargs)
         return program.differentiated(program.run(leaves, with_gradient=True))
@@ -198,16 +208,14 @@ class Jitted(Generic[P]):
 
         Rows and columns are the numbers among the arguments, in their order.  It is a list of
         lists, or a numpy array if there is one among the arguments.  In a function that is being
-        traced, the numbers become part of its trace.
+        traced or differentiated, the entries are Values, which can be differentiated again.
         """
-        if (trace := trace_in_progress()) is not None:
-            return self._recorded_hessian(trace, args, kwargs)
+        if trace_in_progress() is not None or is_inside_transform():
+            return self._recorded_hessian(args, kwargs)
         program, leaves = self._program_for(args, kwargs)
         return program.hessian(leaves)
 
-    def _recorded_hessian(
-        self, trace: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def _recorded_hessian(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         structure, leaves = self._structure(args, kwargs)
         check_differentiable(structure, function_name(self.function))
 
@@ -215,8 +223,7 @@ class Jitted(Generic[P]):
             positional, named = arguments(structure, values)
             return self.function(*positional, **named)
 
-        rows = [[trace.number(d) for d in row] for row in hessian(of_leaves)(leaves)]
-        return matrix(structure, rows)
+        return matrix(structure, hessian(of_leaves)(leaves))
 
     # ---- many samples at once
 
@@ -312,12 +319,13 @@ class Jitted(Generic[P]):
     def _program_for(self, args: tuple[Any, ...], kwargs: dict[str, Any],
                      take_apart: Callable[..., Structure] = flatten) -> tuple[Program, list[Any]]:
         """Returns the program for these arguments, and their numbers."""
-        if trace_in_progress() is not None:
+        if trace_in_progress() is not None or is_inside_transform():
             name = function_name(self.function)
             raise located_error(
                 f"a gradient, or a batch, of the compiled function {name}, in a function that is "
-                "traced: it has numbers and adds to .grad, which machine code does not",
-                f"inside, use value_and_grad({name}), grad({name}) or gradients(y, xs)",
+                "traced or differentiated: it has numbers, which cannot be differentiated again",
+                f"inside, use value_and_grad({name}), grad({name}) or gradients(y, xs); for a "
+                f"batch, call {name} for each sample",
             )
         structure, leaves = self._structure(args, kwargs, take_apart)
         return self._program(structure), leaves

@@ -27,6 +27,7 @@ from .running.backend import Kernel
 from .structure import (
     NUMBER,
     Structure,
+    differentiable,
     has_array,
     leaves_of,
     outputs,
@@ -74,6 +75,11 @@ class Program:
     def value(self) -> Kernel:
         """The kernel of the function."""
         return Kernel(tapes.value(self.trace, self.outputs))
+
+    @functools.cached_property
+    def _slopes(self) -> list[Structure]:
+        """The structures of the derivatives."""
+        return list(map(differentiable, self.structure[0]))
 
     @functools.cached_property
     def gradient(self) -> Kernel:
@@ -213,13 +219,12 @@ class Program:
     def differentiated(self, outputs: Sequence[Any]) -> tuple[Any, Any]:
         """Returns the value, and the derivatives in the structure of the arguments.
 
-        For a static argument the derivative is None; those of parameters are accumulated.
+        The derivative of what is static is None; those of parameters are accumulated.
         """
         value, *slopes = outputs
         self.accumulate(slopes[len(self.trace.inputs):])
         numbers = iter(slopes)
-        parts = [None if part[0] == "static" else unflatten(part, numbers)
-                 for part in self.structure[0]]
+        parts = [unflatten(part, numbers) for part in self._slopes]
         args, kwargs = split(self.structure, parts)
         if kwargs:
             return value, (tuple(args), kwargs)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
+from enum import Enum
 from itertools import islice
 from typing import Any
 
@@ -61,10 +62,10 @@ def _exactly(x: Any) -> Any:
 
 
 def is_number(x: Any) -> bool:
-    """Returns whether ``x`` is a float, an int, a Value or a numpy scalar, but not a boolean."""
+    """Returns whether ``x`` is a float, an int, a Value or a numpy scalar, and not static."""
     if x.__class__ is float or x.__class__ is int or isinstance(x, Value):
         return True
-    if is_boolean(x) or not hasattr(type(x), "__float__"):
+    if is_static(x) or not hasattr(type(x), "__float__"):
         return False
     try:
         number(x)
@@ -80,23 +81,34 @@ def is_boolean(x: Any) -> bool:
     return getattr(getattr(x, "dtype", None), "kind", "") == "b" and x.shape == ()
 
 
+def is_static(x: Any) -> bool:
+    """Returns whether ``x`` is always part of the program: text, a boolean, None or a member of an
+    `enum.Enum`."""
+    return x is None or isinstance(x, (str, bytes, Enum)) or is_boolean(x)
+
+
 def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     """Appends the numbers in ``x`` to ``leaves`` and returns the structure around them.
 
-    Numbers are floats, ints, numpy scalars and Values.  Text, booleans and None are part of the
-    structure, and so are the class of a named tuple, the shape of a numpy array, and a number that
-    no float is equal to, such as 2**53 + 1.  Arrays of the standard library count as lists.
+    Numbers are floats, ints, numpy scalars and Values.  Text, booleans, None and members of an Enum
+    are part of the structure, and so are the class of a named tuple, the shape of a numpy array,
+    and a number that no float is equal to, such as 2**53 + 1.  Arrays of the standard library count
+    as lists.
 
     Raises:
-        TypeError: ``x`` contains anything else.
+        TypeError: ``x`` contains anything else, such as an object of a subclass of list.
         TraceError: a result contains the text of a traced value.
     """
     if is_number(x):
-        if x.__class__ is float or isinstance(x, Value) or is_exact(x):
+        if x.__class__ is float or isinstance(x, Value):
+            leaves.append(x)
+            return NUMBER
+        _check_class(x, name)
+        if is_exact(x):
             leaves.append(x)
             return NUMBER
         return "=", StaticValue(x)
-    if x is None or isinstance(x, (str, bytes)) or is_boolean(x):
+    if is_static(x):
         _check_text(x, name)
         return "=", StaticValue(x[()] if getattr(x, "shape", None) == () else x)
     if isinstance(x, dict):
@@ -138,12 +150,33 @@ def _array(x: Any, name: str, leaves: list[Any]) -> Structure:
 def container(x: Any, name: str, leaves: list[Any], take_apart: Callable[..., Structure]
               ) -> Structure:
     """Returns the structure of a dict, a list, a tuple or a named tuple."""
+    _check_class(x, name)
     if isinstance(x, dict):
         parts = [take_apart(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]
         return "dict", StaticValue(tuple(x)), tuple(parts)
     parts = [take_apart(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)]
     kind = "tuple" if isinstance(x, tuple) else "list"
     return type(x) if is_named(x) else kind, len(x), tuple(parts)
+
+
+def _check_class(x: Any, name: str) -> None:
+    """Raises TypeError if the class of ``x`` is a subclass, whose methods a plain copy lacks."""
+    if x.__class__ in _BUILT_IN or hasattr(x, "dtype") or is_named(x):
+        return
+    if (base := next((base for base in _BUILT_IN if isinstance(x, base)), None)) is not None:
+        wrong = (
+            f"{name} is {short_repr(x)}, of type {type(x).__name__}: a compiled function would "
+            f"make a plain {base.__name__} of it, without the methods of its class"
+        )
+        if name.startswith(RESULT):
+            raise TypeError(f"{wrong}; return {base.__name__}(x)")
+        argument = name.split("[")[0]
+        raise TypeError(
+            f'argument {wrong}; pass {base.__name__}(x), or write jit(f, static=["{argument}"])'
+        )
+
+
+_BUILT_IN = (float, int, list, tuple, dict)
 
 
 def _check_text(x: Any, name: str) -> None:
@@ -191,6 +224,18 @@ def leaves_of(structure: Structure, x: Any) -> Iterator[Any]:
             entries = [x[key] for key in keys.value]
         for part, entry in zip(parts, entries):
             yield from leaves_of(part, entry)
+
+
+def differentiable(structure: Structure) -> Structure:
+    """Returns the structure of derivatives: None in place of what is static, also of arrays."""
+    if structure == NUMBER:
+        return NUMBER
+    none = "=", StaticValue(None)
+    if structure[0] in STATIC:
+        return none
+    kind, keys, parts = structure
+    parts = tuple(map(differentiable, parts))
+    return none if kind == ARRAY and set(parts) == {none} else (kind, keys, parts)
 
 
 def static_number(structure: Structure) -> Any:

@@ -78,7 +78,8 @@ def number_error(what: str, shown: str) -> TraceError:
         "indexing or range()": "to look something up, take(sequence, index)",
         "a set or the key of a dict": "to look something up, take(sequence, index)",
         "== or != or in":
-            "math.where takes the conditions <, <=, > and >=, also joined by & and |",
+            "math.where takes the conditions <, <=, > and >=, also joined by & and |; x <= x holds "
+            "unless x is nan",
         ".grad": "read gradients outside of the function",
     }.get(what, "compute with the value itself")
     return located_error(
@@ -206,9 +207,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
             raise _trace(f".{name}").trace_error(self, f".{name}")
         raise AttributeError(f"a Value has no attribute {name!r}")
 
-    def __eq__(self, other: object) -> bool:
-        if other is self:
-            return True
+    def __eq__(self, other: object) -> NoReturn:  # also of the same value, which may be nan
         raise _trace("a comparison").trace_error(self, "== or != or in")
 
     def __hash__(self) -> int:

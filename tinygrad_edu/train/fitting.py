@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from ..data.checks import matched, plain_sample
+from ..data.checks import matched
 from ..data.handling import batches_of_indices
 from ..debug.anomaly import is_watched
+from ..engine.arrays import plain_numbers
 from ..engine.interpreter import is_recording
 from ..errors import TraceError, check_int
 from ..nn.module import mode
@@ -298,7 +299,7 @@ class _Run:
             runner.sync()
             for name, metric in task.metrics.items():
                 totals[name] += sum(
-                    float(metric(p, plain_sample(task.y[i])))
+                    float(metric(p, plain_numbers(task.y[i])))
                     for p, i in zip(predictions, indices)
                 )
             runner.refresh()
