@@ -353,12 +353,14 @@ def test_search_handles_any_object(f):
     state.restore()
 
 
-def test_search_skips_libraries():
+def test_objects_of_libraries_are_compared_but_not_entered():
     library = json.decoder.JSONDecoder()
+    library.inner = json.decoder.JSONDecoder()
     state = State(lambda: (library, json.dumps))
-    strict, library.strict = library.strict, "changed"
-    assert state.changes() == []
-    library.strict = strict
+    library.strict = library.inner.strict = "changed"
+    assert state.changes() == ["library.strict"]
+    state.restore()
+    assert (library.strict, library.inner.strict) == (True, "changed")
 
 
 class ReadOnly(list):

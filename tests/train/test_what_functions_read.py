@@ -3,7 +3,12 @@
 It is read as the plain program reads it, or an error names it and nothing has changed.
 """
 
+import ctypes
+import functools
 import itertools
+import logging
+import os
+import queue
 import threading
 import weakref
 from contextvars import ContextVar
@@ -397,7 +402,8 @@ from tinygrad_edu import data, fit, nn, optim
 random.seed(0)
 X, y = data.moons(20, rng=1)
 m = nn.MLP(2, [4, 1], rng=3)
-fit(m, nn.hinge, X, y, optimizer=optim.SGD(m.parameters(), 0.1), epochs=3, batch_size=8, progress={})
+o = optim.SGD(m.parameters(), 0.1)
+fit(m, nn.hinge, X, y, optimizer=o, epochs=3, batch_size=8, progress={})
 print(random.random(), m.parameters()[0].data)
 """
     without, with_a_bar = [run_python(code.format(wanted)).stdout.splitlines()[-1:]
@@ -421,3 +427,77 @@ def test_an_interrupt_counts_the_steps_of_an_optimizer_that_does_not():
                   on_epoch=on_epoch)
     assert history.interrupted
     assert (len(history), history.epochs) == (4, 4)
+
+
+# ---- objects of the library
+
+EVENT = threading.Event()
+NUMBER = ctypes.c_double(1.0)
+LOGGER = logging.getLogger("test of what functions read")
+NUMBERS = [1.0]
+LENGTH = NUMBERS.__len__
+TIMES = functools.partial(lambda x, k: x * k, k=1.0)
+WAITING: queue.Queue = queue.Queue()
+
+
+def with_default(p, t, k=1.0):
+    return nn.hinge(p, t) * k
+
+
+class Gain:
+    def gain(self):
+        return 1.0
+
+
+GAIN = Gain()
+
+
+@pytest.mark.parametrize(("factor", "change", "back"), [
+    (lambda x: 2 * x if EVENT.is_set() else x, EVENT.set, EVENT.clear),
+    (lambda x: x * NUMBER.value, lambda: setattr(NUMBER, "value", 2.0),
+     lambda: setattr(NUMBER, "value", 1.0)),
+    (lambda x: 2 * x if LOGGER.level else x, lambda: LOGGER.setLevel(10),
+     lambda: LOGGER.setLevel(0)),
+    (lambda x: x * LENGTH(), lambda: NUMBERS.append(1.0), lambda: NUMBERS.pop()),
+    (TIMES, lambda: TIMES.keywords.update(k=2.0), lambda: TIMES.keywords.update(k=1.0)),
+    (lambda x: x * float(os.environ.get("OF_A_TEST", "1")),
+     lambda: os.environ.update(OF_A_TEST="2"), lambda: os.environ.pop("OF_A_TEST")),
+    (lambda x: x * with_default.__defaults__[0],
+     lambda: setattr(with_default, "__defaults__", (2.0,)),
+     lambda: setattr(with_default, "__defaults__", (1.0,))),
+    (lambda x: x * GAIN.gain(), lambda: setattr(Gain, "gain", lambda self: 2.0),
+     lambda: setattr(Gain, "gain", lambda self: 1.0)),
+])
+def test_what_on_epoch_changes_in_objects_of_libraries_is_read_again(factor, change, back):
+    def run(engine):
+        def on_epoch(history):
+            if history.epochs == 3:
+                change()
+
+        try:
+            return trained(engine, loss=lambda o: lambda p, t: factor(nn.hinge(p, t)),
+                           on_epoch=on_epoch)
+        finally:
+            back()
+
+    wanted = run("eager")
+    assert wanted != trained("eager")
+    assert run("jit") == wanted
+
+
+@pytest.mark.parametrize("effect", [
+    lambda: WAITING.put(1),
+    lambda: setattr(NUMBER, "value", NUMBER.value + 1),
+    lambda: TIMES.keywords.update(n=len(TIMES.keywords), m=object()),
+])
+def test_effects_on_objects_of_libraries_are_refused_and_undone(effect):
+    def loss(o):
+        def of_prediction(p, t):
+            effect()
+            return nn.hinge(p, t)
+
+        return of_prediction
+
+    with pytest.raises(TraceError, match=r"changes (WAITING|NUMBER|TIMES)"):
+        trained("jit", loss=loss)
+    assert (WAITING.qsize(), NUMBER.value, TIMES.keywords) == (0, 1.0, {"k": 1.0})

@@ -24,8 +24,10 @@ are `State.opaque`.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import operator
+import os
 import random
 import sys
 import threading
@@ -69,9 +71,10 @@ class State:
     opaque: the names of iterators and files, whose state cannot be read.
     """
 
-    def __init__(self, *roots: Any, ignored: Collection[str] = ()) -> None:
-        """``ignored``: names of attributes that are left out, such as ``"Norm.mean"``."""
-        self._ignored = frozenset(ignored)
+    def __init__(self, *roots: Any, of: Any = None, ignored: Collection[str] = ()) -> None:
+        """``ignored``: names of attributes ``of`` an object that are left out."""
+        self._of = of
+        self._ignored = ignored
         self.modules: list[Module] = []
         self.has_values = False
         self.has_code = False
@@ -182,8 +185,23 @@ class State:
             self._visit_object(x, name or kind.__name__)
         elif hasattr(kind, "__next__"):
             self.opaque.append(name or kind.__name__)
-        elif (numpy := sys.modules.get("numpy")) is not None:
+        else:
+            self._visit_foreign(x, name or kind.__name__, in_object)
+
+    def _visit_foreign(self, x: Any, name: str, in_object: bool) -> None:
+        """Records an object of a library: its numbers, or its attributes and their containers."""
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and type(x).__module__.partition(".")[0] == "numpy":
             self._visit_numpy(x, name, in_object, numpy)
+        elif hasattr(x, "_b_base_"):  # a number of ctypes
+            write = partial(ctypes.memmove, ctypes.addressof(x))
+            self._hold(whole(lambda: bytes(x), lambda old: write(old, len(old)), name), in_object)
+        elif isinstance(kept := attribute(x, "__dict__"), dict):
+            holder = Holder(lambda: dict(kept), partial(write_entry, kept), f"{name}.{{}}".format)
+            self._variables.append(holder)
+            for key, entry in holder.saved.items():
+                if type(entry) in DATA or isinstance(entry, deque):
+                    self._follow([(f"{name}.{key}", entry)], False)
 
     def _follow(self, entries: Iterable[tuple[Any, Any]], in_object: bool, count: int = 0,
                 name_of: Callable[[Any], str] = str) -> None:
@@ -272,6 +290,8 @@ class State:
         if owner == "user":
             self.has_code = True
             names = _names_in(x.__code__)
+            if not names.isdisjoint({"environ", "getenv"}):
+                self._follow([("os.environ", os.environ)], False)
             self._visit_variables(x.__globals__, names, "")
             for variable, cell in zip(x.__code__.co_freevars, cells):
                 self._visit_cell(variable, cell)
@@ -353,11 +373,11 @@ class State:
             return f"{name}.{key}"
 
         kept = attribute(x, "__dict__")
-        if isinstance(kept, dict) and self._ignored.isdisjoint(map(name_of, kept)):
+        if isinstance(kept, dict) and (x is not self._of or x is None):
             self._hold(Holder(lambda: dict(kept), partial(write_entry, kept), name_of, kept), True)
         elif isinstance(kept, dict):
             def read_others() -> dict[str, Any]:
-                return {key: x for key, x in kept.items() if name_of(key) not in self._ignored}
+                return {key: x for key, x in kept.items() if key not in self._ignored}
 
             self._hold(Holder(read_others, partial(write_entry, kept), name_of), True)
         if slots := [slot for base in type(x).__mro__ for slot in _slots(base)]:
@@ -378,6 +398,7 @@ CONTENTS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], object]]] 
             lambda x, saved: operator.setitem(x, slice(None), array(x.typecode, saved))),
 }
 
+METHODS = types.MethodType, types.BuiltinMethodType, types.MethodWrapperType
 VISITS: dict[Any, Callable[..., None]] = {
     tuple(CONTENTS): State._visit_contents,
     (tuple, frozenset): lambda state, x, name, in_object: state._follow(
@@ -389,7 +410,7 @@ VISITS: dict[Any, Callable[..., None]] = {
     ContextVar: State._visit_variable,
     weakref.ref: State._visit_reference,
     types.FunctionType: State._visit_function,
-    (types.MethodType, types.BuiltinMethodType): lambda state, x, name, in_object: state._follow(
+    METHODS: lambda state, x, name, in_object: state._follow(
         [(name, x.__self__), (name, getattr(x, "__func__", None))], in_object
     ),
     partial: State._visit_partial,

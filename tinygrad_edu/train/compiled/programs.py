@@ -86,10 +86,10 @@ class Programs:
             or not self.is_plain
         )
         rule = [optimizer] if self.rule else []
-        own = [f"{type(optimizer).__name__}.{name}" for name in ("steps", "state")]
         samples = [task.X, task.y] if self.is_plain and len(task.X) <= MAX_ROWS else []
         roots = task.model, task.loss, task.penalty, *rule, *samples
-        self._state = State(*roots, ignored=own)
+        # what the engine itself changes
+        self._state = State(*roots, of=optimizer, ignored=("steps", "state"))
         self._note_reads()
 
     # ---- samples
