@@ -9,6 +9,7 @@ import itertools
 import logging
 import os
 import queue
+import random
 import threading
 import weakref
 from contextvars import ContextVar
@@ -501,3 +502,22 @@ def test_effects_on_objects_of_libraries_are_refused_and_undone(effect):
     with pytest.raises(TraceError, match=r"changes (WAITING|NUMBER|TIMES)"):
         trained("jit", loss=loss)
     assert (WAITING.qsize(), NUMBER.value, TIMES.keywords) == (0, 1.0, {"k": 1.0})
+
+
+def test_samples_that_draw_and_dropout_draw_in_the_same_order():
+    class Noise:
+        def __len__(self):
+            return len(X)
+
+        def __getitem__(self, i):
+            return [x + random.gauss(0.0, 0.1) for x in X[i]]
+
+    def run(engine):
+        random.seed(3)
+        net = nn.Sequential(nn.Layer(2, 4, "tanh", rng=1), nn.Dropout(0.5),
+                            nn.Layer(4, 1, "linear", rng=2))
+        history = fit(net, nn.hinge, Noise(), Y, optimizer=optim.SGD(net.parameters(), 0.1),
+                      epochs=3, batch_size=7, engine=engine, rng=0)
+        return history.loss, [p.data for p in net.parameters()], random.random()
+
+    assert run("jit") == run("eager")

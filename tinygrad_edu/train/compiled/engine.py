@@ -81,9 +81,10 @@ class Engine(Runner):
         plan = self._checked(tuple(indices))
         buffers = self.buffers
         buffers.keep()
-        programs.keep_generators()
+        if programs.is_plain:
+            programs.keep_generators()
         try:
-            predictions = plan.run(buffers)
+            predictions = plan.run(buffers, programs.drawn)
             if programs.penalty:
                 programs.penalty.run(buffers)
             buffers.finish(len(indices))

@@ -23,6 +23,7 @@ class Programs:
     """The programs of a task, and the state that they were compiled for.
 
     trained: the parameters.
+    drawn: what was drawn for samples that are not plain, when they were read.
     new: samples that were read and not compared yet, each with its kind: the structure, and the
         types of the numbers.
     known: the kinds of which no more samples need to be compared.
@@ -59,6 +60,7 @@ class Programs:
         self._losses: dict[Structure, Loss] = {}
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._plan: Plan | None = None
+        self.drawn: list[list[float]] = []
         self.reads_rate = check_optimizer(optimizer)
         self.buffers = Buffers(optimizer)
         self.penalty: Penalty | None = None
@@ -149,6 +151,11 @@ class Programs:
             self._pairs = {}
             self._samples = {}
             self._plan = None
+            self.drawn = []
+            self.keep_generators()
+            for i in indices:  # reading a sample may draw numbers, too
+                program, _ = self.sample(i)
+                self.drawn.append([draw() for draw in program.draws])
         if self._plan is None or self._plan.indices != indices:
             self._plan = Plan(indices, [*map(self.sample, indices)])
         return self._plan
