@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import UserString
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from ..errors import check_number, short_repr
@@ -18,15 +19,65 @@ def spread(noise: float, what: str) -> float:
     return check_number(noise, what, 0, "for no noise pass 0", wanted=wanted)
 
 
-def matched(X: Sequence[Any], y: Sequence[Any], user: str) -> int:
-    """Returns the number of samples in ``X`` and ``y``.
+class Rows(Sequence[Any]):
+    """The entries of a table with labels, such as a DataFrame or a Series, by position.
+
+    They are read once, and again by `read`.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self.read()
+
+    def read(self) -> None:
+        """Reads the table, which may have changed."""
+        self._rows = self._table.to_numpy()
+        self.__array_interface__ = self._rows.__array_interface__
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, i: Any) -> Any:
+        return self._rows[i]
+
+
+def by_position(given: Any, what: str) -> Any:
+    """Returns samples or targets such that entry i is the i-th, whatever labels there are.
+
+    The entries of a table are its rows.
+
+    what: begins the message of an error.
+
+    Raises:
+        TypeError: ``given`` is a mapping, a set or text.
+    """
+    if not hasattr(given, "to_numpy") and hasattr(given, "to_pandas"):  # a table of pyarrow
+        given = given.to_pandas()
+    if hasattr(given, "to_numpy"):
+        return Rows(given)
+    if isinstance(given, (str, UserString)):
+        remedy = "pass a list of texts"
+    elif isinstance(given, Mapping) or hasattr(given, "keys"):
+        remedy = "its entries have keys, not positions; pass a list of its values"
+    elif isinstance(given, Set) and not isinstance(given, Sequence):
+        remedy = "it has no order of its own; pass a list"
+    else:
+        return given
+    raise TypeError(f"{what} must be a list, not {type(given).__name__} ({short_repr(given)}); "
+                    f"{remedy}")
+
+
+def matched(X: Any, y: Any, user: str) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Returns ``X`` and ``y`` as sequences of equal length, indexed by position.
 
     user: begins the message of an error.
 
     Raises:
-        TypeError: ``X`` or ``y`` is not a list, a tuple, an array or another sequence.
+        TypeError: ``X`` or ``y`` is not a list, a tuple, an array, a table or another sequence.
         ValueError: ``X`` and ``y`` differ in length, or are empty.
     """
+    X = by_position(X, f"{user}: X")
+    y = by_position(y, f"{user}: y")
     for name, values in (("X", X), ("y", y)):
         if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
             raise TypeError(
@@ -40,4 +91,4 @@ def matched(X: Sequence[Any], y: Sequence[Any], user: str) -> int:
         )
     if not len(X):
         raise ValueError(f"{user}: X must not be empty; give at least one sample")
-    return len(X)
+    return X, y

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..errors import check_int, check_number, short_repr
 from ..randomness import Rng, generator
-from .checks import matched
+from .checks import by_position, matched
 
 Sample = TypeVar("Sample")
 Target = TypeVar("Target")
@@ -25,15 +25,19 @@ def batches(
 ) -> Iterator[tuple[list[Sample], list[Target]]]:
     """Yields the data once, as batches ``(X_batch, y_batch)`` of ``size`` samples.
 
+    Samples and targets are taken by position; those of a DataFrame are its rows, without labels.
     The last batch may be smaller.  Each call shuffles the samples again: in the same order if
     ``rng`` is a random seed, in a new order if it is a `random.Random`.  ``size=None`` is one batch
     of all samples, in the order given; ``rng`` is then not used.
 
     Raises:
-        ValueError: X and y differ in length or are empty, or size < 1.  It is raised by the call,
-            before the first batch is asked for.
+        TypeError: X or y is a mapping, a set, text or not a sequence.
+        ValueError: X and y differ in length or are empty, or size < 1.
+
+    Errors are raised by the call, before the first batch is asked for.
     """
-    n = matched(X, y, "batches")
+    X, y = matched(X, y, "batches")
+    n = len(X)
     if size is not None:
         size = check_int(size, "batches: size", 1, "for one batch of all samples, pass None")
     parts = batches_of_indices(n, size, shuffle, rng)
@@ -63,14 +67,16 @@ def split(
     The test set has round(test * n) samples, but at least 1 and at most n - 1.  ``stratify`` gives
     both parts the same share of each label, up to rounding (largest remainders, ties broken at
     random); it has no effect if all targets differ, as in a regression.  Both parts are in random
-    order.
+    order.  Samples and targets are taken by position, as in `batches`.
 
     Raises:
-        TypeError: labels cannot be compared with each other.
+        TypeError: labels cannot be compared with each other, or X or y is a mapping, a set, text
+            or not a sequence.
         ValueError: X and y differ in length, there are fewer than 2 samples, or ``test`` is not
             between 0 and 1.
     """
-    n = matched(X, y, "split")
+    X, y = matched(X, y, "split")
+    n = len(X)
     wanted = "a fraction of the samples, > 0 and < 1"
     test = check_number(
         test, "split: test", remedy="usual: 0.2", above=0, below=1, wanted=wanted
@@ -180,7 +186,7 @@ Standardizer = Standardiser  # the American spelling, as in the names of other l
 
 def _table(X: Sequence[Sequence[float]], width: int | None = None) -> list[list[float]]:
     rows = []
-    for i, row in enumerate(X):
+    for i, row in enumerate(by_position(X, "Standardiser: X")):
         if not hasattr(row, "__len__"):
             raise TypeError(
                 f"Standardiser: row {i} of X must be a list of numbers, not {type(row).__name__} "

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..data.checks import by_position
 from ..engine.arrays import plain_numbers
 from ..engine.graph import topological_order
 from ..engine.interpreter import recording
@@ -386,8 +387,10 @@ def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
     """Returns the entries of ``given``, the argument ``name``.
 
     Raises:
-        TypeError: ``given`` is not iterable; the message says what is ``wanted``.
+        TypeError: ``given`` is not iterable, or is a mapping, a set or text; the message says what
+            is ``wanted``.
     """
+    given = by_position(given, name)
     try:
         iterator = iter(given)
     except TypeError:

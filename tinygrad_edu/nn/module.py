@@ -1,21 +1,35 @@
 """`Module`, the base of networks: it finds its parameters, names, saves and restores them.
 
-Every leaf `Value` found in a module's attributes is a parameter, including those inside lists,
-tuples, dicts and submodules.  Its name is the path to it, such as ``layers.0.neurons.3.w.1``.  A
-parameter without a label is labelled with its name when the attribute is assigned.  Errors,
-drawings and checkpoints use these names, and a drawing finds the neurons of a graph by them, at no
-cost in the forward pass.
+Every leaf `Value` found in a module's attributes is a parameter, including those inside submodules
+and containers with an order: lists, tuples, deques, dicts and their views, numpy's arrays of
+objects, dataclasses and namespaces.  Its name is the path to it, such as
+``layers.0.neurons.3.w.1``.  A parameter without a label is labelled with its name when the
+attribute is assigned.  Errors, drawings and checkpoints use these names, and a drawing finds the
+neurons of a graph by them, at no cost in the forward pass.
+
+Sets, and objects of other classes, are not searched.  If one of them has a leaf that is not among
+the parameters, which would be neither trained nor saved, TypeError says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import ChainMap, UserDict, UserList, deque
+from collections.abc import Iterator, Mapping, MappingView
 from contextlib import AbstractContextManager
+from dataclasses import fields, is_dataclass
 from itertools import repeat
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
 from typing import Any, TypeAlias, TypeVar
 
 from ..engine.value import Value
-from ..errors import CheckpointError, number, some
+from ..errors import CheckpointError, number, short_repr, some
 from ..optim.parameters import assign_all, temporarily
 
 Self = TypeVar("Self", bound="Module")
@@ -61,11 +75,13 @@ class Module:
         """Returns ``(name, parameter)`` for all parameters, in the order of `parameters`.
 
         Raises:
+            TypeError: a set, or an object of another class than those that are searched, has a
+                parameter that is found nowhere else.
             ValueError: two parameters have the same name.
         """
         first: dict[Value, str] = {}
         owner: dict[str, Value] = {}
-        for name, parameter in _found(Value, self):
+        for name, parameter in _all_of(Value, self):
             if owner.setdefault(name, parameter) is not parameter:
                 raise ValueError(
                     f"two parameters of {type(self).__name__} have the name {name!r}; "
@@ -77,8 +93,12 @@ class Module:
         return [(name, parameter) for parameter, name in first.items()]
 
     def modules(self) -> Iterator[Module]:
-        """Returns this module and all below it, each once."""
-        return iter({id(module): module for _, module in _found(Module, self)}.values())
+        """Returns this module and all below it, each once.
+
+        Raises:
+            TypeError: a module is where `named_parameters` would not find its parameters.
+        """
+        return iter({id(module): module for _, module in _all_of(Module, self)}.values())
 
     def zero_grad(self) -> None:
         """Sets the gradient of every parameter to 0."""
@@ -159,29 +179,137 @@ def mode(model: Any, *, training: bool) -> AbstractContextManager[None]:
     return temporarily(modules, "training", repeat(training), None)
 
 
-def _parts(container: Any) -> list[tuple[Any, Any]]:
-    """Returns what is directly inside a module, list, tuple or dict, by name or position."""
+_SEQUENCES: tuple[type[Any], ...] = (list, tuple, deque, UserList, MappingView)
+_MAPPINGS = (dict, UserDict, MappingProxyType, ChainMap)
+_SIMPLE: tuple[type[Any], ...] = (
+    Value, str, float, int, bytes, type(None), type, FunctionType, MethodType, BuiltinFunctionType,
+    ModuleType,
+)
+_MOST_SEARCHED = 10_000  # objects in which forgotten parameters are looked for
+_PACKAGE = __name__.partition(".")[0]  # its other objects refer to parameters, and own none
+
+
+def _parts(container: Any) -> list[tuple[Any, Any]] | None:
+    """Returns what is directly inside a module or a container, by name or position.
+
+    Returns None for anything else.
+    """
+    if isinstance(container, _SIMPLE):
+        return []
     if isinstance(container, Module):
-        return list(vars(container).items())
-    if isinstance(container, dict):
+        return _attributes(container)
+    if isinstance(container, _MAPPINGS):
         return list(container.items())
-    return list(enumerate(container)) if isinstance(container, (list, tuple)) else []
+    if isinstance(container, _SEQUENCES):
+        return list(enumerate(container))
+    kind = type(container)
+    if hasattr(kind, "dtype") and hasattr(kind, "shape"):  # an array, or one with labels
+        if getattr(container.dtype, "kind", "") != "O":
+            return []
+        return list(enumerate(container if container.shape else [container.item()]))
+    if any(base.__module__.partition(".")[0] == _PACKAGE for base in kind.__mro__):
+        return []
+    is_record = is_dataclass(kind) or hasattr(kind, "__attrs_attrs__")
+    return _attributes(container) if is_record or kind is SimpleNamespace else None
+
+
+def _attributes(x: Any) -> list[tuple[str, Any]]:
+    """Returns the attributes of an object by name, first the fields of a dataclass and slots."""
+    kind = type(x)
+    names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
+    for base in reversed(kind.__mro__):
+        slots = vars(base).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            is_private = name.startswith("__") and not name.endswith("__")
+            names.append(f"_{base.__name__.lstrip('_')}{name}" if is_private else name)
+    own = getattr(x, "__dict__", {})
+    first = {name: getattr(x, name) for name in names if name not in own and hasattr(x, name)}
+    first.pop("__dict__", None)
+    first.pop("__weakref__", None)
+    return [*first.items(), *own.items()]
+
+
+def _is(kind: type[Any], part: Any) -> bool:
+    """Returns whether ``part`` is a module or a leaf, as ``kind`` says."""
+    return isinstance(part, kind) and not (isinstance(part, Value) and (part.op or part.constant))
 
 
 def _found(
-    kind: type[Part], part: Any, path: str = "", above: frozenset[int] = frozenset()
+    kind: type[Part],
+    part: Any,
+    path: str = "",
+    above: frozenset[int] = frozenset(),
+    others: list[tuple[str, Any]] | None = None,
 ) -> Iterator[tuple[str, Part]]:
     """Yields the leaves or modules in ``part`` with their paths, depth first.
 
-    ``above`` breaks cycles.
+    above: breaks cycles.
+    others: gets the objects that are not searched, and keys of mappings, with their paths.
     """
     if id(part) in above:
         return
-    is_computed = isinstance(part, Value) and (part.op or part.constant)
-    if isinstance(part, kind) and not is_computed:
+    if _is(kind, part):
         yield path, part
     inside = _parts(part)
+    if others is not None and (inside is None or isinstance(part, _MAPPINGS)):
+        others.append((path, part))
     if inside:
         above |= {id(part)}
-    for name, inner in inside:
-        yield from _found(kind, inner, f"{path}.{name}" if path else str(name), above)
+        for name, inner in inside:
+            place = f"{path}.{name}" if path else str(name)
+            if not isinstance(inner, _SIMPLE):
+                yield from _found(kind, inner, place, above, others)
+            elif _is(kind, inner):  # the usual case, fast
+                yield place, inner
+
+
+def _all_of(kind: type[Part], module: Module) -> list[tuple[str, Part]]:
+    """Returns the leaves or modules in ``module`` with their paths, depth first.
+
+    Raises:
+        TypeError: one of them is only where there is no search.
+    """
+    others: list[tuple[str, Any]] = []
+    found = list(_found(kind, module, others=others))
+    if others:
+        _check_others(kind, module, others, {id(part) for _, part in found})
+    return found
+
+
+def _check_others(
+    kind: type[Any], module: Module, others: list[tuple[str, Any]], known: set[int]
+) -> None:
+    """Checks that what is inside of ``others``, which were not searched, is known."""
+    seen: dict[int, Any] = {}  # it keeps them, so that no other object gets the same id
+    rest = [(path, outer, outer) for path, outer in others]
+    while rest and len(seen) < _MOST_SEARCHED:
+        path, outer, holder = rest.pop()
+        if id(holder) in seen:
+            continue
+        seen[id(holder)] = holder
+        for part in _hidden(holder, holder is outer):
+            if _is(kind, part) and id(part) not in known:
+                remedy = (
+                    f"derive {type(outer).__name__} from nn.Module, or keep what is trained in "
+                    "an attribute or a list of a module"
+                )
+                if isinstance(outer, (set, frozenset)):
+                    remedy = "a set has no order; use a list"
+                elif isinstance(outer, _MAPPINGS):
+                    remedy = "it is a key; make it the entry of a key that is text"
+                raise TypeError(
+                    f"{type(module).__name__}.{path}, of type {type(outer).__name__}, has "
+                    f"{short_repr(part)}, which is not found among the parameters; {remedy}"
+                )
+            if not isinstance(part, _SIMPLE):
+                rest.append((path, outer, part))
+
+
+def _hidden(holder: Any, is_outer: bool) -> list[Any]:
+    """Returns what is directly inside an object, of any class but those of this package."""
+    if isinstance(holder, (set, frozenset)):
+        return list(holder)
+    if is_outer and isinstance(holder, _MAPPINGS):
+        return list(holder)
+    inside = _parts(holder)
+    return [part for _, part in (_attributes(holder) if inside is None else inside)]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from ..data.checks import matched
+from ..data.checks import Rows, matched
 from ..data.handling import batches_of_indices
 from ..debug.anomaly import is_watched
 from ..engine.arrays import plain_numbers
@@ -63,7 +63,8 @@ def fit(
 
     model: called as ``model(X[i])``.  A `Module` is in training mode during the run.
     loss: called as ``loss(prediction, target)`` for one sample; averaged over the batch.
-    X, y: samples and targets, of equal length.
+    X, y: samples and targets, of equal length, by position.  The rows of a DataFrame are samples,
+        without their labels; it is read at the start, and again after each call of ``on_epoch``.
     optimizer: an `Optimizer` of the parameters to train.
     epochs: number of passes over the samples.
 
@@ -87,8 +88,9 @@ def fit(
     the parameters are those after the last finished step.
 
     Raises:
-        TypeError: ``model``, ``loss`` or another function cannot be called, a count is not a
-            whole number, or ``loss`` does not return a Value.
+        TypeError: ``model``, ``loss`` or another function cannot be called, ``X`` or ``y`` is a
+            mapping, a set, text or not a sequence, a count is not a whole number, or ``loss`` does
+            not return a Value.
         ValueError: ``X`` and ``y`` differ in length or are empty, a number is out of range, or
             the loss does not depend on the optimiser's parameters.
         NonFiniteError: the loss or a gradient is inf or nan.  Parameters keep their values from
@@ -121,7 +123,7 @@ def fit(
     """
     if engine not in ("eager", "jit"):
         raise ValueError(f"fit: engine must be 'eager' or 'jit', not {engine!r}")
-    matched(X, y, "fit")
+    X, y = matched(X, y, "fit")
     _check_functions(model=model, loss=loss, penalty=penalty, on_epoch=on_epoch)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
@@ -270,6 +272,9 @@ class _Run:
                 if task.on_epoch(history):
                     break
                 self._make_plain()
+                for given in (task.X, task.y):
+                    if isinstance(given, Rows):
+                        given.read()
                 self.runner.reread()
 
     def _make_plain(self) -> None:

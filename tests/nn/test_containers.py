@@ -1,0 +1,209 @@
+"""Parameters in containers of every kind: those with an order are found, others are refused."""
+
+import types
+from collections import ChainMap, OrderedDict, UserDict, UserList, deque, namedtuple
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from helpers import bits_of
+
+from tinygrad_edu import Value, fit, nn, optim
+
+Pair = namedtuple("Pair", "w b")
+
+
+class Holder(nn.Module):
+    def __init__(self, held=None):
+        self.first = Value(0.5)
+        self.held = held
+
+
+@dataclass
+class Record:
+    w: object
+    b: object
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    w: object
+    b: object = field(default=None, compare=False)
+
+
+class Labelled:
+    """What is seen of a pandas Series of objects."""
+
+    dtype = np.dtype(object)
+
+    def __init__(self, *entries):
+        self.entries = entries
+
+    @property
+    def shape(self):
+        return (len(self.entries),)
+
+    def __iter__(self):
+        return iter(self.entries)
+
+
+def names_of(module):
+    return [name for name, _ in module.named_parameters()]
+
+
+# ---- found ---------------------------------------------------------------------------------------
+
+
+CONTAINERS = {
+    "array": lambda a, b: np.array([[a], [b]]),
+    "array without dimensions": lambda a, b: [np.array(a), np.array(b)],
+    "array of modules": lambda a, b: np.array([Holder(a), Holder(b)], dtype=object),
+    "deque": lambda a, b: deque([a, b]),
+    "UserList": lambda a, b: UserList([a, b]),
+    "UserDict": lambda a, b: UserDict(w=a, b=b),
+    "ChainMap": lambda a, b: ChainMap({"w": a, "b": b}, {"w": 0.0}),
+    "mapping proxy": lambda a, b: types.MappingProxyType({"w": a, "b": b}),
+    "values": lambda a, b: {"w": a, "b": b}.values(),
+    "items": lambda a, b: OrderedDict(w=a, b=b).items(),
+    "values of a UserDict": lambda a, b: UserDict(w=a, b=b).values(),
+    "namespace": lambda a, b: types.SimpleNamespace(w=a, b=b),
+    "named tuple": Pair,
+    "dataclass": Record,
+    "dataclass with slots": Slotted,
+    "series": Labelled,
+    "nested": lambda a, b: {"deep": deque([Record(np.array([a]), types.SimpleNamespace(b=[b]))])},
+}
+
+
+@pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
+def test_parameters_in_ordered_containers_are_found_labelled_and_restored(make):
+    w, b = Value(2.0), Value(3.0)
+    model = Holder(make(w, b))
+    found = model.parameters()
+    assert found.index(w) < found.index(b)
+    assert [p.label for p in found] == names_of(model)
+    state = model.state_dict()
+    w.data, b.data = 0.0, 0.0
+    model.load_state_dict(state)
+    assert (w.data, b.data) == (2.0, 3.0)
+
+
+@pytest.mark.parametrize(("make", "names"), [
+    (CONTAINERS["array"], ["held.0.0", "held.1.0"]),
+    (CONTAINERS["array without dimensions"], ["held.0.0", "held.1.0"]),
+    (CONTAINERS["values"], ["held.0", "held.1"]),
+    (CONTAINERS["items"], ["held.0.1", "held.1.1"]),
+    (CONTAINERS["dataclass with slots"], ["held.w", "held.b"]),
+    (CONTAINERS["nested"], ["held.deep.0.w.0", "held.deep.0.b.b.0"]),
+])
+def test_names_of_parameters_are_their_paths(make, names):
+    assert names_of(Holder(make(Value(2.0), Value(3.0)))) == ["first", *names]
+
+
+class Arrays(nn.Module):
+    """A network of 17 parameters, 12 of them in arrays of objects."""
+
+    def __init__(self):
+        numbers = np.linspace(-1, 1, 12).reshape(4, 3)
+        self.W = np.array([[Value(x) for x in row] for row in numbers.tolist()])
+        self.out = nn.Layer(4, 1, "tanh", rng=0)
+
+    def __call__(self, x):
+        return self.out([y.tanh() for y in self.W @ np.array([*x, 1.0])])
+
+
+@pytest.mark.parametrize("engine", ["eager", "jit"])
+def test_arrays_of_parameters_are_trained_and_saved(engine, tmp_path):
+    model = Arrays()
+    before = model.state_dict()
+    assert len(before) == 17
+    assert "W.3.2" in before
+    X, y = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [1.0, 1.0, 0.0]
+    fit(model, nn.mse, X, y, optimizer=optim.Adam(model.parameters()), epochs=3, engine=engine)
+    after = model.state_dict()
+    assert all(after[name] != before[name] for name in before)
+    path = tmp_path / "model.json"
+    nn.save(model, path)
+    other = Arrays()
+    nn.load(other, path)
+    assert bits_of(other.state_dict().values()) == bits_of(after.values())
+
+
+def test_modules_in_containers_change_their_mode():
+    parts = [nn.Dropout(0.5), nn.Dropout(0.5), nn.Dropout(0.5)]
+    Holder([deque(parts[:1]), np.array(parts[1:2]), Record(parts[2], None)]).eval()
+    assert [part.training for part in parts] == [False] * 3
+
+
+def test_slots_of_a_module_are_searched():
+    class Base(nn.Module):
+        __slots__ = ("__hidden", "w")
+
+        def __init__(self):
+            self.w, self.__hidden = Value(1.0), Value(2.0)
+
+    class Net(Base):
+        __slots__ = "b"
+
+        def __init__(self):
+            super().__init__()
+            self.b = Value(3.0)
+
+    assert names_of(Net()) == ["_Base__hidden", "w", "b"]
+
+
+# ---- refused -------------------------------------------------------------------------------------
+
+
+class Plain:
+    def __init__(self, *held):
+        self.held = held
+
+
+class WithSlots:
+    __slots__ = ("w",)
+
+    def __init__(self, w):
+        self.w = w
+
+
+OTHERS = {
+    "set": (lambda v: {v}, "has no order; use a list"),
+    "frozenset": (lambda v: [frozenset([1, v])], "has no order; use a list"),
+    "set of modules": (lambda v: {Holder(v)}, "has no order; use a list"),
+    "keys": (lambda v: dict.fromkeys([v]), "it is a key; make it the entry"),
+    "object": (Plain, "derive Plain from nn.Module"),
+    "object with slots": (WithSlots, "derive WithSlots from nn.Module"),
+    "object in an object": (lambda v: Plain({"a": WithSlots([v])}), "derive Plain from nn.Module"),
+    "object in a dataclass": (lambda v: Record(1, Plain(v)), "derive Plain from nn.Module"),
+}
+
+
+@pytest.mark.parametrize(("make", "remedy"), OTHERS.values(), ids=OTHERS)
+def test_parameters_that_are_not_searched_are_refused(make, remedy):
+    w = Value(2.0)
+    model = Holder(make(w))
+    for call in (model.parameters, model.state_dict, model.zero_grad):
+        with pytest.raises(TypeError, match=rf"^Holder\.held.*, which is not found .*{remedy}"):
+            call()
+    model.also = [w]  # then it is found, and an object may refer to it
+    if "Holder" not in repr(model.held):
+        assert len(model.parameters()) == 2
+
+
+def test_modules_that_are_not_searched_are_refused():
+    with pytest.raises(TypeError, match="a set has no order; use a list"):
+        Holder({nn.Dropout(0.5)}).eval()
+
+
+def test_objects_that_refer_to_parameters_of_others_are_no_error():
+    class Descent(optim.SGD):
+        pass
+
+    model = nn.MLP(2, [1], rng=0)
+    other = nn.MLP(2, [1], rng=0)
+    model.optimizer = Descent(other.parameters(), lr=0.1)
+    model.frozen = set(model.parameters()[:1])
+    model.best = Plain(model.parameters())
+    model.itself = Plain(model)
+    assert len(model.parameters()) == 3
