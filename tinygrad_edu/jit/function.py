@@ -77,11 +77,12 @@ def jit(  # noqa: F811
     For each structure, ``f`` runs twice on traced values, and must do the same both times.
     Operations on the arguments become the program.  Side effects such as `print` happen only while
     tracing.  Plain Python numbers are read once and become constants, and a leaf that is replaced
-    later is not noticed.  Attributes that ``f`` assigns and random generators that it draws from
-    are put back.  The numbers of leaves that ``f`` closes over, such as parameters of a model, are
-    read at each call, also by way of copies.  Each mode of the modules that ``f`` can reach or
-    whose mode it reads (`Module.train` and `Module.eval`) has its own program.  Numbers that other
-    threads read for ``f`` are not noticed.
+    later is not noticed.  Attributes that ``f`` assigns, random generators that it draws from, and
+    variables, lists and dicts in which it leaves traced values are put back.  The numbers of leaves
+    that ``f`` closes over, such as parameters of a model, are read at each call, also by way of
+    copies.  Each mode of the modules that ``f`` can reach or whose mode it reads (`Module.train`
+    and `Module.eval`) has its own program.  Numbers that other threads read for ``f`` are not
+    noticed.
 
     Raises:
         TypeError: ``f`` is not a function, or ``cache_size`` is not a whole number; at a call: an
