@@ -1,6 +1,8 @@
 """Compiled functions where they are called: inside transforms, with arguments of every kind."""
 
+import copy
 import enum
+import pickle
 from collections import Counter, OrderedDict, defaultdict
 from typing import NamedTuple
 
@@ -222,3 +224,53 @@ def test_containers_of_traced_values_find_them_by_identity():
     nan = float("nan")
     assert str(jit(lambda x: math.where(x <= x, x * 2, 0.0)).batch([nan, 1.0]).tolist()) == (
         "[0.0, 2.0]")
+
+
+# ---- pickled by name
+
+
+@grad
+def slope(x):
+    return x * x * x
+
+
+@jit
+@grad
+def compiled_slope(x):
+    return x * x * x
+
+
+@grad
+@jit
+def slope_of_compiled(x):
+    return x * x * x
+
+
+class Model:
+    @staticmethod
+    @grad
+    def static_slope(x):
+        return x * x
+
+    @classmethod
+    @jit
+    def scaled(cls, x):
+        return 3 * x
+
+
+again = grad(slope)  # not a decorator: it is pickled as the call that made it
+
+
+@pytest.mark.parametrize("f", [
+    slope, compiled_slope, slope_of_compiled, again, jit(again), Model.static_slope,
+], ids=str)
+def test_decorated_functions_are_pickled_by_name(f):
+    for copied in (pickle.loads(pickle.dumps(f)), copy.deepcopy(f)):
+        assert copied(2.0) == f(2.0)
+        assert (copied is f) is (f in (slope, compiled_slope, slope_of_compiled,
+                                       Model.static_slope))
+
+
+def test_compiled_class_methods_are_pickled():
+    assert pickle.loads(pickle.dumps(Model.scaled))(2.0) == 6.0
+    assert pickle.loads(pickle.dumps(Model().scaled))(2.0) == 6.0

@@ -378,7 +378,7 @@ def counting():
     runs = []
 
     def f(x, n=2, how="sum"):
-        runs.append((n, how))
+        runs.append((n if isinstance(n, int) else "a number", how))
         values = [x * k for k in range(n)] if isinstance(n, int) else [x, n]
         return math.total(values) if how == "sum" else math.prod(values)
 

@@ -19,6 +19,7 @@ import pytest
 from helpers import scaled
 
 from tinygrad_edu import Value, jit, nn, optim
+from tinygrad_edu.errors import TraceError
 from tinygrad_edu.jit.state import State
 
 
@@ -475,3 +476,97 @@ def shallow(x):
         if isinstance(held, dict)
         else [*map(id, held)]
     )
+
+
+# ---- variables in which a traced function leaves traced values
+
+LOG = [0.5]
+LAST = {"last": 0.0, "calls": 0}
+NESTED = {"rows": [[1.0]]}
+QUEUE = collections.deque([1.0], maxlen=3)
+BOX = None
+CALLS = 0
+
+
+def appends(x):
+    LOG.append(x * 2)
+    return LOG[-1]
+
+
+def averages(x):
+    LAST["calls"] += 1
+    LAST["last"] = 0.9 * LAST["last"] + 0.1 * x if LAST["calls"] < 1 else 0.1 * x
+    return LAST["last"]
+
+
+def fills_a_default(x, seen=[], *, named={}):  # noqa: B006
+    seen.append((x, 1.0))
+    named["x"] = {"y": x}
+    return x * 2
+
+
+def nests(x):
+    NESTED["rows"][0].append([x])
+    NESTED["new"] = {"a": (x,)}
+    return x * 2
+
+
+def queues(x):
+    QUEUE.append(x)
+    return x * 2
+
+
+def assigns_objects(x):
+    global BOX, CALLS
+    CALLS += 1
+    BOX = [types.SimpleNamespace(x=x), lambda: x, np.array([x], object)]
+    return x * 2
+
+
+def variables():
+    return repr([LOG, LAST["last"], fills_a_default.__defaults__, fills_a_default.__kwdefaults__,
+                 NESTED, QUEUE, BOX])
+
+
+@pytest.mark.parametrize("f", [
+    appends, averages, fills_a_default, nests, queues, assigns_objects,
+], ids=lambda f: f.__name__)
+def test_tracing_leaves_no_traced_values_in_variables(f):
+    before = variables()
+    want = 0.3 if f is averages else 6.0
+    assert jit(f)(3.0) == pytest.approx(want)
+    assert variables() == before
+    with pytest.raises(TraceError):
+        jit(lambda x: f(x) if x > 0 else x)(3.0)
+    with pytest.raises(TraceError):
+        jit(lambda x: float(f(x)))(3.0)
+    assert variables() == before
+
+
+def test_tracing_leaves_no_traced_values_in_closures_and_counters_count():
+    kept = 0.0
+    count = 0
+
+    def f(x):
+        nonlocal kept, count
+        kept = [x]
+        count += 1
+        return x * 2
+
+    assert jit(f)(3.0) == 6.0
+    assert kept == 0.0
+    assert count > 0
+    assert (f(3.0), kept) == (6.0, [3.0])
+
+
+def test_a_function_that_computes_with_its_last_result_is_refused_and_still_works():
+    state = {"last": 0.0}
+
+    def f(x):
+        state["last"] = 0.9 * state["last"] + 0.1 * x
+        return state["last"]
+
+    with pytest.raises(TraceError, match="kept from an earlier run"):
+        jit(f)(1.0)
+    assert state == {"last": 0.0}
+    assert f(1.0) == 0.1

@@ -12,11 +12,13 @@ Functions made of functions, such as ``grad(f)``, can be copied and pickled::
     >>> pickle.loads(pickle.dumps(grad(math.sin)))(0.0)
     1.0
 
-Such a function is written down as the call that made it, here ``grad(math.sin)``.
+Such a function is written down as the call that made it, here ``grad(math.sin)``.  If the call was
+a decorator, the function is written down by its name, like any function.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from threading import get_ident
@@ -106,7 +108,11 @@ class Derived:
     def __init__(self, function: Callable[..., Any], made_by: partial[Any]) -> None:
         self.__wrapped__ = function
         self._made_by = made_by
-        self.__name__ = self.__qualname__ = f"{made_by.func.__name__}({name_of(made_by.args[0])})"
+        f = made_by.args[0]
+        self.__name__ = f"{made_by.func.__name__}({name_of(f)})"
+        # where the function is if the transform is its decorator
+        self.__module__ = getattr(f, "__module__", "")
+        self.__qualname__ = getattr(f, "__qualname__", self.__name__)
         self.__doc__ = function.__doc__
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -119,8 +125,8 @@ class Derived:
     def __repr__(self) -> str:
         return f"<{self.__name__}>"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self._made_by, ()
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return name_to_import(self) or (self._made_by, ())
 
 
 def transform(make: F) -> F:
@@ -136,3 +142,27 @@ def transform(make: F) -> F:
 def name_of(f: Any) -> str:
     """Returns the name of a function, or of the class of another callable object."""
     return str(getattr(f, "__name__", type(f).__name__))
+
+
+def name_to_import(x: Any) -> str | None:
+    """Returns the name by which pickle can import ``x``, or None."""
+    found: Any = sys.modules.get(x.__module__)
+    for name in getattr(x, "__qualname__", "").split("."):
+        found = getattr(found, name, None)
+    if found is not x or (x.__module__ == "__main__" and _is_by_value()):
+        return None
+    return str(x.__qualname__)
+
+
+def _is_by_value() -> bool:
+    """Returns whether cloudpickle is at work, or a copy of it, as joblib has one, or dill.
+
+    It sends the functions of ``__main__`` by value, to processes that have another ``__main__``.
+    """
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.endswith(".cloudpickle") or name == "dill._dill":
+            return True
+        frame = frame.f_back
+    return False

@@ -20,7 +20,6 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from ..engine.arrays import plain_numbers
 from ..engine.autodiff import hessian, is_inside_transform
+from ..engine.calls import name_to_import
 from ..engine.value import Value
 from ..errors import check_int, counted, short_repr
 from ..nn.module import Module
@@ -77,11 +77,12 @@ def jit(  # noqa: F811
     For each structure, ``f`` runs twice on traced values, and must do the same both times.
     Operations on the arguments become the program.  Side effects such as `print` happen only while
     tracing.  Plain Python numbers are read once and become constants, and a leaf that is replaced
-    later is not noticed.  Attributes that ``f`` assigns and random generators that it draws from
-    are put back.  The numbers of leaves that ``f`` closes over, such as parameters of a model, are
-    read at each call, also by way of copies.  Each mode of the modules that ``f`` can reach or
-    whose mode it reads (`Module.train` and `Module.eval`) has its own program.  Numbers that other
-    threads read for ``f`` are not noticed.
+    later is not noticed.  Attributes that ``f`` assigns, random generators that it draws from, and
+    variables, lists and dicts in which it leaves traced values are put back.  The numbers of leaves
+    that ``f`` closes over, such as parameters of a model, are read at each call, also by way of
+    copies.  Each mode of the modules that ``f`` can reach or whose mode it reads (`Module.train`
+    and `Module.eval`) has its own program.  Numbers that other threads read for ``f`` are not
+    noticed.
 
     Raises:
         TypeError: ``f`` is not a function, or ``cache_size`` is not a whole number; at a call: an
@@ -160,12 +161,14 @@ class Jitted(Generic[P]):
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         if self._method is not None:
-            return Jitted.__get__, self._method
-        found: Any = sys.modules.get(self.__module__)
-        for name in getattr(self, "__qualname__", "").split("."):
-            found = getattr(found, name, None)
-        if found is self and not (self.__module__ == "__main__" and _is_by_value()):
-            return str(self.__qualname__)
+            original, instance = self._method
+            name = function_name(self.function)
+            found = getattr(instance, name, None) if isinstance(instance, type) else None
+            if isinstance(found, Jitted) and found._method == self._method:  # a class method
+                return getattr, (instance, name)
+            return Jitted.__get__, (original, instance)
+        if (name := name_to_import(self)) is not None:
+            return name
         return Jitted, (self.function, sorted(self._static), self._cache_size)
 
     # ---- running
@@ -391,20 +394,6 @@ class Jitted(Generic[P]):
 
 
 _mode_of = operator.attrgetter("training")
-
-
-def _is_by_value() -> bool:
-    """Returns whether cloudpickle is at work, or a copy of it, as joblib has one, or dill.
-
-    It sends the functions of ``__main__`` by value, to processes that have another ``__main__``.
-    """
-    frame = sys._getframe(2)
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__", ""))
-        if name.endswith(".cloudpickle") or name == "dill._dill":
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
 
 
 def _parameters(f: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -36,10 +36,17 @@ class Holder:
         return [key for key in {**saved, **now}
                 if not _is_same(saved.get(key, MISSING), now.get(key, MISSING))]
 
-    def restore(self) -> None:
-        """Puts back the entries that have changed, and their order."""
+    def restore(self, only: Callable[[Any], bool] | None = None) -> None:
+        """Puts back the entries that have changed, and their order.
+
+        ``only``: returns for what an entry holds now whether it is put back.
+        """
+        now = self.read()
         for key in self.changed():
-            self.write(key, self.saved.get(key, MISSING))
+            if only is None or only(now.get(key, MISSING)):
+                self.write(key, self.saved.get(key, MISSING))
+        if only is not None:
+            return
         now = self.read()
         if self.saved.keys() == now.keys() and list(self.saved) != list(now):
             # a module's parameters have the order of its attributes

@@ -42,10 +42,12 @@ from functools import partial
 from typing import Any
 
 from ..debug.anomaly import owner_of_file
+from ..engine.arrays import listed
 from ..engine.primitive import Primitive
 from ..engine.value import Value
 from ..nn.module import Module
 from .holder import MISSING, Holder, attribute, names_of, whole, write_entry
+from .traced import Traced
 
 ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, Value, Primitive})
 DATA = frozenset({list, tuple, dict, set, frozenset, array, bytearray})
@@ -145,12 +147,15 @@ class State:
         """Puts back objects and random generators.
 
         variables: whether closure variables and globals, and lists and dicts that they name, are
-            put back too.
+            put back too.  If not, those that hold traced values are, which nobody can use.
         among: returns for a random generator whether it is put back; by default all are.
         """
         generators = [holder for generator, holder in self._generators if among(generator)]
         for holder in [*self._objects, *generators, *(self._variables if variables else ())]:
             holder.restore()
+        if not variables:
+            for holder in self._variables:
+                holder.restore(only=_holds_traced)
 
     def keep_generators(self) -> None:
         """Records the present states of the random generators."""
@@ -423,6 +428,32 @@ VISITS: dict[Any, Callable[..., None]] = {
 def _is_jitted(x: Any) -> bool:
     """Returns whether ``x`` is a `Jitted`; its function is then searched instead."""
     return any(base.__module__ == f"{__package__}.function" for base in type(x).__mro__)
+
+
+def _holds_traced(x: Any) -> bool:
+    """Returns whether there is a traced value in ``x``: in containers, attributes and closures."""
+    waiting = [x]
+    seen: dict[int, Any] = {}
+    while waiting:
+        x = waiting.pop()
+        if type(x) in ATOMS or id(x) in seen:
+            continue
+        if isinstance(x, Traced):
+            return True
+        seen[id(x)] = x
+        if isinstance(x, dict):
+            waiting += x.values()
+        elif isinstance(x, (set, frozenset, deque)):
+            waiting += x
+        elif (entries := listed(x)) is not None:
+            waiting += entries
+        elif isinstance(x, types.FunctionType):
+            waiting += [y for cell in x.__closure__ or () for y in _held(cell).values()]
+            waiting += x.__defaults__ or ()
+        elif not isinstance(x, (type, types.ModuleType)):
+            slots = [slot for base in type(x).__mro__ for slot in _slots(base)]
+            waiting += [attribute(x, name) for name in ("__dict__", *slots)]
+    return False
 
 
 def _held(cell: types.CellType) -> dict[str, Any]:
