@@ -56,6 +56,7 @@ NAMESPACES = {"types.SimpleNamespace", "argparse.Namespace", "collections.UserDi
 # a function that uses one of these names can reach all globals
 REACHING = frozenset({"globals", "eval", "exec", "modules", "import_module", "__import__",
                       "__globals__"})
+KEPT = "<jit "  # how the name of an attribute begins in which an instance keeps a compiled method
 MODULE_RANDOM: Any = random.random.__self__  # type: ignore[attr-defined]  # its generator
 
 
@@ -352,10 +353,11 @@ class State:
 
         kept = attribute(x, "__dict__")
         if isinstance(kept, dict) and self._ignored.isdisjoint(map(name_of, kept)):
-            self._hold(Holder(lambda: dict(kept), partial(write_entry, kept), name_of, kept), True)
+            self._hold(Holder(lambda: _own(kept), partial(write_entry, kept), name_of, kept), True)
         elif isinstance(kept, dict):
             def read_others() -> dict[str, Any]:
-                return {key: x for key, x in kept.items() if name_of(key) not in self._ignored}
+                return {key: x for key, x in _own(kept).items()
+                        if name_of(key) not in self._ignored}
 
             self._hold(Holder(read_others, partial(write_entry, kept), name_of), True)
         if slots := [slot for base in type(x).__mro__ for slot in _slots(base)]:
@@ -395,6 +397,12 @@ VISITS: dict[Any, Callable[..., None]] = {
     types.ModuleType: State._visit_module,
     type: State._visit_class,
 }
+
+
+def _own(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Returns attributes without the methods that `Jitted.__get__` keeps among them."""
+    return {key: x for key, x in attributes.items()
+            if not (key.__class__ is str and key.startswith(KEPT))}
 
 
 def _is_jitted(x: Any) -> bool:

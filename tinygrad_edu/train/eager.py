@@ -21,6 +21,7 @@ from typing import Any
 from ..data.summation import BlockSum
 from ..debug.anomaly import keeping_lines
 from ..debug.explain import explain_nonfinite
+from ..engine.autodiff import training
 from ..engine.graph import assign_grads, backpropagate
 from ..engine.value import Value
 from ..errors import NonFiniteError, number
@@ -115,7 +116,8 @@ class EagerEngine(Runner):
         what, where: begin and end the message of an error.
         """
         params = self.task.optimizer.params
-        root = compute()
+        with training():
+            root = compute()
         if not isinstance(root, Value):
             self._number = root
             return [number(root, f"fit: the {what}"), *repeat(0.0, len(params))]
