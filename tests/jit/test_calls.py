@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import (
+    data,
+    fit,
     grad,
     hessian,
     jacobian,
     jit,
     jvp,
     math,
+    nn,
+    optim,
     value_and_grad,
     vjp,
 )
@@ -274,3 +278,49 @@ def test_decorated_functions_are_pickled_by_name(f):
 def test_compiled_class_methods_are_pickled():
     assert pickle.loads(pickle.dumps(Model.scaled))(2.0) == 6.0
     assert pickle.loads(pickle.dumps(Model().scaled))(2.0) == 6.0
+
+
+# ---- in models
+
+
+class Net(nn.Module):
+    """A model with two layers, of which the first is in a method of its own."""
+
+    def __init__(self):
+        self.inner = nn.Linear(2, 3, rng=1)
+        self.outer = nn.Linear(3, 1, rng=2)
+
+    def features(self, x):
+        return [math.tanh(h) for h in self.inner(x)]
+
+    def __call__(self, x):
+        return self.outer(self.features(x))[0]
+
+
+class WithMethod(Net):
+    features = jit(Net.features)
+
+
+class Compiled(Net):
+    __call__ = jit(Net.__call__)
+
+
+class WithInner(Net):
+    def __call__(self, x):
+        h = jit(lambda k: [k * h for h in self.features(x)])(2.0)
+        return self.outer([0.5 * y for y in h])[0]
+
+
+@pytest.mark.parametrize("model", [WithMethod, Compiled, WithInner])
+@pytest.mark.parametrize("engine", ["eager", "jit"])
+def test_models_of_compiled_functions_train_all_their_layers(model, engine):
+    X, y = data.moons(10, rng=1)
+
+    def trained(net, engine, penalise):
+        penalty = penalise(lambda: 1e-3 * math.total(w * w for w in net.parameters()))
+        optimizer = optim.SGD(net.parameters(), lr=0.1)
+        history = fit(net, nn.hinge, X, y, optimizer=optimizer, epochs=3, engine=engine,
+                      penalty=penalty)
+        return history.loss, [w.data for w in net.parameters()]
+
+    assert trained(model(), engine, jit) == trained(Net(), "eager", lambda f: f)

@@ -25,8 +25,8 @@ chapter 3.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from itertools import chain
 from operator import index
@@ -126,6 +126,19 @@ def _adjoints(
 # whether the code that runs now is inside the function of a transform
 _inside: ContextVar[bool] = ContextVar("_inside", default=False)
 is_inside_transform = _inside.get
+# whether the graph that the code makes that runs now is swept afterwards, as in `fit`
+_training: ContextVar[bool] = ContextVar("_training", default=False)
+is_training = _training.get
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """Compiled functions that are called in the block run uncompiled, so that there is a graph."""
+    token = _training.set(True)
+    try:
+        yield
+    finally:
+        _training.reset(token)
 
 
 def inside_transform(on: bool) -> AbstractContextManager[None]:

@@ -26,13 +26,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from ..engine.arrays import plain_numbers
-from ..engine.autodiff import hessian, is_inside_transform
+from ..engine.autodiff import hessian, is_inside_transform, is_training
 from ..engine.calls import name_to_import
 from ..engine.value import Value
 from ..errors import check_int, counted, short_repr
 from ..nn.module import Module
 from .batch import flatten_columns
 from .program import Program, arguments, check_differentiable, function_name, matrix
+from .state import KEPT
 from .structure import StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
 from .traced import located_error, trace_in_progress
@@ -72,7 +73,9 @@ def jit(  # noqa: F811
     Inside ``f`` a numpy array is an array of objects, of the same shape; results that are arrays,
     and gradients with respect to arrays, are arrays of floats.  Other arrays, such as those of
     pandas, are not accepted.  Numbers count as floats, also ints, as in ``Value(3)``, and results
-    are floats, or booleans.
+    are floats, or booleans.  They equal those of a call of ``f`` itself in every bit, except where
+    ``f`` calls `math.fsum`, which adds floats exactly, but arguments of a compiled function, like
+    Values, one by one.
 
     For each structure, ``f`` runs twice on traced values, and must do the same both times.
     Operations on the arguments become the program.  Side effects such as `print` happen only while
@@ -147,7 +150,7 @@ class Jitted(Generic[P]):
         bind = getattr(self.function, "__get__", None)
         if instance is None or bind is None or (bound := bind(instance, owner)) is self.function:
             return self
-        name = f"<jit {function_name(self.function, '__qualname__')}>"
+        name = f"{KEPT}{function_name(self.function, '__qualname__')}>"
         kept = getattr(instance, "__dict__", None)
         if not isinstance(kept, dict):
             kept = {}  # a class, or an instance with slots: they get a new method every time
@@ -167,9 +170,8 @@ class Jitted(Generic[P]):
             if isinstance(found, Jitted) and found._method == self._method:  # a class method
                 return getattr, (instance, name)
             return Jitted.__get__, (original, instance)
-        if (name := name_to_import(self)) is not None:
-            return name
-        return Jitted, (self.function, sorted(self._static), self._cache_size)
+        made_by = Jitted, (self.function, sorted(self._static), self._cache_size)
+        return name_to_import(self) or made_by
 
     # ---- running
 
@@ -177,10 +179,12 @@ class Jitted(Generic[P]):
         """Returns the result of ``f``, with floats in place of Values.
 
         If an argument is a Value, or the call is in a function that is being traced, or that `grad`
-        or another transform differentiates, ``f`` itself runs: its result has a graph, or becomes
-        part of that trace.
+        or another transform differentiates, or in the model, the loss or the penalty of `fit`,
+        ``f`` itself runs: its result has a graph, or becomes part of that trace.  Elsewhere the
+        result is a number without a graph, also if ``f`` closes over leaves: for `backward`, pass
+        Values, or call `value_and_grad`.
         """
-        if trace_in_progress() is not None or is_inside_transform():
+        if trace_in_progress() is not None or is_inside_transform() or is_training():
             return self._uncompiled(args, kwargs)
         structure, leaves = self._structure(args, kwargs)
         if any(isinstance(leaf, Value) for leaf in leaves):
@@ -212,6 +216,9 @@ class Jitted(Generic[P]):
         Rows and columns are the numbers among the arguments, in their order.  It is a list of
         lists, or a numpy array if there is one among the arguments.  In a function that is being
         traced or differentiated, the entries are Values, which can be differentiated again.
+
+        The program differentiates the gradient forwards, in another order than `hessian` of Values,
+        so entries agree with those of the eager engine to about 1e-13, not in every bit.
         """
         if trace_in_progress() is not None or is_inside_transform():
             return self._recorded_hessian(args, kwargs)

@@ -60,6 +60,7 @@ REACHING = frozenset({"globals", "eval", "exec", "modules", "import_module", "__
                       "__globals__"})
 # attributes of classes that Python itself sets
 OF_CLASSES = frozenset({"__dict__", "__weakref__", "__doc__", "_abc_impl"})
+KEPT = "<jit "  # how the name of an attribute begins in which an instance keeps a compiled method
 MODULE_RANDOM: Any = random.random.__self__  # type: ignore[attr-defined]  # its generator
 
 
@@ -379,10 +380,10 @@ class State:
 
         kept = attribute(x, "__dict__")
         if isinstance(kept, dict) and (x is not self._of or x is None):
-            self._hold(Holder(lambda: dict(kept), partial(write_entry, kept), name_of, kept), True)
+            self._hold(Holder(lambda: _own(kept), partial(write_entry, kept), name_of, kept), True)
         elif isinstance(kept, dict):
             def read_others() -> dict[str, Any]:
-                return {key: x for key, x in kept.items() if key not in self._ignored}
+                return {key: x for key, x in _own(kept).items() if key not in self._ignored}
 
             self._hold(Holder(read_others, partial(write_entry, kept), name_of), True)
         if slots := [slot for base in type(x).__mro__ for slot in _slots(base)]:
@@ -423,6 +424,12 @@ VISITS: dict[Any, Callable[..., None]] = {
     types.ModuleType: State._visit_module,
     type: State._visit_class,
 }
+
+
+def _own(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Returns attributes without the methods that `Jitted.__get__` keeps among them."""
+    return {key: x for key, x in attributes.items()
+            if not (key.__class__ is str and key.startswith(KEPT))}
 
 
 def _is_jitted(x: Any) -> bool:

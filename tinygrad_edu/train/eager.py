@@ -21,6 +21,7 @@ from typing import Any
 from ..data.summation import BlockSum
 from ..debug.anomaly import keeping_lines
 from ..debug.explain import explain_nonfinite
+from ..engine.autodiff import training
 from ..engine.graph import assign_grads, backpropagate
 from ..engine.value import Value
 from ..errors import NonFiniteError, number
@@ -114,7 +115,8 @@ class EagerEngine(Runner):
 
         what, where: begin and end the message of an error.
         """
-        root = compute()
+        with training():
+            root = compute()
         params = tuple(self.task.optimizer.params)  # a list may be changed in place
         if not isinstance(root, Value):
             self._number = root
