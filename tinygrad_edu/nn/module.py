@@ -291,7 +291,7 @@ def _check_others(
             if _is(kind, part) and id(part) not in known:
                 remedy = (
                     f"derive {type(outer).__name__} from nn.Module, or keep what is trained in "
-                    "an attribute or a list of a module"
+                    "an attribute or a list of a module, and the rest where a function reads it"
                 )
                 if isinstance(outer, (set, frozenset)):
                     remedy = "a set has no order; use a list"

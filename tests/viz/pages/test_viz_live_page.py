@@ -4,6 +4,7 @@ browser."""
 import json
 import random
 import re
+from collections import deque
 
 import pytest
 from browser import chromium, console, requests, visit, wait_until
@@ -366,7 +367,7 @@ def fitted(X, y, model=None, rate=0.01, loss=nn.mse):
 @pytest.mark.parametrize(("history", "kind"), [
     (lambda: fitted([1.7e308, -1.7e308], [1.0, 2.0], loss=lambda p, t: p * 1e-308), "none"),
     (lambda: fitted([[1.0, None], [2.0, None]], [1.0, 2.0]), "regression"),
-    (lambda: fitted([1.0, 2.0], {0: 1.0, 1: 2.0}), "fit"),
+    (lambda: fitted([1.0, 2.0], deque([1.0, 2.0])), "fit"),
     (lambda: fitted([1.0, 2.0], [[1.0], [2.0]], loss=lambda p, t: (p - t[0]) ** 2), "fit"),
     (lambda: fitted([1.0, 2.0], ["one", "two"], loss=lambda p, t: p * p), "none"),
     (lambda: fitted(
