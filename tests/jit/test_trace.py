@@ -8,6 +8,7 @@ import inspect
 import itertools
 import math as std
 import pickle
+import queue
 import random
 import statistics
 import struct
@@ -35,7 +36,15 @@ from tinygrad_edu.jit.tracing import record_trace
 W = Value(2.0, "w")
 COMPUTED = W * 3
 MODEL = nn.MLP(2, [2, 1], rng=0)
-KEPT = []
+STORE: queue.SimpleQueue = queue.SimpleQueue()  # what is in it cannot be put back
+
+
+def kept():
+    """Returns what is in the store, which keeps it."""
+    STORE.put(found := STORE.get_nowait())
+    return found
+
+
 OWN, COUNT, GROWING = random.Random(5), itertools.count(), []
 LEAVES = itertools.cycle([Value(1.0), Value(2.0)])
 
@@ -454,11 +463,11 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
                                                                                "argument"),
     ("a comparison with a node computed outside", lambda x, y: math.where(x < COMPUTED, x, y),
      "computed outside"),
-    ("a traced value kept from before", lambda x, y: KEPT[0] * x, "Traced(x)", "kept from an "
+    ("a traced value kept from before", lambda x, y: kept() * x, "Traced(x)", "kept from an "
                                                                                "earlier run"),
-    ("a comparison with a value kept from before", lambda x, y: math.where(KEPT[0] > 0, x, y),
+    ("a comparison with a value kept from before", lambda x, y: math.where(kept() > 0, x, y),
      "kept from an earlier run"),
-    ("the number of a value kept from before", lambda x, y: KEPT[0].data, "kept from an earlier "
+    ("the number of a value kept from before", lambda x, y: kept().data, "kept from an earlier "
                                                                           "run"),
     (".grad", lambda x, y: x.grad, ".grad", DERIVATIVE),
     (".grad of a leaf", lambda x, y: x * W.grad, ".grad of the leaf w", "outside"),
@@ -495,8 +504,11 @@ def line_of(f):
 @pytest.mark.parametrize(
     ("f", "parts"), [pytest.param(f, parts, id=what) for what, f, *parts in CONTROL_FLOW])
 def test_use_of_a_missing_number_raises_with_the_line_and_a_remedy(f, parts):
-    KEPT.clear()
-    traced_by(lambda x: KEPT.append(x) or x)
+    while not STORE.empty():
+        STORE.get()
+    traced_by(lambda x: STORE.put(x) or x)
+    while STORE.qsize() > 1:
+        STORE.get()
     before = [(type(leaf), leaf.data, leaf.grad) for leaf in (W, COMPUTED)], state_of(MODEL)
     with pytest.raises(TraceError) as error:
         jit(f)(1.5, 2.5)
@@ -855,9 +867,9 @@ def test_leaves_are_plain_after_an_interrupt():
 
 
 def test_traced_values_that_were_kept_have_no_number_afterwards():
-    kept = []
-    jit(lambda x: kept.append(x * W) or x)(1.0)
-    value, _ = kept
+    store: queue.SimpleQueue = queue.SimpleQueue()
+    jit(lambda x: store.put(x * W) or x)(1.0)
+    value = store.get()
     assert type(value) is Traced
     for use in (
         float,
