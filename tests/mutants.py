@@ -376,9 +376,8 @@ MUTANTS = [
            UPDATE_ONE_BY_ONE.replace("float(parameter.grad)", "grads[len(updated)]"),
            ("test_optim.py::test_a_rule_that_raises_changes_nothing",)),
     Mutant("all parameters share one momentum", "optim/optimizer.py",
-           "state = {slot: list(column) for slot, column in zip(self.state, columns, strict=True)}",
-           "state = {slot: [column[-1]] * len(column) "
-           "for slot, column in zip(self.state, columns, strict=True)}",
+           "slot: [*map(float, column)] for slot",
+           "slot: [float(column[-1])] * len(column) for slot",
            ("test_optim.py::"
             "test_optimisers_equal_pytorch_in_every_bit[SGD {'lr': 0.1, 'momentum': 0.9}]",)),
     Mutant("Nesterov's look ahead is left out", "optim/optimizers.py",

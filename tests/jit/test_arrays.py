@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import Value, grad, hessian, jacobian, jit, jvp, math, take, value_and_grad, vjp
+from tinygrad_edu.errors import TraceError
 
 W = np.array([1.0, 2.0])
 
@@ -48,7 +49,7 @@ SCALARS = {  # functions of an array that mean something else for a list
     "method": lambda w: (w * w).mean(),
     "product": lambda w: (w @ w.T).sum() * 0.5 if w.ndim > 1 else w @ w,
     "rows": lambda w: sum(np.ravel(row)[0] for row in w),
-    "in place": lambda w: w.__imul__(2).sum(),
+    "in place": lambda w: w.copy().__imul__(2).sum(),
     "shape": lambda w: w.reshape(-1).sum() * len(w.shape),
     "slices": lambda w: (w[1:] - w[:-1]).sum() * 2,
     "functions": lambda w: (np.sin(w) + np.exp(w) * np.sqrt(w)).sum(),
@@ -226,3 +227,10 @@ def test_arrays_without_numbers_are_refused(xs):
         jit(lambda w: w)(xs)
     with pytest.raises(TypeError, match=r"must be a real number|made of numbers"):
         jacobian(lambda w: w)(xs)
+
+
+def test_functions_that_change_their_array_are_refused():
+    w = np.array([1.0, 2.0])
+    with pytest.raises(TraceError, match="changes an argument in place"):
+        jit(lambda w: w.__imul__(2).sum())(w)
+    assert w.tolist() == [1.0, 2.0]

@@ -342,6 +342,7 @@ class Drawing:
     def _run(self):
         while not self.done.is_set():
             self.drawn.append(self.draw())
+            time.sleep(1e-5)  # of millions of draws, two would be equal by chance
 
     def __enter__(self):
         self.thread.start()

@@ -61,6 +61,7 @@ REACHING = frozenset({"globals", "eval", "exec", "modules", "import_module", "__
 # attributes of classes that Python itself sets
 OF_CLASSES = frozenset({"__dict__", "__weakref__", "__doc__", "_abc_impl"})
 KEPT = "<jit "  # how the name of an attribute begins in which an instance keeps a compiled method
+C_DATA: Any = ctypes.Structure.__base__
 MODULE_RANDOM: Any = random.random.__self__  # type: ignore[attr-defined]  # its generator
 
 
@@ -199,7 +200,7 @@ class State:
         numpy = sys.modules.get("numpy")
         if numpy is not None and type(x).__module__.partition(".")[0] == "numpy":
             self._visit_numpy(x, name, in_object, numpy)
-        elif hasattr(x, "_b_base_"):  # a number of ctypes
+        elif isinstance(x, C_DATA):  # a number of ctypes
             write = partial(ctypes.memmove, ctypes.addressof(x))
             self._hold(whole(lambda: bytes(x), lambda old: write(old, len(old)), name), in_object)
         elif isinstance(kept := attribute(x, "__dict__"), dict):
