@@ -233,6 +233,7 @@ def test_value_and_gradients_of_a_piecewise_row_are_nan_at_nan(row):
         assert all(map(std.isnan, numbers)), f"{args}: {numbers}"
 
 
+@pytest.mark.filterwarnings("ignore:jit replays in Python")  # without llvmlite, with equal bits
 @pytest.mark.parametrize("row", PIECEWISE_ROWS + [TABLE[name] for name in IGNORE_NAN],
                          ids=lambda row: row.name)
 def test_compiled_piecewise_rows_are_nan_at_the_same_arguments(row):
@@ -248,6 +249,7 @@ def test_compiled_piecewise_rows_are_nan_at_the_same_arguments(row):
         assert list(map(bits, found)) == list(map(bits, expected)), f"{args}: {found}, {expected}"
 
 
+@pytest.mark.filterwarnings("ignore:jit replays in Python")
 def test_a_piecewise_row_of_your_own_is_nan_at_nan_although_its_rule_is_not():
     name = "capped_for_this_test"
     row = define(
