@@ -72,6 +72,19 @@ def summed(numbers):
     return total
 
 
+def inexact_if_compiled(fit):
+    """Returns a `fit` whose compiled engine is wrong: by the last bit of a loss and a parameter."""
+    def inexact(model, *args, engine, **options):
+        history = fit(model, *args, engine=engine, **options)
+        if engine == "jit":
+            history.loss[-1] = math.nextafter(history.loss[-1], inf)
+            first = model.parameters()[0]
+            first.data = math.nextafter(first.data, inf)
+        return history
+
+    return inexact
+
+
 def step_by_hand(model, loss, X, y, parameters):
     """Sets the gradients of a step of `fit`, and returns its loss."""
     rows = []

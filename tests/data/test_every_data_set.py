@@ -19,6 +19,7 @@ import types
 from typing import get_args, get_origin
 
 import pytest
+from helpers import inexact_if_compiled
 
 from tinygrad_edu import data, fit, nn, optim
 from tinygrad_edu.jit.traced import Traced
@@ -394,12 +395,6 @@ def test_training_checker_reports_engines_that_differ(monkeypatch):
 
 
 def test_training_checker_reports_engines_that_differ_in_the_last_bit(monkeypatch):
-    def inexact(*args, engine, train=fit, **options):
-        history = train(*args, engine=engine, **options)
-        if engine == "jit":
-            history.loss[-1] = std.nextafter(history.loss[-1], std.inf)
-        return history
-
-    monkeypatch.setitem(globals(), "fit", inexact)
+    monkeypatch.setitem(globals(), "fit", inexact_if_compiled(fit))
     (complaint,) = training_complaints(*data.moons(20, rng=0))
     assert complaint.startswith("losses: ")

@@ -26,7 +26,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
-from helpers import SPECIAL, bits, inf, nan
+from helpers import SPECIAL, bits, inexact_if_compiled, inf, nan
 
 from tinygrad_edu import Value, fit, math, nn, optim
 from tinygrad_edu.engine.primitive import TABLE
@@ -505,15 +505,7 @@ def test_wrong_target_checkers_report_silence_and_an_error_without_name(loss):
 
 
 def test_engine_checker_reports_engines_that_differ_in_the_last_bit(monkeypatch):
-    def inexact(model, *args, engine, train=fit, **options):
-        history = train(model, *args, engine=engine, **options)
-        if engine == "jit":
-            history.loss[-1] = std.nextafter(history.loss[-1], std.inf)
-            first = model.parameters()[0]
-            first.data = std.nextafter(first.data, std.inf)
-        return history
-
-    monkeypatch.setitem(globals(), "fit", inexact)
+    monkeypatch.setitem(globals(), "fit", inexact_if_compiled(fit))
     complaints = engine_complaints(nn.mse, KINDS["number"])
     assert [text.partition(":")[0] for text in complaints] == ["losses", "parameters"]
 

@@ -22,6 +22,7 @@ import types
 from functools import partial
 
 import pytest
+from helpers import inexact_if_compiled
 
 from tinygrad_edu import Value, data, fit, nn, optim
 from tinygrad_edu.errors import CheckpointError
@@ -574,15 +575,7 @@ def test_rule_checker_asks_for_a_missing_rule():
 
 
 def test_engine_checker_reports_engines_that_differ_in_the_last_bit(monkeypatch):
-    def inexact(model, *args, engine, train=fit, **options):
-        history = train(model, *args, engine=engine, **options)
-        if engine == "jit":
-            history.loss[-1] = math.nextafter(history.loss[-1], math.inf)
-            first = model.parameters()[0]
-            first.data = math.nextafter(first.data, math.inf)
-        return history
-
-    monkeypatch.setitem(globals(), "fit", inexact)
+    monkeypatch.setitem(globals(), "fit", inexact_if_compiled(fit))
     complaints = engine_complaints(optim.Adam, {"lr": 0.1})
     assert [text.partition(":")[0] for text in complaints] == ["losses", "parameters"]
 

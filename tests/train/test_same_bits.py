@@ -26,7 +26,7 @@ CONTEXT: ContextVar[int] = ContextVar("CONTEXT", default=0)
 
 
 class Base(nn.Module):
-    """A small network; ``width`` weights of it are read from outside."""
+    """A small network with a factor, which the classes below change."""
 
     def __init__(self, seed):
         self.net = nn.MLP(2, [4, 1], rng=seed)

@@ -17,9 +17,9 @@
 
 The search starts at the function and follows what its code can reach: attributes of objects,
 entries of lists, dicts and sets, closures, defaults, and the globals and modules that the code
-names.  It does not enter objects and functions of Python's library and of installed packages,
-except namespaces, `nn.Module` and wrapped functions.  Iterators and files cannot be put back: they
-are `State.opaque`.
+names.  Of objects of Python's library and of installed packages only the attributes are recorded,
+and the containers among them; namespaces, `nn.Module` and wrapped functions are entered.  Iterators
+and files cannot be put back: they are `State.opaque`.
 """
 
 from __future__ import annotations

@@ -119,7 +119,8 @@ def fit(
       several samples before the first step, and again at later steps, at most a tenth of the time.
       If they differ, TraceError says since when.  Parameters and history are then those after the
       last step that was made.
-    * Samples are numbers of machine code: floats, divided by 0 without an error.
+    * Arithmetic with the numbers of samples is IEEE 754: where Python raises ZeroDivisionError or
+      OverflowError, the result is inf or nan.
     """
     if engine not in ("eager", "jit"):
         raise ValueError(f"fit: engine must be 'eager' or 'jit', not {engine!r}")

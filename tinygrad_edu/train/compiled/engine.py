@@ -108,7 +108,7 @@ class Engine(Runner):
                 has another result.
         """
         programs = self.programs
-        if programs.runs_python:
+        if programs.has_own_steps:
             self._check_unchanged()
         plan = programs.plan(indices)
         programs.count()
@@ -194,8 +194,8 @@ class Engine(Runner):
     # ---- Values
 
     def refresh(self) -> None:
-        """Reads again what functions of the user's may have changed."""
-        if self.programs.runs_python:
+        """Reads again what a metric may have changed, after `sync`."""
+        if self.programs.has_own_metrics:
             self._check_unchanged()
             self._refresh()
 

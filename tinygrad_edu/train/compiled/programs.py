@@ -29,7 +29,8 @@ class Programs:
     known: the kinds of which no more samples need to be compared.
     is_plain: whether samples are read once and kept.
     reads_rate: whether the learning rate can depend on anything but the number of steps.
-    runs_python: whether functions of the user's run between two steps.
+    has_own_metrics: whether a metric is a function of the user's, which may change something.
+    has_own_steps: whether other functions of the user's run in a step, such as a schedule.
     is_counting: whether a program reads the optimiser's steps or learning rate.
     """
 
@@ -82,8 +83,10 @@ class Programs:
         self.reads_rate = check_optimizer(optimizer)
         if self.rule is None or not self.rule.is_current():
             self.rule = compiled_rule(optimizer, self._progress)
-        self.runs_python = (
-            State(*task.metrics.values(), optimizer.schedule).has_code
+        self.has_own_metrics = State(*task.metrics.values()).has_code
+        self.has_own_steps = (
+            State(optimizer.schedule).has_code
+            or self.reads_rate
             or self.rule is None
             or not self.is_plain
         )

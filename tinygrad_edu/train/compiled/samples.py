@@ -171,6 +171,7 @@ class Loss(Program):
             kinds[self.trace.is_number(leaf)] if isinstance(leaf, Value) else leaf
             for leaf in leaves
         ]
+        self._is_made_of_values = all(make is Value for make in self._makers)  # the usual case
         # numbers of targets that the loss accepts, for each structure
         self._accepted: dict[Structure, set[float]] = {}
         self.predicts = with_prediction
@@ -211,6 +212,8 @@ class Loss(Program):
 
     def prediction(self, numbers: Sequence[float]) -> Any:
         """Returns the prediction of one sample, in the structure that the model returns."""
+        if self._is_made_of_values:
+            return unflatten(self._prediction, map(Value, numbers))
         made = (make(x) if callable(make) else make for make, x in zip(self._makers, numbers))
         return unflatten(self._prediction, made)
 
