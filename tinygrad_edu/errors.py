@@ -22,14 +22,16 @@ Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
 import math
 import operator
 import os
+import re
+import reprlib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from functools import cache
 from numbers import Integral, Number
 from pathlib import Path
 from types import FrameType
-from typing import Any, SupportsIndex
+from typing import Any
 
 PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
 LIBRARY_FOLDER = str(Path(os.__file__).parent) + os.sep
@@ -193,7 +195,7 @@ def number(x: object, what: str = "a number") -> float:
         except OverflowError:
             size = f"an int of {x.bit_length()} bits" if isinstance(x, int) else short_repr(x)
             raise OverflowError(f"{what}: {size} is too large for a float") from None
-    raise TypeError(f"{what} must be a real number, not {type(x).__name__} ({short_repr(x)})")
+    raise wrong_type(what, "a real number", x)
 
 
 def is_number(x: object) -> bool:
@@ -250,8 +252,40 @@ def exact_number(x: object, what: str = "a number") -> float:
 
 
 def short_repr(x: object) -> str:
-    """Returns `repr` of ``x`` for an error message, cut to 40 characters."""
-    return shortened(repr(x), 40)
+    """Returns `repr` of ``x`` for an error message: one line of at most 40 characters.
+
+    It takes no longer for a large object, and has no addresses.
+    """
+    text = " ".join(_ABBREVIATED.repr(x).split())
+    return shortened(re.sub(r" at 0x[0-9A-Fa-f]+", "", text), 40)
+
+
+class _Abbreviated(reprlib.Repr):
+    """The beginnings of representations, as `repr` returns them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for limit in ("list", "tuple", "set", "frozenset", "deque", "array", "dict"):
+            setattr(self, f"max{limit}", 20)
+        self.maxother = 1_000
+
+    def repr_str(self, x: str, level: int) -> str:
+        return repr(x[:40])
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() < 1_000 else f"an int of {x.bit_length()} bits"
+
+    def repr_ndarray(self, x: Any, level: int) -> str:
+        return repr(x if x.size <= 20 else x.ravel()[:20])
+
+    def repr_instance(self, x: object, level: int) -> str:
+        try:
+            return repr(x)
+        except Exception:  # a message must not fail for what is in it
+            return f"<{type(x).__name__} without a repr>"
+
+
+_ABBREVIATED = _Abbreviated()
 
 
 def shortened(text: str, most: int) -> str:
@@ -259,27 +293,67 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most - 3] + "..."
 
 
-def check_int(x: object, name: str, least: float = -math.inf, remedy: str = "") -> int:
+def wrong_type(name: str, wanted: str, given: object, remedy: str = "") -> TypeError:
+    """Returns the error "``name`` must be ``wanted``, not int (5); ``remedy``"."""
+    return TypeError(
+        f"{name} must be {wanted}, not {type(given).__name__} ({short_repr(given)})"
+        f"{f'; {remedy}' if remedy else ''}"
+    )
+
+
+def check_type(
+    x: Any, name: str, kind: type | tuple[type, ...], wanted: str, remedy: str = ""
+) -> None:
+    """Raises TypeError unless ``x`` is of a kind."""
+    if not isinstance(x, kind):
+        raise wrong_type(name, wanted, x, remedy)
+
+
+def check_text(x: Any, name: str, remedy: str = "") -> None:
+    """Raises TypeError unless ``x`` is text."""
+    check_type(x, name, str, "text", remedy)
+
+
+def check_function(f: Any, name: str, remedy: str = "") -> None:
+    """Raises TypeError unless ``f`` can be called."""
+    if not callable(f):
+        raise wrong_type(name, "a function", f, remedy)
+
+
+def check_choice(x: Any, name: str, choices: Iterable[Any]) -> None:
+    """Raises ValueError unless ``x`` is one of a few choices."""
+    choices = list(choices)
+    if not (isinstance(x, Hashable) and x in choices):
+        listed = " or ".join([", ".join(map(repr, choices[:-1])), repr(choices[-1])])
+        raise ValueError(f"{name} must be {listed}, not {short_repr(x)}")
+
+
+def check_int(
+    x: object, name: str, least: float = -math.inf, remedy: str = "", most: float = math.inf
+) -> int:
     """Returns ``x`` as an int.
 
     Ints, numpy's integers and other objects with ``__index__`` are accepted.
 
     name: begins the message, as in ``Linear: nin``.
-    least: the smallest number allowed; by default any number is.
+    least, most: the smallest and the largest number allowed; by default any number is.
     remedy: ends the message.
 
     Raises:
         TypeError: ``x`` is not a whole number, or is True or False.
-        ValueError: ``x`` is less than ``least``.
+        ValueError: ``x`` is less than ``least`` or more than ``most``.
     """
+    try:
+        n = operator.index(x)  # type: ignore[arg-type]
+    except TypeError:
+        n = None
+    if n is None or isinstance(x, bool) or getattr(x, "shape", ()) != ():
+        raise wrong_type(name, "a whole number", x, remedy)
+    if least <= n <= most:
+        return n
+    bounds = f">= {least}" if most == math.inf else f"from {least:,} to {most:,}"
     end = f"; {remedy}" if remedy else ""
-    if isinstance(x, bool) or not isinstance(x, SupportsIndex):
-        kind = type(x).__name__
-        raise TypeError(f"{name} must be a whole number, not {kind} ({x!r:.40}){end}")
-    n = operator.index(x)
-    if n < least:
-        raise ValueError(f"{name} must be a whole number >= {least}, not {n}{end}")
-    return n
+    raise ValueError(f"{name} must be a whole number {bounds}, not {short_repr(n)}{end}")
 
 
 def check_number(

@@ -11,12 +11,13 @@ import pytest
 
 from tinygrad_edu import Value, errors, gradients, parse
 from tinygrad_edu.engine.primitive import lookup
-from tinygrad_edu.errors import check_int, check_number
+from tinygrad_edu.errors import check_choice, check_int, check_number, short_repr
 
 CLASSES = {
     name: cls
     for name, cls in vars(errors).items()
-    if inspect.isclass(cls) and cls.__module__ == errors.__name__ and not issubclass(cls, Warning)
+    if inspect.isclass(cls) and cls.__module__ == errors.__name__
+    and issubclass(cls, Exception) and not issubclass(cls, Warning)
 }
 
 
@@ -112,7 +113,8 @@ def test_check_int_accepts_every_kind_of_whole_number(kind):
     (3.0, TypeError, "f: n must be a whole number, not float (3.0); pass more"),
     (True, TypeError, "f: n must be a whole number, not bool (True); pass more"),
     ("3", TypeError, "f: n must be a whole number, not str ('3'); pass more"),
-    ("9" * 99, TypeError, f"f: n must be a whole number, not str ('{'9' * 39}); pass more"),
+    ("9" * 99, TypeError, f"f: n must be a whole number, not str ('{'9' * 36}...); pass more"),
+    (np.array([4, 5]), TypeError, "f: n must be a whole number, not ndarray (array([4, 5])); pass more"),
 ])
 def test_check_int_rejects_other_things_and_small_numbers(x, error, message):
     with pytest.raises(error) as raised:
@@ -140,3 +142,45 @@ def test_check_number_accepts_every_kind_of_finite_number(kind):
 def test_check_number_rejects_infinities_and_numbers_outside_the_bounds(x, bounds, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         check_number(x, "f: x", remedy="pass less", **bounds)
+
+
+def test_check_int_names_both_bounds():
+    message = re.escape("f: n must be a whole number from 1 to 1,000, not 1001")
+    with pytest.raises(ValueError, match=message):
+        check_int(1001, "f: n", 1, most=1000)
+    assert check_int(1000, "f: n", 1, most=1000) == 1000
+
+
+def test_check_choice_shows_the_choices_for_objects_of_any_kind():
+    for wrong in ("c", None, [], {}, np.ones(3)):
+        with pytest.raises(ValueError, match="^f: x must be 'a' or 'b', not "):
+            check_choice(wrong, "f: x", ["a", "b"])
+    check_choice("a", "f: x", ["a", "b"])
+
+
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(("x", "text"), [
+    (10**5_000, "an int of 16610 bits"),
+    (test_check_int_names_both_bounds, "<function test_check_int_names_both_b..."),
+    (lambda: 0, "<function <lambda>>"),
+    (Unprintable(), "<Unprintable without a repr>"),
+    (np.eye(2), "array([[1., 0.], [0., 1.]])"),
+])
+def test_short_repr_has_one_line_without_addresses(x, text):
+    assert short_repr(x) == text
+
+
+def test_short_repr_looks_at_the_beginning_only():
+    shown = []
+
+    class Entry:
+        def __repr__(self):
+            shown.append(self)
+            return "e"
+
+    assert short_repr([Entry()] * 1_000).startswith("[e, e, e")
+    assert len(shown) < 30
