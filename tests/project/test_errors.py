@@ -114,7 +114,7 @@ def test_check_int_accepts_every_kind_of_whole_number(kind):
     (True, TypeError, "f: n must be a whole number, not bool (True); pass more"),
     ("3", TypeError, "f: n must be a whole number, not str ('3'); pass more"),
     ("9" * 99, TypeError, f"f: n must be a whole number, not str ('{'9' * 36}...); pass more"),
-    (np.array([4, 5]), TypeError, "f: n must be a whole number, not ndarray (array([4, 5])); pass more"),
+    (np.ones(1), TypeError, "f: n must be a whole number, not ndarray (array([1.])); pass more"),
 ])
 def test_check_int_rejects_other_things_and_small_numbers(x, error, message):
     with pytest.raises(error) as raised:
@@ -153,7 +153,7 @@ def test_check_int_names_both_bounds():
 
 def test_check_choice_shows_the_choices_for_objects_of_any_kind():
     for wrong in ("c", None, [], {}, np.ones(3)):
-        with pytest.raises(ValueError, match="^f: x must be 'a' or 'b', not "):
+        with pytest.raises(ValueError, match=r"^f: x must be 'a' or 'b', not "):
             check_choice(wrong, "f: x", ["a", "b"])
     check_choice("a", "f: x", ["a", "b"])
 
@@ -164,7 +164,7 @@ class Unprintable:
 
 
 @pytest.mark.parametrize(("x", "text"), [
-    (10**5_000, "an int of 16610 bits"),
+    (10**400, "an int of 1329 bits"),
     (test_check_int_names_both_bounds, "<function test_check_int_names_both_b..."),
     (lambda: 0, "<function <lambda>>"),
     (Unprintable(), "<Unprintable without a repr>"),
