@@ -194,7 +194,8 @@ def number(x: object, what: str = "a number") -> float:
             return float(x)  # type: ignore[arg-type]
         except OverflowError:
             size = f"an int of {x.bit_length()} bits" if isinstance(x, int) else short_repr(x)
-            raise OverflowError(f"{what}: {size} is too large for a float") from None
+            raise OverflowError(f"{what}: {size} is too large for a float, which is at most "
+                                f"{sys.float_info.max:.1e}; use a smaller one") from None
     raise wrong_type(what, "a real number", x)
 
 

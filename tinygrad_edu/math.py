@@ -34,7 +34,7 @@ from .engine.calls import straight
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
 from .engine.value import Value
-from .errors import plain, short_repr
+from .errors import number, plain, short_repr, wrong_type
 
 T = TypeVar("T", Value, float)  # a number; one Value among the arguments makes the result a Value
 
@@ -274,18 +274,18 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
     if other or isinstance(sequence, Mapping) or not (
         hasattr(sequence, "__getitem__") and hasattr(sequence, "__len__")
     ):
-        raise TypeError(
-            f"take: sequence must be a list, a tuple or an array, not {short_repr(sequence)} "
-            f"({type(sequence).__name__}){other or '; for a dict, pass its values'}"
-        )
+        other = other or "for a dict, pass list(x.values())"
+        raise wrong_type("take: sequence", "a list, a tuple or an array", sequence, other)
     if not len(sequence):
-        raise IndexError("take: the sequence has no entries; give it at least one")
+        raise IndexError(
+            f"take: sequence must have entries, not {short_repr(sequence)}; give it at least one"
+        )
     return _entry(sequence, index)
 
 
 @interpreted
 def _entry(sequence: Sequence[Any], index: Any) -> Any:
-    i = float(index)
+    i = number(index, "take: index")
     if not 0 <= i < len(sequence) or not i.is_integer():
         raise IndexError(
             f"take: index {i!r} of {len(sequence)} entries; it must be a whole number, 0 to "

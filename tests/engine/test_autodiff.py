@@ -492,10 +492,10 @@ def test_pullback_rejects_cotangents_that_do_not_match():
 
 def test_jvp_rejects_tangents_that_do_not_match():
     with pytest.raises(
-        ValueError, match="jvp: 2 primals but 1 tangents; give one tangent for each primal"
+        ValueError, match="jvp: tangents must be a list of 2, one for each of the primals, not of 1"
     ):
         jvp(polynomial, [1.0, 2.0], [1.0])
-    with pytest.raises(TypeError, match="a tangent must be a real number, not NoneType"):
+    with pytest.raises(TypeError, match=r"jvp: tangents\[1\] must be a real number, not None"):
         jvp(polynomial, [1.0, 2.0], [1.0, None])
 
 
@@ -580,15 +580,15 @@ def test_hessians_are_symmetric_and_agree_with_nested_grads(recipe, seed):
 def test_only_values_can_be_differentiated():
     x = Value(1.0)
     with pytest.raises(
-        TypeError, match=r"a root must be a Value, not float \(1.0\)"
+        TypeError, match=r"backward: roots must be a Value, not float \(1.0\)"
     ):
         backward(1.0)
     with pytest.raises(
-        TypeError, match=r"a root must be a Value, not str \('x'\)"
+        TypeError, match=r"backward: roots\[1\] must be a Value, not str \('x'\)"
     ):
         backward([x, "x"])
     with pytest.raises(
-        TypeError, match=r"gradients: each x must be a Value, not float \(2.0\)"
+        TypeError, match=r"gradients: xs\[0\] must be a Value, not float \(2.0\)"
     ):
         gradients(x, [2.0])
     assert x.grad == 0.0
@@ -596,37 +596,36 @@ def test_only_values_can_be_differentiated():
 
 def test_topological_order_accepts_values_only():
     with pytest.raises(
-        TypeError, match="each root must be a Value, not list; pass several roots as"
+        TypeError, match=r"each of roots must be a Value, not list .*; pass several as"
     ):
         topological_order([Value(1.0)])
 
 
 def test_only_functions_can_be_differentiated():
-    for transform in (lambda: vjp(3, 1.0), lambda: jvp(3, [1.0], [1.0])):
-        with pytest.raises(
-            TypeError, match="f must be a function, not 3"
-        ):
-            transform()
+    for transform in (lambda f: vjp(f, 1.0), lambda f: jvp(f, [1.0], [1.0]), grad, value_and_grad,
+                      jacobian, hessian):
+        with pytest.raises(TypeError, match=r": f must be a function, not int \(3\)"):
+            transform(3)
 
 
 def test_seed_that_is_a_value_is_rejected_with_a_remedy():
     x = Value(2.0)
     with pytest.raises(
-        TypeError, match=r"a seed must be a number, not a Value .*multiply the root by it"
+        TypeError, match=r"backward: seeds\[0\] must be a number, not Value .*multiply the root by it"
     ):
         backward(x * x, Value(3.0))
-    with pytest.raises(TypeError, match="a seed must be a number"):
+    with pytest.raises(TypeError, match=r"gradients: seeds\[0\] must be a number"):
         gradients([x * x], [x], [Value(3.0)])
     assert x.grad == 0.0
 
 
 def test_number_of_seeds_must_equal_the_number_of_roots():
     x = Value(1.0)
-    with pytest.raises(ValueError, match="2 roots but 1 seeds; give one seed for each root"):
+    with pytest.raises(ValueError, match="backward: seeds must be 2 numbers, one for each root, not 1"):
         backward([x, x], [1.0])
-    with pytest.raises(ValueError, match="1 roots but 2 seeds"):
+    with pytest.raises(ValueError, match="seeds must be 1 number, one for each root, not 2"):
         backward(x, [1.0, 2.0])
-    with pytest.raises(TypeError, match="a seed must be a real number, not str"):
+    with pytest.raises(TypeError, match="backward: seeds must be a list of numbers, not str"):
         backward(x, "1")
     assert x.grad == 0.0
 

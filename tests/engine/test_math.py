@@ -405,12 +405,12 @@ def test_modf_of_infinity_equals_the_standard_module():
     assert [part.data for part in math.modf(Value(float("inf")))] == [0.0, float("inf")]
 
 
-@pytest.mark.parametrize(("forward", "rules"), [
-    (3.0, [lambda x, o: 1.0]), (abs, ["2 * x"]), (abs, []),
+@pytest.mark.parametrize(("forward", "rules", "wrong"), [
+    (3.0, [lambda x, o: 1.0], "forward must be a function, not float"),
+    (abs, ["2 * x"], r"partials\[0\] must be a function, not str"),
+    (abs, [], "partials must be at least one rule, not none"),
 ])
-def test_define_rejects_rules_that_are_not_functions(forward, rules):
-    with pytest.raises(
-        TypeError, match="'thrice' takes a forward function and one rule for each argument, not"
-    ):
+def test_define_rejects_rules_that_are_not_functions(forward, rules, wrong):
+    with pytest.raises(TypeError, match=f"define: {wrong}.*one rule for each argument"):
         table.define("thrice", forward, *rules)
     assert not hasattr(math, "thrice")

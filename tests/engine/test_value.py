@@ -64,18 +64,27 @@ def test_operators_take_numbers_on_either_side(name, other):
 
 
 @every_operator
-@pytest.mark.parametrize("array", [
-    np.array([1.0, 2.0]), np.array([1.0]), np.zeros((2, 2)),
-], ids=["n", "1", "2x2"])
-def test_operators_reject_numpy_arrays_on_either_side(name, array):
-    with pytest.raises(
-        TypeError, match=r"unsupported operand|does not support ufuncs|Concatenation operation"
+@pytest.mark.parametrize("numbers", [
+    np.array([1.5, 2.0]), np.array([2], "i1"), np.full((2, 2), 3.0), np.array([0.5], "f4"),
+], ids=["n", "int", "2x2", "float32"])
+def test_operators_take_numpy_arrays_on_either_side_entry_by_entry(name, numbers):
+    op, x = OPERATORS[name], Value(1.25)
+    for whole, entries in (
+        (op(x, numbers), [op(x, float(n)) for n in numbers.ravel()]),
+        (op(numbers, x), [op(float(n), x) for n in numbers.ravel()]),
     ):
-        OPERATORS[name](Value(1.0), array)
-    with pytest.raises(
-        TypeError, match=r"unsupported operand|does not support ufuncs|Concatenation operation"
-    ):
-        OPERATORS[name](array, Value(1.0))
+        assert whole.shape == numbers.shape
+        assert [y.data for y in whole.ravel()] == [y.data for y in entries]
+        assert [y.partials for y in whole.ravel()] == [y.partials for y in entries]
+
+
+@pytest.mark.parametrize("name", ["sin", "exp", "tanh", "sqrt", "log1p", "floor", "cbrt"])
+def test_functions_of_numpy_are_rows_for_values(name):
+    x = Value(0.75)
+    y = getattr(np, name)(x)
+    assert (y.data, y.op) == (getattr(math, name)(x).data, name)
+    z = getattr(np, name)(np.array([x, Value(0.5)]))
+    assert [entry.data for entry in z] == [y.data, getattr(math, name)(Value(0.5)).data]
 
 
 @every_operator

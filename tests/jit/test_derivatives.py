@@ -397,7 +397,7 @@ def test_leaf_of_an_argument_is_a_leaf():
     assert jit(f).value_and_grad(2.0) == (12.0, 12.0)
     with pytest.raises(TypeError, match="data must be a number, not a Value"):
         jit(lambda x: Value(x * W))(2.0)
-    with pytest.raises(TypeError, match=r"gradients: each x must be a Value, not float"):
+    with pytest.raises(TypeError, match=r"gradients: xs\[0\] must be a Value, not float"):
         jit(lambda x: gradients(x * x, [3.0])[0])(2.0)
 
 

@@ -176,7 +176,7 @@ def test_the_table_of_take_must_be_a_sequence(table):
 
 def test_a_table_without_entries_is_an_index_error():
     for f in (lambda i: take([], i), jit(lambda i: take([], i))):
-        with pytest.raises(IndexError, match="take: the sequence has no entries"):
+        with pytest.raises(IndexError, match="take: sequence must have entries"):
             f(0.0)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import product
 from operator import is_
 from typing import Any
 
-from ..errors import plain, short_repr
+from ..errors import plain, wrong_type
 
 _OTHERS = "MmV"  # kinds of arrays: of dates, of durations, of records
 _PLAIN = (bool, float, str, bytes)  # numpy has arrays of these types
@@ -70,13 +70,19 @@ def listed(x: Any) -> list[Any] | None:
     return entries_of(x) if is_array(x) else None
 
 
-def as_list(xs: Any, what: str) -> list[Any]:
+def as_list(xs: Any, what: str, of: str = "numbers") -> list[Any]:
     """Returns a list of what an iterable has in it.
 
-    Raises TypeError if it is not an iterable, or an array of another kind.
+    what: begins the message of an error.
+    of: what must be in the list.
+
+    Raises:
+        TypeError: ``xs`` is not an iterable, has no order, or is text, a mapping or an array of
+            another kind.
     """
-    if remedy(xs) or not isinstance(xs, Iterable):
-        raise TypeError(f"{what} must be a list of numbers, not {short_repr(xs)}{remedy(xs)}")
+    is_other = remedy(xs) or isinstance(xs, (str, bytes, Mapping, Set))
+    if is_other or not isinstance(xs, Iterable) or getattr(xs, "shape", None) == ():
+        raise wrong_type(what, f"a list of {of}", xs, remedy(xs) or "write it in brackets: [x]")
     return list(xs)
 
 
@@ -85,21 +91,11 @@ def like(x: Any, entries: Sequence[Any]) -> Any:
     return array_of(entries, x.shape) if is_array(x) else list(entries)
 
 
-def kind_of(x: Any) -> str:
-    """Returns what ``x`` is, for a message."""
-    if isinstance(x, (list, tuple)):
-        return "a list"
-    return "a numpy array" if is_array(x) else f"a {type(x).__name__}"
-
-
 def elementwise(f: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
-    """Returns ``f(x, y)``, entry by entry, if one of them is an array of objects.
-
-    Otherwise it returns NotImplemented: numbers in an array are not made Values by an operator.
-    """
-    if is_array(x) and x.dtype.hasobject:
+    """Returns ``f(x, y)``, entry by entry, if one of them is an array; otherwise NotImplemented."""
+    if is_array(x):
         return array_of([f(entry, y) for entry in entries_of(x)], x.shape)
-    if is_array(y) and y.dtype.hasobject:
+    if is_array(y):
         return array_of([f(x, entry) for entry in entries_of(y)], y.shape)
     return NotImplemented
 
@@ -107,13 +103,13 @@ def elementwise(f: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
 def remedy(x: Any) -> str:
     """Returns how to make a numpy array or a list of another kind of array.
 
-    The text begins with "; " and is empty if ``x`` is not an array of another kind.
+    It is empty if ``x`` is not an array of another kind.
     """
     if not getattr(x, "shape", ()) or _is_plain(x):
         return ""
     methods = ("to_numpy", "filled", "numpy", "tolist")  # pandas, masked, torch, any other
     found = next((name for name in methods if hasattr(x, name)), "")
-    return f"; pass its .{found}()" if found else ""
+    return f"pass its .{found}()" if found else ""
 
 
 def plain_numbers(x: Any) -> Any:

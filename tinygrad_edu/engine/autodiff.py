@@ -29,23 +29,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from itertools import chain
-from operator import index
 from typing import Any, ParamSpec
 
-from ..errors import counted, number, short_repr
+from ..errors import check_function, check_int, counted, number, short_repr, wrong_type
 from .accumulation import accumulate, propagate, stored_edges, symbolic_edges
 from .arrays import (
     array_of,
     as_list,
     entries_of,
     is_array,
-    kind_of,
     like,
     listed,
     plain_numbers,
     remedy,
 )
-from .calls import Call, name_of, straight, transform
+from .calls import Call, argument_of, name_of, straight, transform
 from .graph import backpropagate, topological_order
 from .interpreter import interpreted, recording, temporarily
 from .table import identity
@@ -68,7 +66,7 @@ def backward(
         TypeError: a root is not a Value, or a seed is not a number.
         ValueError: there are more roots than seeds, or more seeds than roots.
     """
-    roots, seeds = _roots_and_seeds(roots, seeds)
+    roots, seeds = _roots_and_seeds(roots, seeds, "backward: roots")
     backpropagate(roots, seeds)
 
 
@@ -89,12 +87,12 @@ def gradients(
         StaleGraphError: data was assigned after ``y`` was computed, and a node between ``xs`` and
             ``y`` no longer follows from its operands.
     """
-    roots, seeds = _roots_and_seeds(y, seeds)
+    roots, seeds = _roots_and_seeds(y, seeds, "gradients: y")
     if isinstance(xs, Value):
-        raise TypeError("gradients: xs must be a list, not a Value; write gradients(y, [x])")
-    xs = list(xs)
-    for x in xs:
-        _check_value(x, "gradients: each x")
+        raise wrong_type("gradients: xs", "a list", xs, "write gradients(y, [x])")
+    xs = as_list(xs, "gradients: xs", "Values")
+    for i, x in enumerate(xs):
+        _check_value(x, f"gradients: xs[{i}]")
     straight.clear()  # a derivative may be constant
     return _adjoints(roots, seeds, xs, True)
 
@@ -165,15 +163,6 @@ def _record_call(
     A primal that is a Value gets a new node (`identity`), so that its derivative counts the uses of
     the argument, and not other uses of the same Value inside ``f``.
     """
-    if not callable(f):
-        raise TypeError(f"f must be a function, not {short_repr(f)}")
-    for x in primals:
-        if listed(x) is not None or remedy(x):
-            raise TypeError(
-                f"{name_of(f)} was called with {kind_of(x)}, but grad, vjp and jvp are for "
-                "functions of scalars; for a function of one list or one numpy array use "
-                "jacobian(f)(xs) or hessian(f)(xs), and for other arguments jit(f).value_and_grad"
-            )
     as_values = is_inside_transform() or any(map(_is_value, primals))
     with recording(True), inside_transform(True):
         leaves = [identity(x) if _is_value(x) else Value(x) for x in primals]
@@ -190,7 +179,7 @@ def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
     except TypeError:
         raise TypeError(
             f"{name_of(f)} must return a number, a Value or a list of them, "
-            f"not {short_repr(result)}{remedy(result)}"
+            f"not {short_repr(result)}; {remedy(result) or 'return what is to be differentiated'}"
         ) from None
 
 
@@ -223,6 +212,8 @@ def vjp(
         TypeError: ``f`` is not a function, or returns something other than numbers and Values.
         ValueError: the cotangent does not match the value (raised by the pullback).
     """
+    check_function(f, "vjp: f")
+    _check_scalars(f, primals, range(len(primals)))
     return _vjp(f, primals)
 
 
@@ -266,17 +257,20 @@ def jvp(
         TypeError: ``f`` is not a function, or returns something other than numbers and Values.
         ValueError: the numbers of primals and tangents differ.
     """
+    check_function(f, "jvp: f")
     primals = as_list(primals, "jvp: primals")
     tangents = as_list(tangents, "jvp: tangents")
     if len(primals) != len(tangents):
         raise ValueError(
-            f"jvp: {len(primals)} primals but {len(tangents)} tangents; "
-            "give one tangent for each primal"
+            f"jvp: tangents must be a list of {len(primals)}, one for each of the primals, not of "
+            f"{len(tangents)}"
         )
+    _check_scalars(f, primals, range(len(primals)))
     call, result, as_values = _record_call(f, primals)
     as_values = as_values or any(map(_is_value, tangents))
     outputs = _outputs(result, f)
-    numbers = [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]
+    numbers = [t if isinstance(t, Value) else number(t, f"jvp: tangents[{i}]")
+               for i, t in enumerate(tangents)]
     values = [y if as_values else _number_of(y) for y in outputs]
     output_tangents = _tangents(outputs, call.leaves, numbers, as_values)
     call.check(outputs, output_tangents)
@@ -317,7 +311,7 @@ def value_and_grad(
     """
     single = not isinstance(argnum, Sequence)
     argnums = argnum if isinstance(argnum, Sequence) else [argnum]
-    chosen = [index(i) for i in argnums]
+    chosen = [check_int(i, "argnum", remedy="pass a position or a list of them") for i in argnums]
 
     def value_and_gradient(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
         for i in chosen:
@@ -332,6 +326,7 @@ def value_and_grad(
             raise ValueError(
                 f"argnum {list(chosen)} of {name_of(f)} names an argument twice; name each once"
             )
+        _check_scalars(f, args, positions)
 
         def of_chosen(*xs: Any) -> Any:
             full = list(map(plain_numbers, primals))
@@ -433,24 +428,47 @@ def hessian(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 # ---- checks --------------------------------------------------------------------------------------
 
 
-def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[Any]]:
-    roots = [roots] if isinstance(roots, Value) or not isinstance(roots, Iterable) else list(roots)
-    for root in roots:
-        _check_value(root, "a root")
+def _roots_and_seeds(roots: Any, seeds: Any, what: str) -> tuple[list[Value], list[Any]]:
+    """Returns the roots, which a message calls ``what``, and their seeds as lists."""
+    is_single = isinstance(roots, Value) or not isinstance(roots, Iterable)
+    roots = [roots] if is_single else as_list(roots, what, "Values")
+    for i, root in enumerate(roots):
+        _check_value(root, what if is_single else f"{what}[{i}]")
+    user = what.partition(":")[0]
     if seeds is None:
         seeds = [1.0] * len(roots)
     elif isinstance(seeds, Value) or not isinstance(seeds, Iterable):
         seeds = [seeds]
     else:
-        seeds = list(seeds)
+        seeds = as_list(seeds, f"{user}: seeds")
     if len(seeds) != len(roots):
-        raise ValueError(f"{len(roots)} roots but {len(seeds)} seeds; give one seed for each root")
-    for seed in seeds:
+        raise ValueError(
+            f"{user}: seeds must be {counted(len(roots), 'number')}, one for each root, "
+            f"not {len(seeds)}"
+        )
+    for i, seed in enumerate(seeds):
         if _is_value(seed):
-            raise TypeError(
-                f"a seed must be a number, not a Value ({seed!r}); multiply the root by it instead"
+            raise wrong_type(f"{user}: seeds[{i}]", "a number", seed,
+                             "multiply the root by it instead")
+    return roots, [
+        seed if isinstance(seed, Value) else number(seed, f"{user}: seeds[{i}]")
+        for i, seed in enumerate(seeds)
+    ]
+
+
+def _check_scalars(f: Callable[..., Any], args: Sequence[Any], positions: Iterable[int]) -> None:
+    """Checks that the arguments of ``f`` at these positions are numbers or Values."""
+    for i in positions:
+        x = args[i]
+        if listed(x) is not None or remedy(x):
+            raise wrong_type(
+                argument_of(f, i), "a number", x,
+                "grad, vjp and jvp are for functions of scalars; for a function of one list or one "
+                "numpy array use jacobian(f)(xs) or hessian(f)(xs), and for other arguments "
+                "jit(f).value_and_grad"
             )
-    return roots, [seed if isinstance(seed, Value) else number(seed, "a seed") for seed in seeds]
+        if x.__class__ is not float and not isinstance(x, Value):
+            number(x, argument_of(f, i))
 
 
 def _entries(xs: Any) -> list[Any]:
@@ -462,15 +480,17 @@ def _entries(xs: Any) -> list[Any]:
             "plain list, without the methods of its class; pass list(x)"
         )
     entries = entries_of(xs) if is_array(xs) else as_list(xs, what)
-    for x in entries:
+    for i, x in enumerate(entries):
         if listed(x) is not None or remedy(x):
-            raise TypeError(
-                f"{what} must be one list of numbers, not a list with {kind_of(x)} in it; pass one "
-                "flat list or one array, or use jit(f).value_and_grad and jit(f).hessian"
+            raise wrong_type(
+                f"{what}, entry {i},", "a number", x, "pass one flat list or one array, or use "
+                "jit(f).value_and_grad and jit(f).hessian"
             )
+        if x.__class__ is not float and not isinstance(x, Value):
+            number(x, f"{what}, entry {i},")
     return entries
 
 
 def _check_value(x: Any, what: str) -> None:
     if not _is_value(x):
-        raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")
+        raise wrong_type(what, "a Value", x, "compute it with operations on Values")

@@ -25,7 +25,7 @@ from threading import get_ident
 from types import MethodType
 from typing import Any, TypeVar
 
-from ..errors import GraphWarning, is_number, warn
+from ..errors import GraphWarning, check_function, is_number, warn
 from .graph import Node, topological_order
 from .interpreter import current
 
@@ -134,6 +134,7 @@ def transform(make: F) -> F:
 
     @wraps(make)
     def transformed(f: Any, *options: Any, **named: Any) -> Any:
+        check_function(f, f"{make.__name__}: f")
         return Derived(make(f, *options, **named), partial(transformed, f, *options, **named))
 
     return transformed  # type: ignore[return-value]
@@ -142,6 +143,14 @@ def transform(make: F) -> F:
 def name_of(f: Any) -> str:
     """Returns the name of a function, or of the class of another callable object."""
     return str(getattr(f, "__name__", type(f).__name__))
+
+
+def argument_of(f: Any, i: int) -> str:
+    """Returns what a message calls an argument of ``f``: ``argument x of square``."""
+    code = getattr(f, "__code__", None)
+    i_in_code = i + hasattr(f, "__self__")
+    has_name = code is not None and i_in_code < code.co_argcount
+    return f"argument {code.co_varnames[i_in_code] if has_name else i} of {name_of(f)}"
 
 
 def name_to_import(x: Any) -> str | None:

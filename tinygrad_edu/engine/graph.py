@@ -15,6 +15,7 @@ from itertools import count, repeat
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from ..errors import wrong_type
 from .interpreter import current
 
 next_serial = count().__next__  # returns a new serial number, larger than all before it
@@ -93,10 +94,8 @@ def topological_order(*roots: N, constants: bool = True) -> list[N]:
     current().walk("a walk over a graph")
     for root in roots:
         if not isinstance(root, Node):
-            raise TypeError(
-                f"topological_order: each root must be a Value, not {type(root).__name__}; "
-                "pass several roots as topological_order(x, y)"
-            )
+            raise wrong_type("topological_order: each of roots", "a Value", root,
+                             "pass several as topological_order(x, y)")
     operations, leaves = _reachable(roots)
     nodes = operations + leaves
     if constants:

@@ -30,7 +30,7 @@ from keyword import iskeyword
 from math import inf, nan, pi
 from typing import Any
 
-from ..errors import short_repr
+from ..errors import check_function, check_text
 from .numerics import (
     compare,
     copysign_of,
@@ -173,6 +173,8 @@ def define(
         TypeError: a rule is not a function, or uses what rules may not use.  Each rule is tried
             once, on an operand that stands for any number.
     """
+    check_text(name, "define: name", "choose a name such as 'bump'")
+    check_text(parameters, "define: parameters", "write names with spaces, such as 'x y'")
     if name in TABLE and not replace:
         raise ValueError(
             f"primitive {name!r} is in the table already: {TABLE[name]!r}; "
@@ -185,11 +187,12 @@ def define(
     expansion = fields.get("expansion")
     if forward is None and expansion is not None:
         forward = partial(on_floats, expansion)
-    if forward is None or not partials or not all(map(callable, (forward, *partials))):
-        raise TypeError(
-            f"define: {name!r} takes a forward function and one rule for each argument, "
-            f"not {short_repr(forward)} and {short_repr(partials)}"
-        )
+    signature = f"write define({name!r}, forward, one rule for each argument)"
+    check_function(forward, "define: forward", signature)
+    for i, rule in enumerate(partials):
+        check_function(rule, f"define: partials[{i}]", signature)
+    if not partials:
+        raise TypeError(f"define: partials must be at least one rule, not none; {signature}")
     names = tuple(parameters.split())
     row = Primitive(name, forward, partials, parameters=names, **fields)
     if _table_is_complete:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import is_number, number, short_repr
+from ..errors import is_number, number, wrong_type
 from . import copies, graph
 from .arrays import elementwise
 from .calls import equal, sealed, straight
@@ -95,7 +95,7 @@ class Value(graph.Node):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # numpy's operators defer to the operators below
+    __array_priority__ = 1e9  # numpy's operators defer to the operators below
 
     def __init__(self, data: Number, label: str = "") -> None:
         if isinstance(data, Value):
@@ -104,7 +104,7 @@ class Value(graph.Node):
                                 ".data, or write `y + 0` for a new node that stays connected")
             data = known
         if not isinstance(label, str):
-            raise TypeError(f"label must be text, not {type(label).__name__} ({short_repr(label)})")
+            raise wrong_type("Value: label", "text", label)
         self.data = number(data, f"the data of Value {label!r}" if label else "the data of a Value")
         self.grad = 0.0
         self.label = label

@@ -68,7 +68,7 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
     if other := remedy(x):
         raise TypeError(
             f"batch: argument {name} must be a list, tuple or dict of columns, or a numpy array "
-            f"whose last dimension is the samples, not {type(x).__name__}{other}, transposed if "
+            f"whose last dimension is the samples, not {type(x).__name__}; {other}, transposed if "
             "the samples are its rows"
         )
     return container(x, name, leaves, flatten_columns)

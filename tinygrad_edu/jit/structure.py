@@ -125,7 +125,7 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         return flatten(x.tolist(), name, leaves)
     wrong = (
         f"{name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, "
-        f"lists, tuples and dicts{remedy(x)}"
+        f"lists, tuples and dicts; {remedy(x) or 'pass it as these'}"
     )
     if name.startswith(RESULT):
         raise TypeError(wrong)
