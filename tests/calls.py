@@ -35,8 +35,8 @@ from tinygrad_edu import (
     take,
     topological_order,
     value_and_grad,
-    vjp,
     viz,
+    vjp,
 )
 from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.examples import gpt
@@ -114,8 +114,9 @@ def method(of, name, positional="", aliases=None, **arguments):
 CALLS = {
     "Value": lambda: Call(Value, data=1.0, label="a"),
     "Value.backward": lambda: method(neuron(), "backward"),
-    "Value.pow": lambda: method(Value(2.0), "pow", "y", {"y": ["**", "pow"]}, y=2.0),
-    "backward": lambda: Call(backward, roots=[neuron()], seeds=[1.0]),
+    "Value.pow": lambda: method(Value(2.0), "pow", "y", {"y": ["a number"]}, y=2.0),
+    "backward": lambda: Call(
+        backward, aliases={"roots": ["root"]}, roots=[neuron()], seeds=[1.0]),
     "compare_orders": lambda: Call(compare_orders, root=neuron()),
     "define": lambda: Call(
         lambda name, forward, partial, **rest: define(name, forward, partial, replace=True, **rest),
@@ -132,30 +133,31 @@ CALLS = {
     "formula": lambda: Call(formula, primitive="tanh", argument=0),
     "grad": lambda: Call(grad, f=square, argnum=0),
     "grad, called": lambda: Call(
-        grad(square), "x", {"x": ["argument 0"]}, x=2.0),
-    "gradients": lambda: Call(gradients, y=(y := neuron()), xs=[y.edges[0][0]], seeds=1.0),
+        grad(square), "x", x=2.0),
+    "gradients": lambda: Call(
+        gradients, aliases={"y": ["root"]}, y=(y := neuron()), xs=[y.edges[0][0]], seeds=1.0),
     "hessian": lambda: Call(hessian, f=norm),
     "hessian, called": lambda: Call(hessian(norm), "xs", {"xs": ["argument"]}, xs=[1.0, 2.0]),
     "jacobian": lambda: Call(jacobian, f=norm),
     "jacobian, called": lambda: Call(jacobian(norm), "xs", {"xs": ["argument"]}, xs=[1.0, 2.0]),
     "jit": lambda: Call(jit, "f", f=square, static=(), cache_size=4),
     "jit, called": lambda: Call(jit(square), "x", x=2.0),
-    "jit, value_and_grad": lambda: Call(jit(square).value_and_grad, "x", x=2.0),
+    "jit, value_and_grad": lambda: Call(jit(square).value_and_grad, "x", {"x": ["square must return"]}, x=2.0),
     "jit, hessian": lambda: Call(jit(norm).hessian, "xs", xs=[1.0, 2.0]),
     "jit, batch": lambda: Call(jit(square).batch, "x", x=[1.0, 2.0]),
-    "jit, batch_value_and_grad": lambda: Call(jit(square).batch_value_and_grad, "x", x=[1.0, 2.0]),
-    "jvp": lambda: Call(jvp, f=square, primals=[2.0], tangents=[1.0]),
+    "jit, batch_value_and_grad": lambda: Call(jit(square).batch_value_and_grad, "x", {"x": ["square must return"]}, x=[1.0, 2.0]),
+    "jvp": lambda: Call(jvp, "f", {"primals": ["argument x"], "f": ["must return"]}, f=square, primals=[2.0], tangents=[1.0]),
     "parse": lambda: Call(
         lambda text, variables: parse(text, variables), "text variables",
         text="x + 1", variables={"x": 1.0},
     ),
     "record": lambda: Call(record, root=neuron(), order="topological"),
-    "take": lambda: Call(take, sequence=[1.0, 2.0], index=1),
+    "take": lambda: Call(take, aliases={"sequence": ["entries"]}, sequence=[1.0, 2.0], index=1),
     "topological_order": lambda: Call(
         topological_order, "root", {"root": ["roots"]}, root=neuron()),
     "value_and_grad": lambda: Call(value_and_grad, f=square, argnum=0),
     "vjp": lambda: Call(
-        lambda f, primal: vjp(f, primal), "f primal", {"primal": ["argument 0"]},
+        lambda f, primal: vjp(f, primal), "f primal", {"primal": ["argument x"], "f": ["must return"]},
         f=square, primal=2.0,
     ),
     "Stepper": lambda: Call(Stepper, recording=record(neuron())),

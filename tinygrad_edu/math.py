@@ -273,7 +273,7 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
     other = remedy(sequence)  # of pandas, which would look the index up among its labels
     if other or isinstance(sequence, Mapping) or not (
         hasattr(sequence, "__getitem__") and hasattr(sequence, "__len__")
-    ):
+    ) or getattr(sequence, "shape", None) == ():
         other = other or "for a dict, pass list(x.values())"
         raise wrong_type("take: sequence", "a list, a tuple or an array", sequence, other)
     if not len(sequence):

@@ -5,15 +5,15 @@ what it cannot be.  What is accepted is left alone; an error must have been rais
 """
 
 import dis
-import random
 import re
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
+import calls
 import numpy as np
-import pytest
-from calls import CALLS, Call
+from calls import CALLS
 
 import viz
 from tinygrad_edu import Value, nn
@@ -70,6 +70,11 @@ def shows(message, wrong):
         parts += [f"{wrong:,}"[:12], str(float("inf" if wrong > 1e308 else wrong))[:12], "int of"]
     if hasattr(wrong, "__len__") and getattr(wrong, "shape", 1) != ():
         parts += [str(len(wrong)), "empty", "no "]
+    if isinstance(wrong, Iterator):
+        wrong = [1.0, 2.0]
+        parts += ["not 2", "of 2"]
+    elif isinstance(wrong, range) or getattr(wrong, "shape", ()):
+        wrong = wrong.tolist() if hasattr(wrong, "tolist") else [*wrong]
     if isinstance(wrong, (list, tuple)):
         parts += [repr(x)[:12] for x in wrong] + [type(x).__name__ for x in wrong]
     if callable(wrong):
@@ -93,7 +98,8 @@ def complaint(call, argument, wrong):
         frames = list(traceback.walk_tb(error.__traceback__))
         frame, _ = frames[-1]
         if not frame.f_code.co_filename.startswith((PACKAGE_FOLDER, VIZ_FOLDER)):
-            if callable(wrong) or callable(call.arguments[argument]) or "called" in call.name:
+            is_users = frame.f_code.co_filename == calls.__file__
+            if callable(wrong) or callable(call.arguments[argument]) or is_users:
                 return None  # the user's function failed
             return f"bare {type(error).__name__} from {frame.f_code.co_filename}: {message}"
         last = error.__traceback__

@@ -148,9 +148,8 @@ def name_of(f: Any) -> str:
 def argument_of(f: Any, i: int) -> str:
     """Returns what a message calls an argument of ``f``: ``argument x of square``."""
     code = getattr(f, "__code__", None)
-    i_in_code = i + hasattr(f, "__self__")
-    has_name = code is not None and i_in_code < code.co_argcount
-    return f"argument {code.co_varnames[i_in_code] if has_name else i} of {name_of(f)}"
+    names = code.co_varnames[hasattr(f, "__self__"):code.co_argcount] if code else ()
+    return f"argument {names[i] if i < len(names) else i} of {name_of(f)}"
 
 
 def name_to_import(x: Any) -> str | None:

@@ -191,7 +191,7 @@ def define(
     check_function(forward, "define: forward", signature)
     for i, rule in enumerate(partials):
         check_function(rule, f"define: partials[{i}]", signature)
-    if not partials:
+    if forward is None or not partials:
         raise TypeError(f"define: partials must be at least one rule, not none; {signature}")
     names = tuple(parameters.split())
     row = Primitive(name, forward, partials, parameters=names, **fields)

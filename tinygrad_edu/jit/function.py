@@ -23,18 +23,18 @@ import operator
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, SupportsIndex
 
-from ..engine.arrays import plain_numbers
+from ..engine.arrays import as_list, plain_numbers
 from ..engine.autodiff import hessian, is_inside_transform, is_training
 from ..engine.calls import name_to_import
 from ..engine.value import Value
-from ..errors import check_int, counted, short_repr
+from ..errors import check_function, check_int, counted, short_repr
 from ..nn.module import Module
 from .batch import flatten_columns
 from .program import Program, arguments, check_differentiable, function_name, matrix
 from .state import KEPT
-from .structure import StaticValue, Structure, flatten, leaf_names
+from .structure import StaticValue, Structure, flatten, is_number, leaf_names
 from .tape.tape import Tape
 from .traced import located_error, trace_in_progress
 
@@ -109,7 +109,9 @@ def jit(  # noqa: F811
     every operation is checked.
     """
     is_one = isinstance(static, str) or not isinstance(static, Iterable)
-    names: list[Any] = [static] if is_one else list(static)  # type: ignore[arg-type]
+    names: list[Any] = (
+        [static] if is_one else as_list(static, "jit: static", "names or positions")
+    )
     if f is None:
         return lambda f: Jitted(f, names, cache_size)
     return Jitted(f, names, cache_size)
@@ -119,8 +121,7 @@ class Jitted(Generic[P]):
     """A compiled function: see `jit`."""
 
     def __init__(self, f: Callable[P, Any], static: Sequence[str | int], cache_size: int) -> None:
-        if not callable(f):
-            raise TypeError(f"jit: f must be a function, not {short_repr(f)}")
+        check_function(f, "jit: f")
         self.function = f
         functools.update_wrapper(self, f, updated=())
         self._parameters = _parameters(f)
@@ -306,7 +307,8 @@ class Jitted(Generic[P]):
         parameters = [parameter.name for parameter in self._parameters
                       if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
         any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in self._parameters)
-        if isinstance(argument, int) and not isinstance(argument, bool):
+        if is_number(argument) and isinstance(argument, SupportsIndex):
+            argument = operator.index(argument)
             if -len(parameters) <= argument < len(parameters):
                 return parameters[argument]
         elif isinstance(argument, str) and (any_name or argument in parameters):
@@ -314,7 +316,7 @@ class Jitted(Generic[P]):
         known = ", ".join(parameters) or "none"
         raise ValueError(
             f"jit: static must name arguments of {function_name(self.function)} ({known}), "
-            f"not {argument!r}"
+            f"not {short_repr(argument)}"
         )
 
     def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
