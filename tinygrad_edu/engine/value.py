@@ -143,9 +143,10 @@ class Value(graph.Node):
         """Returns the number, as float(x) does."""
         return float(self)
 
+    @interpreted
     def detach(self) -> Value:
         """Returns a leaf with the same number; no gradient flows through it."""
-        return _detached(self)
+        return Value(self.data)
 
     __copy__ = interpreted(copies.copy_node)
     __deepcopy__ = interpreted(copies.deepcopy)
@@ -260,7 +261,10 @@ class Value(graph.Node):
             raise TypeError("pow: the modulus must be None for a Value; take % of the result")
         return self._power(other)
 
-    pow = __pow__
+    def pow(self, y: Value | Number) -> Value:
+        """Returns ``self ** y``, a new node."""
+        return self**y
+
     _prev = property(lambda self: set(self.args))  # for programs that were written for micrograd
     _op = property(lambda self: self.op)
 
@@ -317,11 +321,6 @@ class Constant(Value):
     def __init__(self, data: float, user: Value) -> None:
         super().__init__(data)
         self.serial = user.serial - 0.5  # just before its user in the order of execution
-
-
-@interpreted
-def _detached(x: Value) -> Value:
-    return Value(x.data)
 
 
 def _unary(primitive: Primitive, x: Value) -> Value:

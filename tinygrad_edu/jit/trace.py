@@ -391,7 +391,7 @@ class Trace(Interpreter):
             x = math.where(x <= -math.inf, -math.inf, x)
         return usual(x, shift)
 
-    def call_detached(self, usual: Any, x: Any) -> Any:
+    def call_detach(self, usual: Any, x: Any) -> Any:
         """Appends x without derivatives."""
         ref = self.operand(x)
         return usual(x) if ref.__class__ is float else self.value(DETACH, (ref,))
