@@ -298,7 +298,7 @@ def nested(depth):
 
 
 @pytest.mark.parametrize(("call", "kind", "message"), [
-    (lambda: jit(3), TypeError, "jit: f must be a function, not 3"),
+    (lambda: jit(3), TypeError, "jit: f must be a function, not int (3)"),
     (lambda: jit(area, cache_size=0), ValueError,
      "jit: cache_size must be a whole number >= 1, not 0"),
     (lambda: jit(area, cache_size=True), TypeError,
