@@ -25,7 +25,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, SupportsIndex
 
-from ..engine.arrays import as_list, plain_numbers
+from ..engine.arrays import plain_numbers
 from ..engine.autodiff import hessian, is_inside_transform, is_training
 from ..engine.calls import name_to_import
 from ..engine.value import Value
@@ -108,10 +108,8 @@ def jit(  # noqa: F811
     Inside `detect_anomaly`, ``f`` itself runs on Values, also for derivatives and batches, so that
     every operation is checked.
     """
-    is_one = isinstance(static, str) or not isinstance(static, Iterable)
-    names: list[Any] = (
-        [static] if is_one else as_list(static, "jit: static", "names or positions")
-    )
+    is_one = isinstance(static, str) or not isinstance(static, Iterable) or is_number(static)
+    names: list[Any] = [static] if is_one else list(static)  # type: ignore[arg-type]
     if f is None:
         return lambda f: Jitted(f, names, cache_size)
     return Jitted(f, names, cache_size)

@@ -125,7 +125,7 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         return flatten(x.tolist(), name, leaves)
     wrong = (
         f"{name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, "
-        f"lists, tuples and dicts; {remedy(x) or 'pass it as these'}"
+        f"lists, tuples and dicts{f'; {remedy(x)}' if remedy(x) else ''}"
     )
     if name.startswith(RESULT):
         raise TypeError(wrong)
