@@ -134,7 +134,9 @@ div: Row2
 """
 d/dx x/y = 1 / y
 
-d/dy x/y = -(x / y / y)
+d/dy x/y = -(x / y ** 2)
+
+    computed as -(x / y / y), which keeps all digits
 """
 
 pow: Row2
@@ -194,7 +196,9 @@ note: the same as the standard library's math.remainder
 
 reciprocal: Row1
 """
-d/dx reciprocal(x) = -square(reciprocal(x))
+d/dx reciprocal(x) = -(1 / x ** 2)
+
+    computed as -square(reciprocal(x)), which keeps all digits
 """
 
 square: Row1
@@ -324,7 +328,9 @@ d/dx rsqrt(x) = -rsqrt(x) / (2 * x)
 
 cbrt: Row1
 """
-d/dx cbrt(x) = cbrt(x) / x / 3
+d/dx cbrt(x) = 1 / (3 * cbrt(x) ** 2)
+
+    computed as cbrt(x) / x / 3, which keeps all digits
 """
 
 xlogy: Row2
@@ -345,9 +351,13 @@ d/dy logaddexp(x, y) = sigmoid(y - x)
 
 sigmoid_difference: Row2
 """
-d/dx sigmoid(x - y) = 0.25 * square(1 / cosh((x - y) / 2))
+d/dx sigmoid(x - y) = sigmoid(x - y) * (1 - sigmoid(x - y))
 
-d/dy sigmoid(x - y) = -0.25 * square(1 / cosh((x - y) / 2))
+    computed as 0.25 * square(1 / cosh((x - y) / 2)), which keeps all digits
+
+d/dy sigmoid(x - y) = -sigmoid(x - y) * (1 - sigmoid(x - y))
+
+    computed as -0.25 * square(1 / cosh((x - y) / 2)), which keeps all digits
 
 note: used in the derivatives of logaddexp; keeps the digits that rounding x - y would lose
 """
@@ -369,17 +379,23 @@ d/dx tan(x) = 1 + square(tan(x))
 
 asin: Row1
 """
-d/dx asin(x) = 1 / sqrt((1 - x) * (1 + x))
+d/dx asin(x) = 1 / sqrt(1 - x ** 2)
+
+    computed as 1 / sqrt((1 - x) * (1 + x)), which keeps all digits
 """
 
 acos: Row1
 """
-d/dx acos(x) = -(1 / sqrt((1 - x) * (1 + x)))
+d/dx acos(x) = -(1 / sqrt(1 - x ** 2))
+
+    computed as -(1 / sqrt((1 - x) * (1 + x))), which keeps all digits
 """
 
 atan: Row1
 """
-d/dx atan(x) = square(1 / hypot(1, x))
+d/dx atan(x) = 1 / (1 + x ** 2)
+
+    computed as square(1 / hypot(1, x)), which keeps all digits
 """
 
 atan2: Row2
@@ -408,22 +424,30 @@ note: used in the derivatives of tanh and sigmoid; 0, not nan, where cosh overfl
 
 tanh: Row1
 """
-d/dx tanh(x) = square(1 / cosh(x))
+d/dx tanh(x) = 1 - tanh(x) ** 2
+
+    computed as square(1 / cosh(x)), which keeps all digits
 """
 
 asinh: Row1
 """
-d/dx asinh(x) = 1 / hypot(1, x)
+d/dx asinh(x) = 1 / sqrt(1 + x ** 2)
+
+    computed as 1 / hypot(1, x), which keeps all digits
 """
 
 acosh: Row1
 """
-d/dx acosh(x) = 1 / (sqrt(x - 1) * sqrt(x + 1))
+d/dx acosh(x) = 1 / sqrt(x ** 2 - 1)
+
+    computed as 1 / (sqrt(x - 1) * sqrt(x + 1)), which keeps all digits
 """
 
 atanh: Row1
 """
-d/dx atanh(x) = 1 / ((1 - x) * (1 + x))
+d/dx atanh(x) = 1 / (1 - x ** 2)
+
+    computed as 1 / ((1 - x) * (1 + x)), which keeps all digits
 """
 
 relu: Row1
@@ -447,7 +471,9 @@ d/dalpha elu(x, alpha) = where(x > 0, 0, expm1(x))
 
 sigmoid: Row1
 """
-d/dx sigmoid(x) = 0.25 * square(1 / cosh(x / 2))
+d/dx sigmoid(x) = sigmoid(x) * (1 - sigmoid(x))
+
+    computed as 0.25 * square(1 / cosh(x / 2)), which keeps all digits
 """
 
 logsigmoid: Row1

@@ -54,6 +54,7 @@ class Primitive:
         Where the output is nan, there is none, and every partial is nan, whatever the rule gives.
     specials: arguments at an edge or kink, mapped to the partials expected there (for tests).
     spelling: the expression that is printed for a row that computes it more accurately.
+    textbook: for each argument, the partial as courses write it, which is printed instead.
     expansion: an expression of other rows with the bits of ``forward``, for compilers.
     library: the function or operator of C with the bits of ``forward``, such as "exp" or "+".
     note: one line for readers, the last line of `formula`.
@@ -76,6 +77,7 @@ class Primitive:
     piece: Rule | None = None
     specials: Mapping[tuple[float, ...], tuple[float, ...]] = field(default_factory=dict)
     spelling: Rule | None = None
+    textbook: tuple[Rule, ...] = ()
     expansion: Rule | None = None
     library: str = ""
     note: str = ""

@@ -208,7 +208,8 @@ def _try_rules(row: Primitive) -> None:
     names = ", ".join(row.parameters)
     tried = [
         (f"the rule of {row.name} for {name}", rule, n + 1, f"({names}, o), where o is the output")
-        for name, rule in zip(row.parameters, row.partials)
+        for rules in (row.partials, row.textbook)
+        for name, rule in zip(row.parameters, rules)
     ]
     if row.expansion is not None:
         tried.append((f"the expansion of {row.name}", row.expansion, n, f"({names})"))
@@ -350,6 +351,7 @@ div = define(
     lambda x, y, o: -(o / y),  # x / y**2 would overflow
     symbol="/", precedence=MULTIPLICATIVE,
     domain=lambda x, y: abs(y) > 0,
+    textbook=(lambda x, y, o: 1 / y, lambda x, y, o: -(x / y**2)),
     library="/",
 )
 
@@ -437,6 +439,7 @@ ieee_remainder: Primitive = define(
 reciprocal = define(
     "reciprocal", None,
     lambda x, o: -square(o),
+    textbook=(lambda x, o: -(1 / x**2),),
     domain=lambda x: abs(x) > 0,
     expansion=lambda x: 1.0 / x,
 )
@@ -679,6 +682,7 @@ rsqrt = define(
 cbrt = define(
     "cbrt", math.cbrt,  # up to 3 ulp off, in the C library
     lambda x, o: o / x / 3,  # 1 / (3 * o**2) would double the error of o
+    textbook=(lambda x, o: 1 / (3 * o**2),),
     limits=(lambda x, o, d: where(abs(x) <= 0, inf, where(abs(x) > 0, 0.0, d)),),
     specials={(0.0,): (inf,)},
     library="cbrt",
@@ -706,6 +710,7 @@ sigmoid_difference: Primitive = define(
     lambda x, y, o: 0.25 * sech_squared((x - y) / 2),
     lambda x, y, o: -0.25 * sech_squared((x - y) / 2),
     spelling=lambda x, y: sigmoid(x - y),
+    textbook=(lambda x, y, o: o * (1 - o), lambda x, y, o: -o * (1 - o)),
     expansion=corrected_sigmoid,
     note="used in the derivatives of logaddexp; keeps the digits that rounding x - y would lose",
 )
@@ -731,6 +736,7 @@ asin = define(
     domain=lambda x: abs(x) <= 1,
     sample=(((-1.0, 1.0),),),
     specials={(1.0,): (inf,), (-1.0,): (inf,)},
+    textbook=(lambda x, o: 1 / sqrt(1 - x**2),),
     library="asin",
 )
 
@@ -740,12 +746,14 @@ acos = define(
     domain=lambda x: abs(x) <= 1,
     sample=(((-1.0, 1.0),),),
     specials={(1.0,): (-inf,), (-1.0,): (-inf,)},
+    textbook=(lambda x, o: -(1 / sqrt(1 - x**2)),),
     library="acos",
 )
 
 atan = define(
     "atan", math.atan,
     lambda x, o: square(1 / hypot(1.0, x)),  # 1 / (1 + x**2) without its overflow
+    textbook=(lambda x, o: 1 / (1 + x**2),),
     library="atan",
 )
 
@@ -785,10 +793,15 @@ sech_squared: Primitive = define(
 tanh: Primitive = define(
     "tanh", math.tanh,
     lambda x, o: sech_squared(x),  # 1 - o**2 would lose all digits where tanh saturates
+    textbook=(lambda x, o: 1 - o**2,),
     library="tanh",
 )
 
-asinh = define("asinh", math.asinh, lambda x, o: 1 / hypot(1.0, x), library="asinh")
+asinh = define(
+    "asinh", math.asinh, lambda x, o: 1 / hypot(1.0, x),
+    textbook=(lambda x, o: 1 / sqrt(1 + x**2),),
+    library="asinh",
+)
 
 acosh = define(
     "acosh", guarded(math.acosh),
@@ -796,6 +809,7 @@ acosh = define(
     domain=lambda x: x >= 1,
     sample=(((1.0, inf),),),
     specials={(1.0,): (inf,)},
+    textbook=(lambda x, o: 1 / sqrt(x**2 - 1),),
     library="acosh",
 )
 
@@ -805,6 +819,7 @@ atanh = define(
     domain=lambda x: abs(x) < 1,
     sample=(((-1.0, 1.0),),),
     specials={(1.0,): (inf,), (-1.0,): (inf,)},
+    textbook=(lambda x, o: 1 / (1 - x**2),),
     library="atanh",
 )
 
@@ -841,6 +856,7 @@ elu = define(
 sigmoid: Primitive = define(
     "sigmoid", sigmoid_of,
     lambda x, o: 0.25 * sech_squared(x / 2),  # o * (1 - o) would lose its digits where o is near 1
+    textbook=(lambda x, o: o * (1 - o),),
     expansion=stable_sigmoid,
 )
 

@@ -116,17 +116,23 @@ def derivative(
     i: int,
     args: tuple[Name, ...] | None = None,
     out: Name | None = None,
+    *,
+    computed: bool = False,
 ) -> Name:
     """Returns the derivative of a row with respect to argument ``i``, as text.
+
+    It is as courses write it, such as ``1 - tanh(x) ** 2``.
 
     primitive: a row of the table, or its name.
     args: the names of the arguments, by default the parameters of the row.
     out: the name of the output, by default the row written in terms of ``args``.
+    computed: whether to return what is computed instead, which keeps all digits.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = args or tuple(map(Name, row.parameters))
     output = Name.apply_primitive(row, names) if out is None else out
-    return as_name(row.partials[i](*names, output))
+    rules = row.partials if computed or not row.textbook else row.textbook
+    return as_name(rules[i](*names, output))
 
 
 def formula(primitive: Primitive | str, argument: int | None = None) -> str:
@@ -146,7 +152,12 @@ def formula(primitive: Primitive | str, argument: int | None = None) -> str:
     if not row.symbol or row.arity != 2:
         function = Name.apply_primitive(row, tuple(map(Name, row.parameters))).text
     chosen = range(row.arity) if argument is None else [argument]
-    lines = [f"d/d{row.parameters[i]} {function} = {derivative(row, i)}" for i in chosen]
+    lines = []
+    for i in chosen:
+        text = str(derivative(row, i))
+        lines.append(f"d/d{row.parameters[i]} {function} = {text}")
+        if (computed := str(derivative(row, i, computed=True))) != text:
+            lines.append(f"    computed as {computed}, which keeps all digits")
     if row.note and argument is None:
         lines.append(f"note: {row.note}")
     return "\n".join(lines)

@@ -101,13 +101,13 @@ step 3 of 9: 3 of 3 operations done
    2  v5 = v4 + c = -6 + 10 = 4
 -> 3  y = tanh(v5) = tanh(4) = 0.9993
    4  ∂y/∂y = 1
-   5  ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = square(1 / cosh(v5))]
+   5  ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
    6  ∂y/∂v4 += ∂y/∂v5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
    7  ∂y/∂c += ∂y/∂v5 · ∂v5/∂c = 0.001341 × 1 = 0.001341   [∂v5/∂c = 1]
    8  ∂y/∂a += ∂y/∂v4 · ∂v4/∂a = 0.001341 × -3 = -0.004023   [∂v4/∂a = b]
 (step 3/9) until tanh
 step 5 of 9, backward
-  ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = square(1 / cosh(v5))]
+  ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
   changed: grad of v5: 0 -> 0.001341
   next:    ∂y/∂v4 += ∂y/∂v5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
 (step 5/9) where
@@ -163,7 +163,7 @@ v5: data not computed yet (step 2 does it), grad 0.0 after 0 of 1 contributions
 step 4 of 9, backward
   ∂y/∂y = 1
   changed: grad of y: 0 -> 1
-  next:    ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = square(1 / cosh(v5))]
+  next:    ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
 (step 4/9) p b
 b: data -3.0, grad 0.0 after 0 of 1 contributions
 (step 4/9) l 0 3
@@ -213,7 +213,7 @@ step 9 of 9, backward
 0 watches left
 (step 9/9) goto 5
 step 5 of 9, backward
-  ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = square(1 / cosh(v5))]
+  ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
   changed: grad of v5: 0 -> 0.001341
   next:    ∂y/∂v4 += ∂y/∂v5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
 (step 5/9) where
