@@ -352,11 +352,13 @@ def value_and_grad(
 def grad(f: Callable[P, Any], argnum: int | Sequence[int] = 0) -> Callable[P, Any]:
     """Returns the derivative of ``f`` with respect to one of its arguments, as a function of all.
 
-    See `value_and_grad` for the arguments.
-
         >>> square = lambda x: x * x
         >>> grad(square)(3.0)
         6.0
+
+    The derivative is with respect to the first argument alone, unless ``argnum`` says otherwise:
+    an optimiser of three numbers, such as scipy's, needs ``grad(f, argnum=(0, 1, 2))``.  See
+    `value_and_grad` for the arguments.
     """
     both = value_and_grad(f, argnum)
     return lambda *args, **kwargs: both(*args, **kwargs)[1]
