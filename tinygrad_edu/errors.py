@@ -353,12 +353,12 @@ def check_name(x: Any, name: str, known: Collection[str], remedy: str = "") -> s
         TypeError: ``x`` is not text.
         ValueError: it is not known.  The message has similar names, or else the remedy.
     """
-    check_text(x, name, remedy or f"write one of {some(known, 12)}")
-    if x in known:
-        return str(x)
+    if isinstance(x, str) and x in known:
+        return x
+    listed = f"one of {some(known, 12)}" if len(known) > 1 else some(known)
+    check_text(x, name, remedy or f"write {listed}")
     near = near_names(x, known)
     end = f"did you mean {' or '.join(map(repr, near))}?" if near else remedy
-    listed = f"one of {some(known, 12)}" if len(known) > 1 else some(known)
     raise ValueError(f"{name} must be {listed}, not {short_repr(x)}{f'; {end}' if end else ''}")
 
 
@@ -408,9 +408,10 @@ def check_number(
     *,
     above: float = -math.inf,
     below: float = math.inf,
+    most: float = math.inf,
     wanted: str = "",
 ) -> float:
-    """Returns ``x`` as a float that is finite, >= ``least``, > ``above`` and < ``below``.
+    """Returns ``x`` as a finite float, >= ``least``, > ``above``, < ``below`` and <= ``most``.
 
     name: begins the message, as in ``SGD: lr``.
     remedy: ends the message.
@@ -421,12 +422,14 @@ def check_number(
         ValueError: ``x`` is inf or nan, or outside the bounds.
     """
     value = number(x, name)
-    if math.isfinite(value) and least <= value < below and value > above:
+    if math.isfinite(value) and least <= value <= most and above < value < below:
         return value
     if not wanted:
         wanted = "finite" if least == -math.inf else f"a finite number >= {least:g}"
         if below < math.inf:
             wanted = f"a number >= {least:g} and < {below:g}"
+        elif most < math.inf:
+            wanted = f"a number from {least:g} to {most:g}"
     raise ValueError(f"{name} must be {wanted}, not {value!r}{f'; {remedy}' if remedy else ''}")
 
 

@@ -157,11 +157,9 @@ def _options(
     size: Size, variables: Sequence[str] | int, primitives: Iterable[Row] | None
 ) -> tuple[tuple[int, int], tuple[str, ...], tuple[Primitive, ...]]:
     """Returns the options of `expressions`, checked: least and largest size, names and rows."""
-    is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+    ends = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, size)
     remedy = "write a number of operations, or the least and the largest, as in (1, 10)"
-    least, most = [
-        check_int(n, "size", 0, remedy, most=MAX_SIZE) for n in (size if is_pair else (size, size))
-    ]
+    least, most = [check_int(n, "size", 0, remedy, most=MAX_SIZE) for n in ends]
     if least > most:
         raise ValueError(f"size must be the least and then the largest, not {size!r}; {remedy}")
     rows = [row for row in TABLE.values() if not row.spelling and row.name not in FLAT]

@@ -293,7 +293,7 @@ def test_the_first_line_leaves_out_expressions_that_are_long():
 
 def test_only_values_recordings_and_steppers_can_be_debugged():
     with pytest.raises(
-        TypeError, match=r"debug\(\) takes a Value, a Recording or a Stepper, not float \(3.0\)"
+        TypeError, match=r"debug: y must be a Value, a Recording or a Stepper, not float \(3.0\)"
     ):
         debug(3.0)
 
