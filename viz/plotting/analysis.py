@@ -302,18 +302,17 @@ def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:
     """Returns the points of a path as pairs of floats.
 
     Raises:
-        TypeError: ``path`` is not a list of lists, or a coordinate is not a number.
+        TypeError: ``path`` is not a list, or a coordinate is not a number.
         ValueError: a point is not a pair.
     """
     points = []
     remedy = "pass pairs of numbers (p, q), such as history.training.path(p, q)"
     for i, point in enumerate(check_list(path, "loss_surface: path", "a list of pairs", remedy)):
-        pair = check_list(point, f"loss_surface: path[{i}]", "a pair of numbers", remedy)
-        if len(pair) != 2:
+        if isinstance(point, (str, bytes)) or not hasattr(point, "__len__") or len(point) != 2:
             raise ValueError(
                 f"loss_surface: path[{i}] must be a pair of numbers, not {short_repr(point)}; "
                 f"{remedy}"
             )
-        x, y = [number(part, f"path[{i}]") for part in pair]
+        x, y = [number(part, f"path[{i}]") for part in point]
         points.append((x, y))
     return points
