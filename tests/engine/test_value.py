@@ -631,8 +631,8 @@ def test_names_of_other_libraries_say_what_to_write():
     for name, remedy in {
         "_backward": "`define` adds an operation", "grad_fn": "its operation is .op",
         "_children": "its operands are .args", "children": "viz.draw(y) draws the graph",
-        "parents": "its operands are .args", "is_leaf": "a leaf has the op ''",
-        "requires_grad": "every leaf gets a gradient", "requires_grad_": "x.detach() gets none",
+        "parents": "its operands are .args", "is_leaf": "which is '' for a leaf",
+        "requires_grad": "every leaf gets a gradient", "requires_grad_": "or x.detach(), gets none",
         "numpy": "its number is .data", "value": "its number is .data",
         "gradient": "its gradient is .grad", "zero_grad": "x.grad = 0.0 or zero_grad()",
         "name": "its name is .label",

@@ -335,8 +335,10 @@ def not_a_graph(given: Any, name: str, wanted: str) -> TypeError:
     remedy = _REMEDIES.get(type(given).__name__, "pass the result of a computation on Values")
     if isinstance(given, str):
         remedy = f'pass the Value itself; text is read by parse: {call}(parse("x * x", x=3.0))'
-    elif isinstance(given, (list, tuple)) and any(isinstance(entry, Value) for entry in given):
-        remedy = "pass one of its Values"
+    elif isinstance(given, (list, tuple, set, dict)):
+        entries = given.values() if isinstance(given, dict) else given
+        if any(isinstance(entry, Value) for entry in entries):
+            remedy = "pass one of its Values"
     elif callable(getattr(given, "parameters", None)):
         remedy = f"call the model on a sample: {call}(model([1.0, 2.0]))"
         if isinstance(given, type):

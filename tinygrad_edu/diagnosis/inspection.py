@@ -27,7 +27,7 @@ from ..engine.arrays import plain_numbers
 from ..engine.graph import topological_order
 from ..engine.interpreter import recording
 from ..engine.value import Value
-from ..errors import check_list, check_type, number, short_repr
+from ..errors import check_list, check_type, number, one_line, short_repr
 from ..nn.module import Module, mode
 from ..nn.structure import ACTIVATION_ROWS, find_modules, layer_of, layer_path, neurons_among
 
@@ -310,12 +310,16 @@ def recording_model(model: Any) -> Iterator[None]:
 
 
 def output_of(model: Callable[[Any], Any], x: Any, i: int) -> Any:
-    """Returns ``model(x)``; an error of the model gets a note which sample it was given."""
+    """Returns ``model(x)``; an error about ``x`` says that it is the sample ``i``."""
     try:
         return model(x)
-    except Exception as error:
-        error.add_note(f"The model was given the sample X[{i}], {short_repr(x)}.")
-        raise
+    except (TypeError, ValueError, IndexError) as error:
+        if type(error) not in (TypeError, ValueError, IndexError):
+            raise
+        raise type(error)(
+            f"the model failed for the sample X[{i}], {short_repr(x)}: {one_line(error)}; call the "
+            "model on this sample alone to see where"
+        ) from error
 
 
 def outputs_of(result: Any) -> list[Value]:

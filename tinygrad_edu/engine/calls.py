@@ -129,7 +129,7 @@ class _Elsewhere:
 
 _OPERANDS = "its operands are .args, viz.draw(y) draws the graph"
 _OPERATION = "its operation is .op, its local derivatives are .partials; `define` adds an operation"
-_LEAF = "a leaf has the op ''; every leaf gets a gradient, and a float or x.detach() gets none"
+_CONSTANT = "every leaf gets a gradient; a float, or x.detach(), gets none"
 _NUMBER = "its number is .data"
 _GRADIENT = "its gradient is .grad; x.grad = 0.0 or zero_grad() of the model sets it to 0"
 
@@ -149,9 +149,9 @@ class NamesElsewhere:
     parents = _Elsewhere(_OPERANDS)
     _backward = _Elsewhere(_OPERATION)
     grad_fn = _Elsewhere(_OPERATION)
-    is_leaf = _Elsewhere(_LEAF)
-    requires_grad = _Elsewhere(_LEAF)
-    requires_grad_ = _Elsewhere(_LEAF)
+    is_leaf = _Elsewhere("its operation is .op, which is '' for a leaf")
+    requires_grad = _Elsewhere(_CONSTANT)
+    requires_grad_ = _Elsewhere(_CONSTANT)
     numpy = _Elsewhere(_NUMBER)
     value = _Elsewhere(_NUMBER)
     gradient = _Elsewhere(_GRADIENT)

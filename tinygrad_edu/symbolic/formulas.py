@@ -155,6 +155,7 @@ def row_of(primitive: Primitive | str, name: str) -> Primitive:
             return row
     near = near_names(primitive, TABLE)
     end = f"did you mean {' or '.join(map(repr, near))}?" if near else f"use {', '.join(TABLE)}"
+    name = name.removesuffix(": primitive")
     raise PrimitiveError(f"{name}: no primitive {short_repr(primitive)} in the table; {end}")
 
 

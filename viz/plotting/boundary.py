@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from tinygrad_edu.diagnosis.inspection import check_model, entries, quantile
-from tinygrad_edu.errors import check_list, number
+from tinygrad_edu.errors import check_list, number, wrong_type
 
 from .analysis import DecisionGrid, Fit, curve_at, curve_points, grid_at, grid_points
 from .figures import (
@@ -151,7 +151,7 @@ def _shown_samples(
             f"decision_boundary: X and y must have equally many samples, not {len(table.rows)} and "
             f"{len(labels)}"
         )
-    targets = [number(label, f"y[{i}]") for i, label in enumerate(labels)]
+    targets = [_target(label, f"decision_boundary: y[{i}]") for i, label in enumerate(labels)]
     kept = [
         (row, target)
         for row, target in zip(table.rows, targets)
@@ -178,6 +178,13 @@ def _shown_samples(
         names=list(map(literal, names)),
         notes=[f"{left} of {len(labels)} samples left out: {BLANK}"] if left else [],
     )
+
+
+def _target(label: Any, name: str) -> float:
+    if isinstance(label, str):
+        remedy = "write classes as 0, 1, 2, ..., and their names in class_names="
+        raise wrong_type(name, "a number", label, remedy)
+    return number(label, name)
 
 
 def _checked_names(given: Any, count: int, option: str, what: str) -> list[Any]:

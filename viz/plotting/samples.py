@@ -96,7 +96,7 @@ def outputs(model: Model, X: Table) -> list[tuple[float, ...]]:
 def predict(model: Model, inputs: Iterable[Any]) -> list[tuple[float, ...]]:
     """Returns the outputs of ``model`` for inputs of any kind.
 
-    Their number may vary.  Errors of the model itself are passed on.
+    Their number may vary.  An error of the model says for which sample (see `output_of`).
 
     Raises:
         TypeError: ``model`` cannot be called.

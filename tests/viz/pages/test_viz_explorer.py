@@ -298,6 +298,10 @@ def test_invalid_arguments_are_rejected_by_name():
         ValueError, match="collapse must be modules of the graph, not 'x'; leave collapse out"
     ):
         explore(lecture_neuron(), collapse="x")
+    with pytest.raises(
+        TypeError, match=r"option for a Value must be one of .*, not 'colapse'; did you mean 'coll"
+    ):
+        explore(lecture_neuron(), colapse="x")
 
 
 def test_exploring_does_not_change_the_graph():

@@ -453,6 +453,32 @@ def test_decision_boundary_rejects_invalid_arguments(arguments, options, message
         decision_boundary(MODEL, *arguments, **options)
 
 
+def test_text_for_a_class_is_refused_with_the_way_to_name_classes():
+    with pytest.raises(TypeError, match=r"y\[0\] must be a number, not str .*; .* in class_names="):
+        decision_boundary(MODEL, X, ["cat", "dog", "cat"])
+
+
+def test_an_error_of_the_model_names_the_sample_and_is_chained():
+    with pytest.raises(ValueError, match=r"failed for the sample X\[0\], .*takes 5 ") as caught:
+        decision_boundary(nn.MLP(5, [1]), X, Y)
+    assert type(caught.value.__cause__) is ValueError
+    with pytest.raises(KeyError) as caught:
+        decision_boundary(lambda x: {}["missing"], X, Y)
+    assert caught.value.args == ("missing",)
+
+
+def test_a_loss_that_needs_arguments_is_refused_before_it_is_called():
+    p, q = Value(1.0), Value(2.0)
+    with pytest.raises(TypeError, match="loss must need no argument, not <function mse>; pass,"):
+        loss_surface(nn.mse, p, q)
+    for path in (None, 3, "ab", {1: 2}):
+        with pytest.raises(TypeError, match=r"path must be a list of pairs, not .*; pass pairs"):
+            loss_surface(lambda: p * q, p, q, path=path)
+    for ranges in ((1, 2, 3), [(0, 1)]):
+        with pytest.raises(ValueError, match=r"ranges must be two ranges, .*; write, for example"):
+            loss_surface(lambda: p * q, p, q, ranges=ranges)
+
+
 def test_names_are_shown_as_typed():
     hostile = ["$x^$", "_y", "$\\frac{", "<b>"]
     ax = drawn(
