@@ -430,7 +430,8 @@ def check_number(
             wanted = f"a number >= {least:g} and < {below:g}"
         elif most < math.inf:
             wanted = f"a number from {least:g} to {most:g}"
-    raise ValueError(f"{name} must be {wanted}, not {value!r}{f'; {remedy}' if remedy else ''}")
+    shown = repr(value) if type(x) in (int, float) else short_repr(x)
+    raise ValueError(f"{name} must be {wanted}, not {shown}{f'; {remedy}' if remedy else ''}")
 
 
 def counted(n: int, what: str, plural: str = "") -> str:

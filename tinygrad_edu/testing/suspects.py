@@ -40,7 +40,8 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
     """
     check_root(root, "suspects: root")
     check_choice(order, "suspects: order", (1, 2))
-    check_number(rtol, "suspects: rtol", 0)
+    wanted = "a number between 0 and 1, such as 1e-7"
+    check_number(rtol, "suspects: rtol", above=0, below=1, wanted=wanted)
     recording = record(root)
     values = topological_order(root)
     lines = [

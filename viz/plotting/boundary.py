@@ -163,7 +163,7 @@ def _shown_samples(
         )
     if feature_names is None:
         feature_names = [f"feature {i}" for i in range(table.features)]
-    names = _checked_names(feature_names, table.features, "feature_names", "feature")
+    names = _checked_names(feature_names, table.features, "feature_names", "feature of X")
     rows, shown_targets = zip(*kept)
     shown = Samples(rows, table.scalar)
     left = len(labels) - len(kept)
@@ -192,7 +192,7 @@ def _checked_names(given: Any, count: int, option: str, what: str) -> list[Any]:
     """
     wanted = f"{count} names, one for each {what}"
     names = check_list(given, f"decision_boundary: {option}", f"a list of {wanted}")
-    if len(names) < count or (what == "feature" and len(names) > count):
+    if len(names) < count or (option == "feature_names" and len(names) > count):
         raise ValueError(f"decision_boundary: {option} must have {wanted}, not {len(names)}")
     return names
 
