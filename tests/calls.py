@@ -163,9 +163,13 @@ CALLS = {
     "Stepper": lambda: Call(Stepper, recording=record(neuron())),
     "Stepper.goto": lambda: method(
         Stepper(neuron()), "goto", "position", {"position": ["step"]}, position=2),
-    "Stepper.run_to": lambda: method(Stepper(neuron()), "run_to", "node", node="x"),
-    "Stepper.stop_at": lambda: method(Stepper(neuron()), "stop_at", "node", node="x"),
-    "Stepper.watch": lambda: method(Stepper(neuron()), "watch", "node", node="x"),
+    "Stepper.run_to": lambda: method(Stepper(neuron()), "run_to", target="x"),
+    "Stepper.stop_at": lambda: method(Stepper(neuron()), "stop_at", target="x"),
+    "Stepper.watch": lambda: Call(Stepper(neuron()).watch, name="x"),
+    "Stepper.data": lambda: Call(Stepper(neuron()).data, name="x"),
+    "Stepper.grad": lambda: Call(Stepper(neuron()).grad, name="x"),
+    "Stepper.next": lambda: method(Stepper(neuron()), "next", count=2),
+    "Recording, indexed": lambda: method(record(neuron()), "__getitem__", "step", step=2),
     "History": lambda: Call(History, metrics=["accuracy"]),
     "History.load": lambda: Call(History.load, path=trained().save(FOLDER / "history.json")),
     "History.save": lambda: method(trained(), "save", path=FOLDER / "saved.json"),
@@ -258,7 +262,24 @@ CALLS = {
         drawn.floats_for, primitive="tanh", argument=0, smallest=0.1, largest=10.0),
     "testing.strategies.arguments_for": lambda: Call(
         drawn.arguments_for, primitive="mul", smallest=0.1, largest=10.0),
+    "testing.strategies.expressions": lambda: Call(
+        drawn.expressions, size=(1, 4), variables=["x", "y"], primitives=["add", "sin"]),
+    "testing.strategies.scalar_functions": lambda: Call(drawn.scalar_functions, arity=2, size=3),
+    "testing.strategies.leaves": lambda: Call(
+        drawn.leaves, smallest=0.1, largest=10.0, label="x"),
+    "testing.strategies.floats_between": lambda: Call(drawn.floats_between, low=0.1, high=10.0),
     # pictures
+    "viz.Drawing": lambda: Call(viz.Drawing, records=viz.draw(neuron()).records, title="t"),
+    "viz.Page": lambda: Call(viz.Page, html="<p>", name="t"),
+    "viz.draw, of a list": lambda: Call(viz.draw, y=[neuron(), neuron()]),
+    "viz.explore, of a history": lambda: Call(
+        viz.explore, "y", y=trained(record_every=1), max_frames=3, feature_names=["a"], samples=2),
+    "viz.plots.derivatives, of two arguments": lambda: Call(
+        viz.plots.derivatives, primitive="mul", at={"y": 2.0}, resolution=5),
+    "viz.plots.decision_boundary, of two features": lambda: Call(
+        viz.plots.decision_boundary, model=nn.MLP(2, [2, 2], rng=0), X=[[0.0, 1.0], [1.0, 0.0]],
+        y=[0, 1], features=(0, 1), resolution=5, feature_names=["a", "b"],
+        class_names=["c", "d"]),
     "viz.draw": lambda: Call(
         viz.draw, y=neuron(), collapse=None, max_nodes=300, expand=(), title="a neuron"),
     "viz.Drawing.save": lambda: method(viz.draw(neuron()), "save", path=FOLDER / "graph.dot"),

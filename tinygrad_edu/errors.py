@@ -10,6 +10,7 @@
     |-- CheckpointError             a damaged, foreign or unfitting state (also a ValueError)
     |-- DataError                   an unreadable data set or history (also a ValueError)
     |-- NonFiniteError              a number became inf or nan (also an ArithmeticError)
+    |-- PrimitiveError              the table has no such row (also a ValueError)
     `-- RenderError                 a drawing cannot become a picture (also a RuntimeError)
 
 There are two warnings: `GradientWarning`, `zero_grad` was probably forgotten, and `GraphWarning`,
@@ -26,7 +27,7 @@ import re
 import reprlib
 import sys
 import warnings
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from functools import cache
 from numbers import Integral, Number
 from pathlib import Path
@@ -92,6 +93,10 @@ class NonFiniteError(TinygradEduError, ArithmeticError):
     history: Any = None
     explanation: Any = None
     line: tuple[str, int, str] | None = None
+
+
+class PrimitiveError(TinygradEduError, ValueError):
+    """The table has no row of this name."""
 
 
 class RenderError(TinygradEduError, RuntimeError):
@@ -321,12 +326,50 @@ def check_function(f: Any, name: str, remedy: str = "") -> None:
         raise wrong_type(name, "a function", f, remedy)
 
 
+def check_list(xs: Any, name: str, wanted: str, remedy: str = "") -> list[Any]:
+    """Returns the entries of a list, a tuple, an array, a generator or the like.
+
+    Raises TypeError for anything else: also for text, whose entries are letters, for a mapping or a
+    table, whose entries are keys, and for a set, which has no order of its own.
+    """
+    is_other = isinstance(xs, (str, bytes, set, frozenset)) or hasattr(xs, "keys")
+    if is_other or not isinstance(xs, Iterable) or getattr(xs, "shape", None) == ():
+        raise wrong_type(name, wanted, xs, remedy)
+    return list(xs)
+
+
 def check_choice(x: Any, name: str, choices: Iterable[Any]) -> None:
     """Raises ValueError unless ``x`` is one of a few choices."""
     choices = list(choices)
     if not (isinstance(x, Hashable) and x in choices):
         listed = " or ".join([", ".join(map(repr, choices[:-1])), repr(choices[-1])])
         raise ValueError(f"{name} must be {listed}, not {short_repr(x)}")
+
+
+def check_name(x: Any, name: str, known: Collection[str], remedy: str = "") -> str:
+    """Returns ``x`` if it is one of the known names.
+
+    Raises:
+        TypeError: ``x`` is not text.
+        ValueError: it is not known.  The message has similar names, or else the remedy.
+    """
+    if isinstance(x, str) and x in known:
+        return x
+    listed = f"one of {some(known, 12)}" if len(known) > 1 else some(known)
+    check_text(x, name, remedy or f"write {listed}")
+    near = near_names(x, known)
+    end = f"did you mean {' or '.join(map(repr, near))}?" if near else remedy
+    raise ValueError(f"{name} must be {listed}, not {short_repr(x)}{f'; {end}' if end else ''}")
+
+
+def near_names(typed: str, known: Iterable[str]) -> list[str]:
+    """Returns at most three of the known names that are similar to what was typed."""
+    from difflib import get_close_matches  # here, because the engine alone does not need it
+
+    names = list(known)
+    names = [*names[:1000], *names[1000:][-100:]]  # because all of them would take long
+    begun = [name for name in names if typed and name.lower().startswith(typed.lower())]
+    return begun[:3] or get_close_matches(typed[:40], names, n=3)
 
 
 def check_int(
@@ -365,9 +408,10 @@ def check_number(
     *,
     above: float = -math.inf,
     below: float = math.inf,
+    most: float = math.inf,
     wanted: str = "",
 ) -> float:
-    """Returns ``x`` as a float that is finite, >= ``least``, > ``above`` and < ``below``.
+    """Returns ``x`` as a finite float, >= ``least``, > ``above``, < ``below`` and <= ``most``.
 
     name: begins the message, as in ``SGD: lr``.
     remedy: ends the message.
@@ -378,13 +422,16 @@ def check_number(
         ValueError: ``x`` is inf or nan, or outside the bounds.
     """
     value = number(x, name)
-    if math.isfinite(value) and least <= value < below and value > above:
+    if math.isfinite(value) and least <= value <= most and above < value < below:
         return value
     if not wanted:
         wanted = "finite" if least == -math.inf else f"a finite number >= {least:g}"
         if below < math.inf:
             wanted = f"a number >= {least:g} and < {below:g}"
-    raise ValueError(f"{name} must be {wanted}, not {value!r}{f'; {remedy}' if remedy else ''}")
+        elif most < math.inf:
+            wanted = f"a number from {least:g} to {most:g}"
+    shown = repr(value) if type(x) in (int, float) else short_repr(x)
+    raise ValueError(f"{name} must be {wanted}, not {shown}{f'; {remedy}' if remedy else ''}")
 
 
 def counted(n: int, what: str, plural: str = "") -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from .errors import shortened
+from .errors import check_type, short_repr, shortened
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -43,14 +43,11 @@ def destination(path: FilePath, what: str, suffixes: Iterable[str], example: str
         IsADirectoryError: ``path`` is a folder.
         OSError: the parent folder is missing (see `check_folder_of`).
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(
-            f"cannot save {what} as {path!r}: a path is text, such as {example!r}, not "
-            f"{type(path).__name__}"
-        )
+    remedy = f"to save {what}, name a file, such as {example!r}"
+    check_type(path, "path", (str, os.PathLike), "text or a pathlib.Path", remedy)
     text = os.fspath(path)
     if not text or "\0" in text:
-        raise ValueError(f"cannot save {what} as {text!r}: name a file, such as {example!r}")
+        raise ValueError(f"path must be the name of a file, not {short_repr(text)}; {remedy}")
     try:
         target = Path(path).expanduser()
     except RuntimeError:  # the user in ~user does not exist

@@ -220,7 +220,7 @@ def test_large_graphs_are_explained_without_recursion():
 
 
 def test_only_a_value_can_be_explained():
-    with pytest.raises(TypeError, match=r"takes a Value, not float \(1.0\)"):
+    with pytest.raises(TypeError, match=r"nonfinite: root must be a Value, not float \(1.0\)"):
         explain_nonfinite(1.0)
 
 

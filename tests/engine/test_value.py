@@ -3,6 +3,7 @@
 
 import math as std
 import operator
+import re
 import threading
 from contextlib import nullcontext
 from decimal import Decimal
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 
 from tinygrad_edu import Value, detect_anomaly, gradients, math, no_grad, topological_order
 from tinygrad_edu.engine import table
+from tinygrad_edu.engine.primitive import TABLE
+from tinygrad_edu.engine.table import define
 from tinygrad_edu.engine.value import Constant
 from tinygrad_edu.errors import GraphWarning
 
@@ -620,3 +623,43 @@ def test_names_of_micrograd_work():
     assert product._prev == {x, y}
     assert (x * x)._prev == {x}
     assert product._op == "mul"
+
+
+def test_names_of_other_libraries_say_what_to_write():
+    """Of micrograd, torch and others: the error says the name here, and `hasattr` is False."""
+    x = Value(2.0, "x")
+    for name, remedy in {
+        "_backward": "`define` adds an operation", "grad_fn": "its operation is .op",
+        "_children": "its operands are .args", "children": "viz.draw(y) draws the graph",
+        "parents": "its operands are .args", "is_leaf": "which is '' for a leaf",
+        "requires_grad": "every leaf gets a gradient", "requires_grad_": "or x.detach(), gets none",
+        "numpy": "its number is .data", "value": "its number is .data",
+        "gradient": "its gradient is .grad", "zero_grad": "x.grad = 0.0 or zero_grad()",
+        "name": "its name is .label",
+    }.items():
+        message = rf"^a Value has no attribute '{name}'; .*{re.escape(remedy)}"
+        with pytest.raises(AttributeError, match=message):
+            getattr(x, name)
+        with pytest.raises(AttributeError, match=message):
+            setattr(x, name, True)
+        assert not hasattr(x, name)
+        assert not hasattr(Value, name)
+        assert name not in dir(x)
+    assert {"data", "sin", "_prev"} <= set(dir(x))
+
+
+def test_names_of_other_libraries_are_free_for_subclasses_and_rows():
+    class Tracked(Value):
+        def __init__(self, data):
+            super().__init__(data)
+            self.children = [1]
+
+    x = Tracked(2.0)
+    x.name = "x"
+    assert (x.children, x.name) == ([1], "x")
+    assert "children" in dir(x)
+    define("gradient", lambda x: 2 * x, lambda x, o: 2.0)
+    try:
+        assert Value(3.0).gradient().data == 6.0
+    finally:
+        del TABLE["gradient"], Value.gradient

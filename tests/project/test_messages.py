@@ -83,7 +83,8 @@ def shows(message, wrong):
 
 
 REMEDY = re.compile(
-    r"\b(must|pass|use|write|give|call|choose|one of|need|needs|add|compute|make|return|usual)\b")
+    r"\b(must|pass|use|write|give|call|choose|one of|need|needs|add|compute|make|return|usual|"
+    r"did you mean)\b")
 
 
 def complaint(call, argument, wrong):

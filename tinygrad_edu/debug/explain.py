@@ -32,7 +32,7 @@ from ..engine.value import Value
 from ..errors import NonFiniteError
 from ..symbolic.formulas import Name
 from . import anomaly
-from .recording import Node, Recording, record
+from .recording import Node, Recording, check_root, record
 from .text import short_number
 
 SHOWN_FIRST = 8  # steps at the beginning of a long path that are printed
@@ -132,7 +132,8 @@ def explain_nonfinite(root: Value) -> Explanation | None:
     Raises:
         TypeError: ``root`` is not a Value.
     """
-    if isinstance(root, Value) and _is_finite(root):
+    check_root(root, "explain_nonfinite: root")
+    if _is_finite(root):
         return None
     recording = record(root)
     values = topological_order(root)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..engine.value import Value
-from .recording import Recording, record
+from .recording import Recording, check_root, record
 from .stepper import Stepper
 from .text import short_number
 
@@ -105,6 +105,7 @@ def compare_orders(root: Value) -> Comparison:
 
     Raises what `record` raises.
     """
+    check_root(root, "compare_orders: root")
     right = record(root)
     naive = record(root, order="naive")
     steps = list(enumerate(naive.events, 1))[naive.forward:]

@@ -17,17 +17,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, NamedTuple, overload
 
 from ..engine.copies import blank, fill
 from ..engine.graph import topological_order
-from ..engine.primitive import lookup
+from ..engine.primitive import Primitive, lookup
 from ..engine.value import Value
-from ..errors import short_repr, some
+from ..errors import check_choice, is_number, short_repr, some, wrong_type
 from ..symbolic.formulas import Name, as_name, derivative, number_name
 from .text import printable, short_number
 
 NAIVE_LIMIT = 10_000  # steps of a recording in the naive order
+# what to write instead of something that is often given for a graph, by the name of its type
+_REMEDIES = {
+    "NoneType": "a function without return gives None: return its result, and pass that",
+    "History": "viz.plots.loss(history) draws the loss, viz.explore(history) plays the training",
+    "Explanation": "pass its .root",
+    "Recording": "pass the Value that was recorded",
+    "Stepper": "pass the Value that was recorded",
+    "Drawing": "pass the Value that was drawn",
+    "Jitted": "call the function on Values without jit; viz.draw(f) draws its program",
+    "Tape": "call the function on Values without jit; viz.draw(tape) draws the program",
+}
 
 Edge = tuple[int, int, int, float]  # position of the user, operand, its position, and the partial
 
@@ -133,7 +145,13 @@ class Recording(Sequence[Step]):
     def __getitem__(self, index: int | slice) -> Step | list[Step]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
+        try:
+            index = range(len(self))[index]
+        except (IndexError, TypeError) as error:
+            raise type(error)(
+                f"a step of a recording must be a whole number from 0 to {len(self) - 1}, not "
+                f"{short_repr(index)}; Stepper(recording).run_to(name) finds a step by name"
+            ) from None
         event = self.events[index]
         name = self.nodes[event.node].name
         phase = self._phase(index)
@@ -277,10 +295,8 @@ def record(root: Value, order: str = "topological") -> Recording:
         ValueError: ``order`` is neither of these; or the naive order takes more than `NAIVE_LIMIT`
             steps.  It walks every path, and their number can double with every node.
     """
-    if not isinstance(root, Value):
-        raise not_a_graph("record()", "a Value", root)
-    if order not in ("topological", "naive"):
-        raise ValueError(f"record: order must be 'topological' or 'naive', not {order!r}")
+    check_root(root, "record: root")
+    check_choice(order, "record: order", ("topological", "naive"))
     values = topological_order(root)
     position = {node: i for i, node in enumerate(values)}
     nodes = []
@@ -303,10 +319,35 @@ def record(root: Value, order: str = "topological") -> Recording:
     return Recording(tuple(nodes), tuple(events), len(nodes) - 1, forward, order)
 
 
-def not_a_graph(caller: str, takes: str, given: object) -> TypeError:
-    """Returns the error to raise if ``caller``, such as "explore()", was not given a graph."""
-    return TypeError(f"{caller} takes {takes}, not {type(given).__name__} ({short_repr(given)}); "
-                     "pass the result of a computation on Values")
+def check_root(root: Any, name: str) -> None:
+    """Raises TypeError unless ``root`` is a Value; ``name`` begins the message: "record: root"."""
+    if not isinstance(root, Value):
+        raise not_a_graph(root, name, "a Value")
+
+
+def not_a_graph(given: Any, name: str, wanted: str) -> TypeError:
+    """Returns the error for an argument that is no graph; it says what to write for its kind.
+
+    name: the function and the argument, such as "draw: y".
+    wanted: what the argument may be.
+    """
+    call = name.partition(":")[0]
+    remedy = _REMEDIES.get(type(given).__name__, "pass the result of a computation on Values")
+    if isinstance(given, str):
+        remedy = f'pass the Value itself; text is read by parse: {call}(parse("x * x", x=3.0))'
+    elif isinstance(given, (list, tuple, set, dict)):
+        entries = given.values() if isinstance(given, dict) else given
+        if any(isinstance(entry, Value) for entry in entries):
+            remedy = "pass one of its Values"
+    elif callable(getattr(given, "parameters", None)):
+        remedy = f"call the model on a sample: {call}(model([1.0, 2.0]))"
+        if isinstance(given, type):
+            remedy = f"make the model, model = {given.__name__}(...), and {remedy}"
+    elif isinstance(given, FunctionType | BuiltinFunctionType | MethodType | Primitive):
+        remedy = f"call the function, and pass its result: {call}(f(Value(2.0)))"
+    elif is_number(given):
+        remedy = 'a number has no graph; compute with Values: x = Value(2.0, "x"), and then x * 3'
+    return wrong_type(name, wanted, given, remedy)
 
 
 def _names_of_operation(op: str) -> tuple[str, ...]:

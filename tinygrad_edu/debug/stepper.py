@@ -17,25 +17,23 @@ There is no input or output here, only data and text.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..engine.value import Value
-from ..errors import check_int, some
+from ..errors import check_int, check_name, check_text
 from .recording import Recording, Step, not_a_graph, record
 from .text import short_number
 
-MOST_NAMES = 12  # names that a message lists
 
-
-def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
+def recording_of(y: Recording | Value | Stepper, name: str) -> Recording:
     """Returns the recording of the argument of a function that shows a graph.
 
     A Value is recorded in topological order.
 
     Raises:
-        TypeError: ``y`` is neither a Value nor a Recording nor a Stepper.  The message names
-            ``caller``, such as "explore()".
+        TypeError: ``y`` is neither a Value nor a Recording nor a Stepper.  The message begins with
+            ``name``, such as "explore: y".
     """
     if isinstance(y, Value):
         return record(y)
@@ -43,7 +41,7 @@ def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
         return y.recording
     if isinstance(y, Recording):
         return y
-    raise not_a_graph(caller, "a Value, a Recording or a Stepper", y)
+    raise not_a_graph(y, name, "a Value, a Recording or a Stepper")
 
 
 class Stepper:
@@ -59,7 +57,7 @@ class Stepper:
     """
 
     def __init__(self, recording: Recording | Value | Stepper) -> None:
-        self.recording = recording_of(recording, "Stepper()")
+        self.recording = recording_of(recording, "Stepper: recording")
         self.position = 0
         self.breakpoints: list[str] = []
         self.watches: list[str] = []
@@ -110,36 +108,41 @@ class Stepper:
         target: a name, a label, an operation, "forward" or "backward".
 
         Raises:
-            ValueError: no later step involves ``target``.  The stepper does not move; the message
-                lists the targets.
+            TypeError: ``target`` is not text.
+            ValueError: no later step involves ``target``.  The stepper does not move.
         """
-        return self.goto(self._find([target]))
+        check_text(target, "run_to: target", "write a name, an operation or a phase")
+        if (position := self._next_position([target])) is None:
+            check_name(target, "run_to: target", self.recording.targets())
+            raise ValueError(
+                f"run_to: target must be in a later step, but none after step {self.position} "
+                f"involves {target!r}; call restart() first"
+            )
+        return self.goto(position)
 
     def run(self) -> Stepper:
         """Does steps until one involves a breakpoint, or to the end."""
-        try:
-            return self.goto(self._find(self.breakpoints))
-        except ValueError:
-            return self.finish()
+        position = self._next_position(self.breakpoints)
+        return self.finish() if position is None else self.goto(position)
 
     def stop_at(self, target: str) -> Stepper:
         """Adds a breakpoint.
 
         Raises:
+            TypeError: ``target`` is not text.
             ValueError: the recording has no such target.
         """
-        self._check(target, self.recording.targets())
-        self.breakpoints.append(target)
+        self.breakpoints.append(check_name(target, "stop_at: target", self.recording.targets()))
         return self
 
     def watch(self, name: str) -> Stepper:
         """Adds a watch.
 
         Raises:
+            TypeError: ``name`` is not text.
             ValueError: the recording has no node of that name.
         """
-        self._check(name, self.recording.positions)
-        self.watches.append(name)
+        self.watches.append(check_name(name, "watch: name", self.recording.positions))
         return self
 
     def restart(self) -> Stepper:
@@ -159,7 +162,7 @@ class Stepper:
         Raises:
             ValueError: the recording has no node of that name.
         """
-        return self._data[self._position_of(name)]
+        return self._data[self._position_of(name, "data: name")]
 
     def grad(self, name: str) -> float:
         """Returns the gradient of a node at this position, as accumulated so far.
@@ -167,7 +170,7 @@ class Stepper:
         Raises:
             ValueError: the recording has no node of that name.
         """
-        return self._grads[self._position_of(name)]
+        return self._grads[self._position_of(name, "grad: name")]
 
     def numbers(self, position: int) -> tuple[float | None, float]:
         """Returns data and gradient of a node at this position of the stepper.
@@ -203,23 +206,12 @@ class Stepper:
     def __repr__(self) -> str:
         return "\n".join([text for _, text in self.lines()])
 
-    def _find(self, targets: Sequence[str]) -> int:
+    def _next_position(self, targets: Sequence[str]) -> int | None:
+        """Returns the position after the next step that involves a target, if there is one."""
         for i in range(self.position, len(self.recording)):
             if any(self.recording.matches(i, target) for target in targets):
                 return i + 1
-        what = " or ".join(map(repr, targets)) or "a breakpoint"
-        known = some(self.recording.targets(), MOST_NAMES)
-        raise ValueError(f"no later step involves {what}; targets are {known}")
+        return None
 
-    def _position_of(self, name: str) -> int:
-        positions = self.recording.positions
-        if name in positions:
-            return positions[name]
-        raise ValueError(f"no node is called {name!r}; nodes are {some(positions, MOST_NAMES)}")
-
-    def _check(self, target: str, known: Collection[str]) -> None:
-        if target not in known:
-            raise ValueError(
-                f"nothing in this recording is called {target!r}; choose from "
-                f"{some(known, MOST_NAMES)}"
-            )
+    def _position_of(self, name: str, argument: str) -> int:
+        return self.recording.positions[check_name(name, argument, self.recording.positions)]

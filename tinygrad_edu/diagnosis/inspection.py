@@ -27,7 +27,7 @@ from ..engine.arrays import plain_numbers
 from ..engine.graph import topological_order
 from ..engine.interpreter import recording
 from ..engine.value import Value
-from ..errors import number, short_repr
+from ..errors import check_list, check_type, number, one_line, short_repr
 from ..nn.module import Module, mode
 from ..nn.structure import ACTIVATION_ROWS, find_modules, layer_of, layer_path, neurons_among
 
@@ -74,7 +74,7 @@ class LayerGradients:
 
 
 def gradient_flow(
-    parameters: Module | Mapping[str, Any] | Iterable[Value],
+    model: Module | Mapping[str, Any] | Iterable[Value],
 ) -> tuple[LayerGradients, ...]:
     """Returns a `LayerGradients` for each layer, in the order of the parameters.
 
@@ -84,7 +84,7 @@ def gradient_flow(
         >>> [layer.path for layer in gradient_flow(gradients)]
         ['layers.0', 'encoder', '']
 
-    parameters: a `Module`, a list of labelled parameters, or a mapping from names to parameters or
+    model: a `Module`, a list of labelled parameters, or a mapping from names to parameters or
         gradients.  The layer of each parameter is found from its name (`nn.structure.layer_of`).
 
     The verdict compares the root mean square (rms) of a layer with the rms of the last layer that
@@ -103,19 +103,19 @@ def gradient_flow(
     limits 1e-3 and 1e3 are a convention of this function.
 
     Raises:
-        TypeError: ``parameters`` is neither a Module, a list of Values nor a mapping to numbers or
+        TypeError: ``model`` is neither a Module, a list of Values nor a mapping to numbers or
             Values.
         ValueError: there are no parameters.
     """
     by_layer: dict[str, list[float]] = {}
-    named = _named_gradients(parameters)
+    named = _named_gradients(model)
     neurons = neurons_among(name for name, _ in named)
     for name, gradient in named:
         by_layer.setdefault(layer_of(name, neurons), []).append(gradient)
     if not by_layer:
         raise ValueError(
-            "gradient_flow: there are no parameters; pass a Module that has some, or a mapping "
-            "from names to gradients"
+            f"gradient_flow: model must have parameters, and {short_repr(model)} has none; pass a "
+            "Module that has some, or a mapping from names to gradients"
         )
     rms = {path: _rms(gradients) for path, gradients in by_layer.items()}
     reference = next((x for x in reversed(rms.values()) if x > 0), 0.0)
@@ -137,25 +137,20 @@ def gradient_flow(
     return tuple(layers)
 
 
-def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
+def _named_gradients(model: Any) -> list[tuple[str, float]]:
     """Returns the name and the gradient of each parameter."""
-    if isinstance(parameters, Module):
-        parameters = dict(parameters.named_parameters())
-    if isinstance(parameters, Mapping):
-        what = "gradient_flow: the gradient of"
+    if isinstance(model, Module):
+        model = dict(model.named_parameters())
+    if isinstance(model, Mapping):
+        what = "gradient_flow: model: the gradient of"
         return [
             (name, x.grad if isinstance(x, Value) else number(x, f"{what} {name}"))
-            for name, x in parameters.items()
+            for name, x in model.items()
         ]
-    is_list = isinstance(parameters, Iterable) and not isinstance(parameters, str)
-    given = list(parameters) if is_list else [parameters]
-    for parameter in given:
-        if not isinstance(parameter, Value):
-            raise TypeError(
-                "gradient_flow: parameters must be a Module, a list of its parameters, or a "
-                f"mapping from names to gradients, not {type(parameter).__name__} "
-                f"({short_repr(parameter)})"
-            )
+    wanted = "a Module, a list of its parameters, or a mapping from names to gradients"
+    given = check_list(model, "gradient_flow: model", wanted)
+    for i, parameter in enumerate(given):
+        check_type(parameter, f"gradient_flow: model[{i}]", Value, "a Value", f"pass {wanted}")
     return [(str(parameter.label), parameter.grad) for parameter in given]
 
 
@@ -288,15 +283,15 @@ def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerAct
     structure = None
     places: list[tuple[str, str, int]] = []
     with recording_model(model):
-        for x in inputs:
-            roots = outputs_of(model(x))
+        for i, x in enumerate(inputs):
+            roots = outputs_of(output_of(model, x, i))
             order = topological_order(*roots, constants=False)
             new = _structure(order)
             if new != structure:  # usually the graphs of all samples have the same structure
                 structure = new
                 places = _unit_places(order, roots)
-            for layer, path, i in places:
-                node = order[i]
+            for layer, path, place in places:
+                node = order[place]
                 op = node.op if node.op in ACTIVATION_ROWS else ""
                 run = (op, node.data, node.partials[0] if op else 1.0)
                 found.setdefault((layer, path), []).append(run)
@@ -312,6 +307,19 @@ def recording_model(model: Any) -> Iterator[None]:
     """Sets the model to evaluation mode and records graphs, inside a with block."""
     with mode(model, training=False), recording(True):
         yield
+
+
+def output_of(model: Callable[[Any], Any], x: Any, i: int) -> Any:
+    """Returns ``model(x)``; an error about ``x`` says that it is the sample ``i``."""
+    try:
+        return model(x)
+    except (TypeError, ValueError, IndexError) as error:
+        if type(error) not in (TypeError, ValueError, IndexError):
+            raise
+        raise type(error)(
+            f"the model failed for the sample X[{i}], {short_repr(x)}: {one_line(error)}; call the "
+            "model on this sample alone to see where"
+        ) from error
 
 
 def outputs_of(result: Any) -> list[Value]:
@@ -390,14 +398,7 @@ def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
         TypeError: ``given`` is not iterable, or is a mapping, a set or text; the message says what
             is ``wanted``.
     """
-    given = by_position(given, name)
-    try:
-        iterator = iter(given)
-    except TypeError:
-        raise TypeError(
-            f"{name} must be {wanted}, not {type(given).__name__} ({short_repr(given)})"
-        ) from None
-    return list(map(plain_numbers, iterator))
+    return list(map(plain_numbers, check_list(by_position(given, name), name, wanted)))
 
 
 def check_model(model: Any) -> None:

@@ -1,4 +1,5 @@
-"""The warnings of the engine: numbers that leave the graph, and Values compared with numbers.
+"""The engine's answers to common mistakes: numbers that leave the graph, Values compared with
+numbers, and the names that parts of a Value have in other libraries.
 
     grad(lambda x: std_math.exp(x))(1.0)  # 0.0, and a GraphWarning
 
@@ -97,6 +98,70 @@ def equal(x: Any, y: object) -> Any:
             GraphWarning,
         )
     return NotImplemented
+
+
+# ---- names of other libraries --------------------------------------------------------------------
+
+
+class _Elsewhere:
+    """The name of something in another library.  Reading it raises AttributeError: what to write.
+
+    `hasattr` is therefore False.  Objects of a subclass with a ``__dict__`` may use the name.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        self.remedy = remedy
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, node: Any, owner: type) -> Any:
+        own = getattr(node, "__dict__", {})
+        if self.name not in own:
+            raise AttributeError(f"a Value has no attribute {self.name!r}; {self.remedy}")
+        return own[self.name]
+
+    def __set__(self, node: Any, x: Any) -> None:
+        if not hasattr(node, "__dict__"):
+            raise AttributeError(f"a Value has no attribute {self.name!r}; {self.remedy}")
+        node.__dict__[self.name] = x
+
+
+_OPERANDS = "its operands are .args, viz.draw(y) draws the graph"
+_OPERATION = "its operation is .op, its local derivatives are .partials; `define` adds an operation"
+_CONSTANT = "every leaf gets a gradient; a float, or x.detach(), gets none"
+_NUMBER = "its number is .data"
+_GRADIENT = "its gradient is .grad; x.grad = 0.0 or zero_grad() of the model sets it to 0"
+
+
+class NamesElsewhere:
+    """What parts of a Value are called in micrograd and in other libraries.
+
+    ``_prev`` and ``_op`` of micrograd work.
+    """
+
+    __slots__ = ()
+
+    _prev = property(lambda self: set(self.args))
+    _op = property(lambda self: self.op)
+    _children = _Elsewhere(_OPERANDS)
+    children = _Elsewhere(_OPERANDS)
+    parents = _Elsewhere(_OPERANDS)
+    _backward = _Elsewhere(_OPERATION)
+    grad_fn = _Elsewhere(_OPERATION)
+    is_leaf = _Elsewhere("its operation is .op, which is '' for a leaf")
+    requires_grad = _Elsewhere(_CONSTANT)
+    requires_grad_ = _Elsewhere(_CONSTANT)
+    numpy = _Elsewhere(_NUMBER)
+    value = _Elsewhere(_NUMBER)
+    gradient = _Elsewhere(_GRADIENT)
+    zero_grad = _Elsewhere(_GRADIENT)
+    name = _Elsewhere("its name is .label")
+
+    def __dir__(self) -> list[str]:
+        """Returns the names that can be read."""
+        own = getattr(self, "__dict__", ())
+        return [name for name in super().__dir__() if name in own or hasattr(type(self), name)]
 
 
 # ---- functions made of functions -----------------------------------------------------------------

@@ -24,7 +24,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from math import inf, nan
 from typing import Any, ClassVar
 
-from ..errors import TinygradEduError, number, short_repr
+from ..errors import PrimitiveError, number, short_repr
 
 Rule = Callable[..., Any]
 Interval = tuple[float, float]
@@ -157,11 +157,11 @@ listeners: list[Callable[[Primitive], None]] = []  # each is called with every n
 
 
 def lookup(name: str) -> Primitive:
-    """Returns the row of that name; raises TinygradEduError if the table has none."""
+    """Returns the row of that name; raises PrimitiveError if the table has none."""
     try:
         return TABLE[name]
     except KeyError:
-        raise TinygradEduError(
+        raise PrimitiveError(
             f"no primitive {name!r} in the table; import the module that defines it"
         ) from None
 

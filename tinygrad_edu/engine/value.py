@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import is_number, number, wrong_type
 from . import copies, graph
 from .arrays import elementwise
-from .calls import equal, sealed, straight
+from .calls import NamesElsewhere, equal, sealed, straight
 from .interpreter import active, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
 
@@ -74,7 +74,7 @@ def _method(name: str) -> Callable[[Value], Value]:
     return method
 
 
-class Value(graph.Node):
+class Value(graph.Node, NamesElsewhere):
     """One node of a computation graph.
 
         >>> x = Value(3.0, "x")
@@ -264,9 +264,6 @@ class Value(graph.Node):
     def pow(self, y: Value | Number) -> Value:
         """Returns ``self ** y``, a new node."""
         return self**y
-
-    _prev = property(lambda self: set(self.args))  # for programs that were written for micrograd
-    _op = property(lambda self: self.op)
 
     def __divmod__(self, other: Value | Number) -> tuple[Value, Value]:
         return self // other, self % other

@@ -12,9 +12,10 @@ names, with only the brackets that Python needs to read the same expression.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from ..engine.primitive import Operand, Primitive, lookup
+from ..engine.primitive import TABLE, Operand, Primitive, lookup
 from ..engine.table import (
     INV_SQRT_TAU,
     LN2,
@@ -26,6 +27,7 @@ from ..engine.table import (
     TWO_OVER_SQRT_PI,
     UNARY,
 )
+from ..errors import PrimitiveError, check_choice, check_type, near_names, short_repr
 
 # precedences of texts, next to the table's
 COMPARISON = 5
@@ -135,23 +137,62 @@ def derivative(
     return as_name(rules[i](*names, output))
 
 
-def formula(primitive: Primitive | str, argument: int | None = None) -> str:
+def row_of(primitive: Primitive | str, name: str) -> Primitive:
+    """Returns a row that is given as a row, or by its name or symbol ("-" is subtraction).
+
+    name: begins the message of an error.
+
+    Raises:
+        TypeError: ``primitive`` is neither text nor a row.
+        PrimitiveError: the table has no such row; the message has similar names.
+    """
+    if isinstance(primitive, Primitive):
+        return primitive
+    wanted = "the name of a primitive or a row of the table"
+    check_type(primitive, name, str, wanted, 'write, for example, "tanh"')
+    for row in TABLE.values():
+        if primitive in (row.name, row.symbol or row.name):
+            return row
+    near = near_names(primitive, TABLE)
+    end = f"did you mean {' or '.join(map(repr, near))}?" if near else f"use {', '.join(TABLE)}"
+    name = name.removesuffix(": primitive")
+    raise PrimitiveError(f"{name}: no primitive {short_repr(primitive)} in the table; {end}")
+
+
+def position_of(argument: int | str, row: Primitive, name: str) -> int:
+    """Returns the position of an argument of a row, which is given by position or by name.
+
+    name: begins the message of an error.
+
+    Raises:
+        ValueError: the row has no such argument.
+    """
+    choices = [*range(row.arity), *row.parameters]
+    check_choice(argument, f"{name} of {row.name}", choices)
+    return choices.index(argument) % row.arity
+
+
+def formula(primitive: Primitive | str, argument: int | str | None = None) -> str:
     """Returns the derivatives of a row as text, one line for each argument, and then its note.
 
         >>> print(formula("sin"))
         d/dx sin(x) = cos(x)
 
-    primitive: a row of the table, or its name.
-    argument: the position of one argument; then only the line of this argument is returned.
+    primitive: a row of the table, its name, or its symbol: "mul" or "*"; "-" is subtraction.
+    argument: the position or the name of one argument; then only its line is returned.
 
     Raises:
-        TinygradEduError: the table has no row of this name.
+        TypeError: ``primitive`` is neither text nor a row.
+        PrimitiveError: the table has no row of this name.
+        ValueError: the row has no such argument.
     """
-    row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
+    row = row_of(primitive, "formula: primitive")
     function = row.symbol.join(row.parameters)
     if not row.symbol or row.arity != 2:
         function = Name.apply_primitive(row, tuple(map(Name, row.parameters))).text
-    chosen = range(row.arity) if argument is None else [argument]
+    chosen: Sequence[int] = range(row.arity)
+    if argument is not None:
+        chosen = [position_of(argument, row, "formula: argument")]
     lines = []
     for i in chosen:
         text = str(derivative(row, i))

@@ -11,8 +11,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..engine.primitive import TABLE, Primitive, lookup
-from ..errors import short_repr
+from ..engine.primitive import TABLE, Primitive
+from ..errors import check_number
+from ..symbolic.formulas import position_of, row_of
 
 inf = math.inf
 nan = math.nan
@@ -57,12 +58,12 @@ def floats_for(
     has one argument; if it has several, use `arguments_for`.
 
     Raises:
-        TinygradEduError: there is no such row.
-        TypeError: ``primitive`` is neither a row nor a name.
+        PrimitiveError: there is no such row.
+        TypeError: an option is of another type.
         ValueError: the row has no such argument, or no argument within the bounds.
     """
-    row = as_row(primitive)
-    i = _position(row, argument)
+    row = row_of(primitive, "floats_for: primitive")
+    i = position_of(argument, row, "floats_for: argument")
     if row.parameters[i] == "condition":
         plain: Floats = st.sampled_from([1.0, 0.0])
     else:
@@ -86,7 +87,8 @@ def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMA
 
     If hardly any float lies in the domain, pass intervals to `define` as ``sample``.
     """
-    row = as_row(primitive)
+    row = row_of(primitive, "arguments_for: primitive")
+    smallest, largest = _bounds(smallest, largest)
 
     def columns(special: bool) -> list[Floats]:
         bounds = {"smallest": smallest, "largest": largest}
@@ -110,30 +112,6 @@ def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMA
     return _sometimes(plain, st.one_of(*edges))
 
 
-def as_row(primitive: Row) -> Primitive:
-    """Returns a row that is given as a row or by its name."""
-    if isinstance(primitive, str):
-        return lookup(primitive)
-    if not isinstance(primitive, Primitive):
-        raise TypeError(
-            "primitive must be a row of the table or its name, such as 'tanh', not "
-            f"{short_repr(primitive)}"
-        )
-    return primitive
-
-
-def _position(row: Primitive, argument: int | str) -> int:
-    """Returns the position of an argument that is given by its position or its name."""
-    if argument in row.parameters:
-        return row.parameters.index(str(argument))
-    if isinstance(argument, int) and 0 <= argument < row.arity:
-        return argument
-    raise ValueError(
-        f"floats_for: {row.name} has no argument {argument!r}; pass one of "
-        f"{', '.join(row.parameters)}, or a position from 0 to {row.arity - 1}"
-    )
-
-
 def _special_values(row: Primitive, i: int) -> list[float]:
     """Returns the special values for argument ``i``."""
     ends = [end for interval in row.sample[i] for end in interval]
@@ -142,21 +120,25 @@ def _special_values(row: Primitive, i: int) -> list[float]:
     return list({repr(x): float(x) for x in (*SPECIAL, *ends, *own)}.values())
 
 
-def _check_bounds(smallest: float, largest: float) -> None:
-    """Checks the bounds on a magnitude.
+def _bounds(smallest: float, largest: float) -> tuple[float, float]:
+    """Returns the bounds on a magnitude as floats.
 
-    Raises ValueError if they are not finite, not above 0 or not in order.
+    Raises:
+        TypeError: one is not a number.
+        ValueError: they are not finite, not above 0 or not in order.
     """
-    if not 0 < smallest <= largest <= LARGEST:
+    smallest = check_number(smallest, "smallest", above=0, wanted="a finite number above 0")
+    largest = check_number(largest, "largest", above=0, wanted="a finite number above 0")
+    if smallest > largest:
         raise ValueError(
-            "smallest and largest must be finite, above 0 and in this order, not "
-            f"{smallest!r} and {largest!r}"
+            f"smallest must be at most largest, not {smallest!r} and {largest!r}; exchange them"
         )
+    return smallest, largest
 
 
 def _pieces(row: Primitive, i: int, smallest: float, largest: float) -> list[_Piece]:
     """Returns the intervals of argument ``i``, cut to the bounds and at 0, with their anchors."""
-    _check_bounds(smallest, largest)
+    smallest, largest = _bounds(smallest, largest)
     pieces: list[_Piece] = []
     for low, high in row.sample[i]:
         even = [None] if -inf < low and high < inf else []
@@ -171,8 +153,8 @@ def _pieces(row: Primitive, i: int, smallest: float, largest: float) -> list[_Pi
                 pieces.append((bottom, top, anchors))
     if not pieces:
         raise ValueError(
-            f"{row.name} takes no {row.parameters[i]} with a magnitude from {smallest!r} to "
-            f"{largest!r}; choose bounds that overlap its intervals, {row.sample[i]}"
+            f"{row.name} takes no {row.parameters[i]} with a magnitude from smallest={smallest!r} "
+            f"to largest={largest!r}; choose bounds that overlap its intervals, {row.sample[i]}"
         )
     return pieces
 
@@ -253,7 +235,7 @@ def moderate_floats(
     Raises:
         ValueError: the bounds are not finite, not above 0 or not in order.
     """
-    _check_bounds(smallest, largest)
+    smallest, largest = _bounds(smallest, largest)
     return _floats_in([(smallest, largest, (0.0,)), (-largest, -smallest, (0.0,))])
 
 
@@ -267,9 +249,11 @@ def floats_between(low: float, high: float) -> Floats:
     Raises:
         ValueError: the ends are not finite or not in order.
     """
-    if not -inf < low <= high < inf:
+    low = check_number(low, "floats_between: low")
+    high = check_number(high, "floats_between: high")
+    if low > high:
         raise ValueError(
-            f"the ends of the interval must be finite and in this order, not {low!r} and {high!r}"
+            f"floats_between: low must be at most high, not {low!r} and {high!r}; exchange them"
         )
     least = max(abs(low), abs(high)) / 1000 if low <= 0 <= high else min(abs(low), abs(high))
     pieces: list[_Piece] = [(low, high, (None,))]

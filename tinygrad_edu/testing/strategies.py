@@ -42,6 +42,8 @@ from hypothesis import strategies as st
 
 from ..engine.primitive import TABLE, Primitive
 from ..engine.value import Value
+from ..errors import check_int, check_list, check_text, short_repr
+from ..symbolic.formulas import row_of
 from .arguments import (
     LARGEST,
     MODERATE,
@@ -49,7 +51,6 @@ from .arguments import (
     SPECIAL,
     Row,
     arguments_for,
-    as_row,
     floats_between,
     floats_for,
     moderate_floats,
@@ -64,6 +65,7 @@ __all__ = [
 
 # rows whose derivative is 0 wherever it exists, which pass on no gradient
 FLAT = {"step", "sign", "floor", "ceil", "round", "round_digits", "trunc", "floordiv"}
+MAX_SIZE = 1_000  # operations, or variables; hypothesis draws no larger functions
 
 Size = int | tuple[int, int]
 
@@ -93,9 +95,10 @@ def expressions(size: Size = (1, 10), variables: Sequence[str] | int = 3,
     them is replaced by another one; if there is none, hypothesis draws again.
 
     Raises:
-        TinygradEduError: there is no row of a given name.
-        TypeError: an entry of ``primitives`` is neither a row nor a name.
-        ValueError: ``size`` is below 0, or there are no variables or no rows.
+        PrimitiveError: there is no row of a given name.
+        TypeError: an entry of ``primitives`` is neither a row nor a name, or another option is of
+            another type.
+        ValueError: ``size`` is below 0 or above `MAX_SIZE`, or there are no variables or no rows.
     """
     return _drawn(*_options(size, variables, primitives), keep=False)
 
@@ -111,6 +114,7 @@ def scalar_functions(arity: int = 1, size: Size = (1, 10),
     smooth functions.  For example, the Hessian is symmetric, and a Jacobian times a vector is a
     `jvp`.
     """
+    arity = check_int(arity, "scalar_functions: arity", 1, most=MAX_SIZE)
     return _drawn(*_options(size, arity, primitives), keep=True)
 
 
@@ -135,8 +139,10 @@ def leaves(
     label: the label of every leaf.
 
     Raises:
+        TypeError: a bound is not a number, or ``label`` is not text.
         ValueError: the bounds are not finite, not above 0 or not in order.
     """
+    check_text(label, "leaves: label")
     return moderate_floats(smallest, largest).map(lambda x: Value(x, label))
 
 
@@ -151,29 +157,38 @@ def _options(
     size: Size, variables: Sequence[str] | int, primitives: Iterable[Row] | None
 ) -> tuple[tuple[int, int], tuple[str, ...], tuple[Primitive, ...]]:
     """Returns the options of `expressions`, checked: least and largest size, names and rows."""
-    least, most = (size, size) if isinstance(size, int) else size
-    if not 0 <= least <= most:
-        raise ValueError(
-            "size must be a number of operations, at least 0, or the least and the largest, not "
-            f"{size!r}"
-        )
-    if isinstance(variables, int):
-        numbered = [f"x{k + 1}" for k in range(variables)]
-        variables = numbered if variables > 3 else ("x", "y", "z")[:variables]
-    if isinstance(variables, str) or not variables or len(set(variables)) < len(variables):
-        raise ValueError(
-            "variables must be a list of different names, at least one, or their number, not "
-            f"{variables!r}"
-        )
-    if primitives is None:
-        rows = [row for row in TABLE.values() if not row.spelling and row.name not in FLAT]
-    else:
-        rows = [as_row(primitive) for primitive in primitives]
+    ends = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, size)
+    remedy = "write a number of operations, or the least and the largest, as in (1, 10)"
+    least, most = [check_int(n, "size", 0, remedy, most=MAX_SIZE) for n in ends]
+    if least > most:
+        raise ValueError(f"size must be the least and then the largest, not {size!r}; {remedy}")
+    rows = [row for row in TABLE.values() if not row.spelling and row.name not in FLAT]
+    if primitives is not None:
+        remedy = 'write the rows to draw from, as in ["add", "sin"], or None for the table'
+        given = check_list(primitives, "primitives", "a list of rows or their names", remedy)
+        rows = [row_of(row, f"primitives[{k}]") for k, row in enumerate(given)]
     if not rows:
         raise ValueError(
             "primitives must not be empty; pass the rows to draw from, or None for the table"
         )
-    return (least, most), tuple(variables), tuple(rows)
+    return (least, most), _names(variables), tuple(rows)
+
+
+def _names(variables: Sequence[str] | int) -> tuple[str, ...]:
+    """Returns the names of variables that are given by their names or their number."""
+    remedy = 'write a number of variables, or their names, as in ["x", "y"]'
+    if isinstance(variables, int):
+        count = check_int(variables, "variables", 1, remedy, most=MAX_SIZE)
+        return tuple([f"x{k + 1}" for k in range(count)] if count > 3 else ("x", "y", "z")[:count])
+    names = check_list(variables, "variables", "a list of names, or their number", remedy)
+    for k, name in enumerate(names):
+        check_text(name, f"variables[{k}]", remedy)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            "variables must be different names, at least one, not "
+            f"{short_repr(variables)}; {remedy}"
+        )
+    return tuple(names)
 
 
 @st.composite

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from math import isfinite
 
-from ..debug.recording import Recording, record
+from ..debug.recording import Recording, check_root, record
 from ..debug.text import short_number
 from ..engine.graph import topological_order
 from ..engine.primitive import lookup
 from ..engine.value import Value
+from ..errors import check_choice, check_number
 from .gradcheck import Entry, gradcheck
 
 MAX_OPERATIONS = 40  # operations that are shown and compared
@@ -37,6 +38,10 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
         Each local derivative is right.  If the gradient is still wrong, an edge is missing:
         a number may have left the graph, by float(x), x.data or the standard math module.
     """
+    check_root(root, "suspects: root")
+    check_choice(order, "suspects: order", (1, 2))
+    wanted = "a number between 0 and 1, such as 1e-7"
+    check_number(rtol, "suspects: rtol", above=0, below=1, wanted=wanted)
     recording = record(root)
     values = topological_order(root)
     lines = [

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_edu import Stepper, Value
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import recording_of
-from tinygrad_edu.errors import RenderError, short_repr
+from tinygrad_edu.errors import RenderError, check_number, wrong_type
 from tinygrad_edu.files import destination, write_atomically
 
 from ..drawing.model import MAX_NODES
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 FORMATS = {".gif": "GIF", ".apng": "PNG", ".webp": "WEBP"}
 SCALE = 2.0  # pixels a point
+MIN_SCALE = 0.1
+MAX_SCALE = 20.0
 MAX_WIDTH = 1600  # pixels of a frame
 MAX_HEIGHT = 1200
 MAX_FRAMES = 1000
@@ -72,7 +74,7 @@ def animate(
     *,
     collapse: str | Iterable[str] | None = None,
     max_nodes: int | None = MAX_NODES,
-    milliseconds: int = 800,
+    milliseconds: float = 800,
     scale: float = SCALE,
     loop: bool = True,
 ) -> Path:
@@ -105,9 +107,9 @@ def animate(
         OSError: the file cannot be written.
     """
     target = destination(path, "an animation", FORMATS, "graph.gif")
-    made = recording_of(recording, "animate()")
-    _check_number("animate: milliseconds", milliseconds, MIN_MILLISECONDS, MAX_MILLISECONDS)
-    _check_number("animate: scale", scale, 0.1, 20)
+    made = recording_of(recording, "animate: recording")
+    milliseconds = _checked("milliseconds", milliseconds, MIN_MILLISECONDS, MAX_MILLISECONDS)
+    scale = _checked("scale", scale, MIN_SCALE, MAX_SCALE)
     fonts()
     scene = Scene(made, collapse, max_nodes)
     positions = [0, *[number for number, hidden in enumerate(scene.hidden, 1) if not hidden]]
@@ -121,13 +123,11 @@ def animate(
     return write_atomically(target, content)
 
 
-def _check_number(name: str, number: Any, low: float, high: float) -> None:
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
-        raise TypeError(
-            f"{name} must be a number, not {type(number).__name__} ({short_repr(number)})"
-        )
-    if not low <= number <= high:
-        raise ValueError(f"{name} must be from {low:g} to {high:g}, not {number}")
+def _checked(option: str, number: Any, low: float, high: float) -> float:
+    name = f"animate: {option}"
+    if isinstance(number, bool):
+        raise wrong_type(name, "a number", number, f"write one from {low:g} to {high:g}")
+    return check_number(number, name, low, most=high)
 
 
 def _width_in_pixels(scene: Scene, scale: float, frames: int) -> int:
@@ -252,7 +252,7 @@ class _Images:
             yield image
 
 
-def _encode(pictures: list[bytes], form: str, durations: list[int], loop: bool) -> bytes:
+def _encode(pictures: list[bytes], form: str, durations: list[float], loop: bool) -> bytes:
     """Returns the content of the animation in the format that Pillow calls ``form``."""
     options: dict[str, Any] = {"duration": durations, "loop": 0 if loop else 1}
     palette = _palette(pictures) if form == "GIF" else None

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_edu.debug.explain import Explanation
+from tinygrad_edu.debug.recording import Recording, not_a_graph
 from tinygrad_edu.engine.value import Value
-from tinygrad_edu.errors import short_repr
+from tinygrad_edu.errors import check_list, check_text
 from tinygrad_edu.jit.function import Jitted
 from tinygrad_edu.jit.tape.tape import Tape
 
 from .model import MAX_NODES, build, build_path
 from .render import Drawing
 from .tapes import jitted_builder, tape_builder
-from .text import check_title
 
 
 def draw(
@@ -65,7 +65,7 @@ def draw(
             no module with one of the paths; ``max_nodes`` is less than 1; ``gradient`` is True and
             ``y`` is not a compiled function.
     """
-    check_title("draw", title)
+    check_text(title, "draw: title")
     options = (collapse, max_nodes, expand)
     if isinstance(y, Jitted):
         records = jitted_builder(y, gradient).select(*options)
@@ -94,14 +94,17 @@ def _roots(y: Any) -> list[Value]:
         TypeError: ``y``, or something in it, is not a Value.
         ValueError: ``y`` is empty.
     """
-    is_one = isinstance(y, (Value, str)) or not isinstance(y, Iterable)
-    roots = [y] if is_one else list(y)
-    for root in roots:
+    if isinstance(y, Value):
+        return [y]
+    if callable(y) or isinstance(y, Recording):
+        raise not_a_graph(y, "draw: y", "a Value or a list of Values")
+    try:
+        roots = check_list(y, "draw: y", "a Value or a list of Values")
+    except TypeError:
+        raise not_a_graph(y, "draw: y", "a Value or a list of Values") from None
+    for i, root in enumerate(roots):
         if not isinstance(root, Value):
-            raise TypeError(
-                f"draw: y must be a Value or a list of Values, not {type(root).__name__} "
-                f"({short_repr(root)}); pass the result of a computation on Values"
-            )
+            raise not_a_graph(root, f"draw: y[{i}]", "a Value")
     if not roots:
         raise ValueError("draw: y must not be an empty list; pass at least one Value")
     return roots

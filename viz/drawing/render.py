@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.errors import RenderError, counted
+from tinygrad_edu.errors import RenderError, check_text, check_type, counted
 from tinygrad_edu.files import destination, write_atomically
 
 from .dot import contents, symbol, to_dot
@@ -103,6 +103,11 @@ class Drawing:
     records: Graph
     title: str = ""
     legend: bool = True
+
+    def __post_init__(self) -> None:
+        records = "the records of a graph"
+        check_type(self.records, "Drawing: records", Graph, records, "viz.draw(y) makes a drawing")
+        check_text(self.title, "Drawing: title")
 
     @cached_property
     def source(self) -> str:

@@ -13,7 +13,7 @@ from itertools import chain, dropwhile
 from typing import Any
 
 from tinygrad_edu import Value
-from tinygrad_edu.errors import check_int, some
+from tinygrad_edu.errors import check_int, check_list, check_text, some
 from tinygrad_edu.nn.structure import enclosing
 
 # where a node is drawn: the node itself, or the key of a box
@@ -116,17 +116,12 @@ def _chosen_paths(
         return set()
     if isinstance(wanted, str):
         wanted = levels.get(wanted, [wanted])
-    elif not isinstance(wanted, Iterable):
-        raise TypeError(
-            f'{option} must be None, "neurons", "layers" or paths of modules, not '
-            f"{type(wanted).__name__} ({wanted!r})"
-        )
-    chosen = list(wanted)
+    elif isinstance(wanted, (set, frozenset)):
+        wanted = sorted(wanted, key=str)
+    kinds = 'None, "neurons", "layers" or paths of modules'
+    chosen = check_list(wanted, option, kinds, 'write a list such as ["layers.0"]')
     for path in chosen:
-        if not isinstance(path, str):
-            raise TypeError(
-                f"{option} must be paths of modules as text, not {type(path).__name__} ({path!r})"
-            )
+        check_text(path, f"{option}: each path", f"{option} must be {kinds}")
         if path not in paths:
             known = some(map(repr, paths), 6)
             remedy = f'pass "neurons", "layers", or paths out of {known}'

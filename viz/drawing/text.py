@@ -16,7 +16,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from tinygrad_edu.errors import short_repr
 from tinygrad_edu.nn.structure import module_path
 
 LINE_LENGTH = 32  # characters of a line of a label
@@ -24,18 +23,6 @@ MAX_LABEL_LENGTH = 1000  # characters
 
 # most of these characters are not allowed in XML
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def check_title(function: str, title: object) -> None:
-    """Checks the title that ``function`` was given.
-
-    Raises:
-        TypeError: ``title`` is not text.
-    """
-    if not isinstance(title, str):
-        raise TypeError(
-            f"{function}: title must be text, not {type(title).__name__} ({short_repr(title)})"
-        )
 
 
 def number_text(x: float) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
-from tinygrad_edu.debug.recording import Recording
+from tinygrad_edu.debug.recording import Recording, not_a_graph
 from tinygrad_edu.debug.stepper import Stepper
 from tinygrad_edu.engine.value import Value
-from tinygrad_edu.errors import short_repr
+from tinygrad_edu.errors import check_name, check_text
 from tinygrad_edu.files import FilePath
 from tinygrad_edu.train import History
 
-from ..drawing.text import check_title
 from .page import Page, page_path
 
 Explorable: TypeAlias = Value | Recording | Stepper | History
@@ -52,26 +53,27 @@ def explore(y: Explorable, path: FilePath | None = None, **options: Any) -> Page
         Others: see `explorer.page.explore` and `training.page.explore_training`.
     """
     if not isinstance(y, Explorable):
-        raise TypeError(
-            "explore: y must be a Value, a Recording, a Stepper, or the History of fit(..., "
-            f"record_every=k), not {type(y).__name__} ({short_repr(y)}); {_remedy(y)}"
-        )
-    check_title("explore", options.get("title", ""))
+        wanted = "a Value, a Recording, a Stepper, or the History of fit(..., record_every=k)"
+        raise not_a_graph(y, "explore: y", wanted)
+    make = _maker(y)
+    known = list(signature(make).parameters)[1:]
+    for name in options:
+        try:
+            check_name(name, f"explore: an option for a {type(y).__name__}", known)
+        except ValueError as error:
+            raise TypeError(str(error)) from None
+    check_text(options.get("title", ""), "explore: title")
     target = None if path is None else page_path(path)
-    if isinstance(y, History):
-        from .training.page import explore_training
-
-        page = explore_training(y, **options)
-    else:
-        from .explorer.page import explore as explore_graph
-
-        page = explore_graph(y, **options)
+    page = make(y, **options)
     return page if target is None else page.save(target)
 
 
-def _remedy(y: object) -> str:
-    if isinstance(y, (list, tuple)):
-        return "pass one of its Values"
-    if callable(y):
-        return "call it, and pass what it returns"
-    return "pass the result of a computation on Values"
+def _maker(y: Explorable) -> Callable[..., Page]:
+    """Returns the function that makes the page."""
+    if isinstance(y, History):
+        from .training.page import explore_training
+
+        return explore_training
+    from .explorer.page import explore as explore_graph
+
+    return explore_graph

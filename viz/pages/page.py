@@ -27,6 +27,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from tinygrad_edu.errors import check_text
 from tinygrad_edu.files import FilePath, destination, write_atomically
 
 from ..drawing.frame import SVG
@@ -73,6 +74,8 @@ class Page:
     """
 
     def __init__(self, html: str, name: str) -> None:
+        check_text(html, "Page: html", "viz.explore(y) makes the page of a graph")
+        check_text(name, "Page: name")
         self.html = _NOT_IN_FILES.sub("\ufffd", html)
         self.name = _NOT_IN_FILES.sub("\ufffd", name)
 

@@ -18,16 +18,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from inspect import signature
 from itertools import product
 from operator import index
 from typing import Any
 
 from tinygrad_edu import Value, no_grad
-from tinygrad_edu.errors import check_int, number, short_repr
+from tinygrad_edu.errors import (
+    check_function,
+    check_int,
+    check_list,
+    check_number,
+    check_type,
+    number,
+    short_repr,
+)
 from tinygrad_edu.optim.parameters import temporarily
 
-from .ranges import Plane, Range, check_range, drawable, padded_range, spaced
+from .ranges import (
+    LARGEST,
+    MAX_GRID_POINTS,
+    MAX_POINTS,
+    Plane,
+    Range,
+    check_range,
+    drawable,
+    padded_range,
+    spaced,
+)
 from .samples import Model, Samples, Table, outputs, predicted_class, samples
 
 
@@ -80,8 +100,9 @@ def grid_points(
     Samples that contain nan or inf are ignored.
 
     Raises:
-        TypeError: an entry of ``X`` is not a number.
-        ValueError: there are no samples, a feature does not exist, or ``resolution`` is below 2.
+        TypeError: an entry of ``X`` is not a number, or another argument is of another type.
+        ValueError: there are no samples, a feature does not exist, ``resolution`` is below 2 or
+            above `MAX_GRID_POINTS`, or ``margin`` is negative.
     """
     table = samples(X)
     if features is None:
@@ -93,7 +114,8 @@ def grid_points(
     pair = tuple(features) if isinstance(features, (list, tuple)) else ()
     if len(pair) != 2 or pair[0] == pair[1]:
         raise ValueError(
-            f"features must be two different features, such as (0, 1), not {features!r}"
+            "features must be two different features, such as (0, 1), not "
+            f"{short_repr(features)}"
         )
     return _grid_points(table, pair, resolution, margin)
 
@@ -173,12 +195,11 @@ def _grid_points(
     table: Samples, features: Sequence[int], resolution: int, margin: float
 ) -> GridPoints:
     for feature in features:
-        if not hasattr(feature, "__index__") or not 0 <= feature < table.features:
-            raise ValueError(
-                f"a feature must be a whole number from 0 to {table.features - 1}, not {feature!r}"
-            )
+        check_int(feature, "features: a feature", 0, most=table.features - 1)
     features = tuple(map(index, features))
-    check_int(resolution, "resolution", 2)
+    most = MAX_POINTS if len(features) == 1 else MAX_GRID_POINTS
+    check_int(resolution, "resolution", 2, most=most)
+    margin = check_number(margin, "margin", 0, below=LARGEST)
     rows = [row for row in table.rows if all(map(drawable, row))]
     if not rows:
         raise ValueError(
@@ -228,53 +249,69 @@ def loss_surface(
     Raises:
         TypeError: ``p`` or ``q`` is not a Value, ``loss`` cannot be called, or the loss is not a
             number.
-        ValueError: ``p`` or ``q`` is not a leaf, both are the same, or ``resolution`` is below 2.
+        ValueError: ``p`` or ``q`` is not a leaf, both are the same, ``ranges`` are not two, or
+            ``resolution`` is below 2 or above `MAX_GRID_POINTS`.
     """
-    for name, parameter in (("p", p), ("q", q)):
-        if not isinstance(parameter, Value):
-            raise TypeError(
-                f"loss_surface: {name} must be a parameter, a Value, not "
-                f"{type(parameter).__name__} ({short_repr(parameter)})"
-            )
+    leaf = "pass a leaf, such as model.parameters()[0]"
+    for name, parameter in (("loss_surface: p", p), ("loss_surface: q", q)):
+        check_type(parameter, name, Value, "a parameter, a Value", leaf)
         if parameter.op:
             raise ValueError(
-                f"loss_surface: {name} must be a parameter, not {parameter!r}, the result of an "
-                "operation"
+                f"{name} must be a parameter, not {short_repr(parameter)}, the result of an "
+                f"operation; {leaf}"
             )
     if p is q:
-        raise ValueError("loss_surface: p and q must be different parameters, not the same")
-    if not callable(loss):
-        raise TypeError(
-            f"loss_surface: loss must be a function, not {short_repr(loss)}; pass, for example, "
-            "lambda: nn.mse(model(x), y)"
+        raise ValueError(
+            f"loss_surface: p and q must be different parameters, not {short_repr(p)} twice"
         )
-    check_int(resolution, "resolution", 2)
+    _check_loss(loss)
+    check_int(resolution, "resolution", 2, most=MAX_GRID_POINTS)
     ends = [padded_range(numbers, 0.25) for numbers in zip((p.data, q.data), *points_of(path))]
     if ranges is not None:
-        ends = [check_range(ranges[n], f"ranges[{n}]") for n in (0, 1)]
+        remedy = "write, for example, ranges=((-1.0, 1.0), (-2.0, 2.0))"
+        both = check_list(ranges, "loss_surface: ranges", "two ranges, of p and of q", remedy)
+        if len(both) != 2:
+            raise ValueError(
+                f"loss_surface: ranges must be two ranges, of p and of q, not {len(both)}; {remedy}"
+            )
+        ends = [check_range(limits, f"ranges[{n}]") for n, limits in enumerate(both)]
     xs, ys = [spaced(low, high, resolution) for low, high in ends]
 
     def loss_at(x: float, y: float) -> float:
         with temporarily((p, q), "data", (x, y), None):
-            return number(loss(), "the loss")
+            return number(loss(), "loss_surface: the result of loss")
 
     with no_grad(), temporarily((p, q), "grad", (p.grad, q.grad), None):
         losses = tuple([tuple([loss_at(x, y) for x in xs]) for y in ys])
     return LossSurface(xs, ys, losses)
 
 
+def _check_loss(loss: Any) -> None:
+    remedy = "pass, for example, lambda: nn.mse(model(x), y)"
+    check_function(loss, "loss_surface: loss", remedy)
+    with suppress(ValueError):  # a function of C may have no signature
+        try:
+            signature(loss).bind()
+        except TypeError:
+            raise TypeError(
+                f"loss_surface: loss must need no argument, not {short_repr(loss)}; {remedy}"
+            ) from None
+
+
 def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:
     """Returns the points of a path as pairs of floats.
 
     Raises:
-        TypeError: a coordinate is not a number.
+        TypeError: ``path`` is not a list, or a coordinate is not a number.
         ValueError: a point is not a pair.
     """
     points = []
-    for i, point in enumerate(path):
-        if not hasattr(point, "__len__") or len(point) != 2:
+    remedy = "pass pairs of numbers (p, q), such as history.training.path(p, q)"
+    for i, point in enumerate(check_list(path, "loss_surface: path", "a list of pairs", remedy)):
+        if isinstance(point, (str, bytes)) or not hasattr(point, "__len__") or len(point) != 2:
             raise ValueError(
-                f"loss_surface: path[{i}] must be a pair of numbers (p, q), not {short_repr(point)}"
+                f"loss_surface: path[{i}] must be a pair of numbers, not {short_repr(point)}; "
+                f"{remedy}"
             )
         x, y = [number(part, f"path[{i}]") for part in point]
         points.append((x, y))

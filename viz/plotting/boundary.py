@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from tinygrad_edu.diagnosis.inspection import check_model, entries, quantile
-from tinygrad_edu.errors import number
+from tinygrad_edu.errors import check_list, number, wrong_type
 
 from .analysis import DecisionGrid, Fit, curve_at, curve_points, grid_at, grid_points
 from .figures import (
@@ -146,8 +146,12 @@ def _shown_samples(
     check_model(model)
     table = samples(X)
     labels = entries(y, "y", "labels: a number for each sample")
-    _check_count(labels, len(table.rows), "y", "labels, one for each sample")
-    targets = [number(label, f"y[{i}]") for i, label in enumerate(labels)]
+    if len(labels) != len(table.rows):
+        raise ValueError(
+            f"decision_boundary: X and y must have equally many samples, not {len(table.rows)} and "
+            f"{len(labels)}"
+        )
+    targets = [_target(label, f"decision_boundary: y[{i}]") for i, label in enumerate(labels)]
     kept = [
         (row, target)
         for row, target in zip(table.rows, targets)
@@ -159,7 +163,7 @@ def _shown_samples(
         )
     if feature_names is None:
         feature_names = [f"feature {i}" for i in range(table.features)]
-    _check_count(feature_names, table.features, "feature_names", "names, one for each feature")
+    names = _checked_names(feature_names, table.features, "feature_names", "feature of X")
     rows, shown_targets = zip(*kept)
     shown = Samples(rows, table.scalar)
     left = len(labels) - len(kept)
@@ -171,16 +175,26 @@ def _shown_samples(
         has_int_labels=all(
             isinstance(label, SupportsIndex) and not isinstance(label, bool) for label in labels
         ),
-        names=list(map(literal, feature_names)),
+        names=list(map(literal, names)),
         notes=[f"{left} of {len(labels)} samples left out: {BLANK}"] if left else [],
     )
 
 
-def _check_count(given: Sequence[Any], count: int, name: str, what: str) -> None:
-    if len(given) != count:
-        raise ValueError(
-            f"decision_boundary: {name} must have {count} {what}, not {len(given)}"
-        )
+def _target(label: Any, name: str) -> float:
+    if isinstance(label, str):
+        remedy = "write classes as 0, 1, 2, ..., and their names in class_names="
+        raise wrong_type(name, "a number", label, remedy)
+    return number(label, name)
+
+
+def _checked_names(given: Any, count: int, option: str, what: str) -> list[Any]:
+    """Returns the names that an option gives, one for each feature, or at least one for each class.
+    """
+    wanted = f"{count} names, one for each {what}"
+    names = check_list(given, f"decision_boundary: {option}", f"a list of {wanted}")
+    if len(names) < count or (option == "feature_names" and len(names) > count):
+        raise ValueError(f"decision_boundary: {option} must have {wanted}, not {len(names)}")
+    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +223,7 @@ def _classes(shown: _ShownSamples, names: Sequence[str] | None) -> _Classes:
     labels = class_labels(shown.targets, size)
     if names is None:
         names = [f"class {label}" for label in labels]
-    # names of more classes are allowed
-    _check_count(names[:len(labels)], len(labels), "class_names", "names, one for each class")
+    names = _checked_names(names, len(labels), "class_names", "class")
     wrong = [i for i, c in enumerate(of_samples) if predicted_class(shown.scores[i]) != c]
     return _Classes(of_samples, list(map(literal, names)), wrong)
 

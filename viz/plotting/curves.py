@@ -12,7 +12,6 @@ A nan interrupts the line between the pieces of a function with kinks or jumps (
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,10 +21,11 @@ from typing import Any
 
 from tinygrad_edu import Value, gradients
 from tinygrad_edu.diagnosis.inspection import quantile
-from tinygrad_edu.engine.primitive import TABLE, Primitive
-from tinygrad_edu.errors import check_int, number, short_repr
+from tinygrad_edu.engine.primitive import Primitive
+from tinygrad_edu.errors import check_choice, check_int, check_name, check_type, number
+from tinygrad_edu.symbolic.formulas import row_of
 
-from .ranges import Range, check_range, drawn, spaced
+from .ranges import MAX_POINTS, Range, check_range, drawn, spaced
 
 DEFAULT_RANGE = (-5.0, 5.0)  # where the argument varies, within the domain
 MIN_HEIGHT = 6.0  # larger numbers may be cut off, in either direction
@@ -57,31 +57,6 @@ class Curves:
     height: Range
 
 
-def row_of(primitive: Primitive | str) -> Primitive:
-    """Returns the row of that name or symbol ("-" is subtraction), or the row itself.
-
-    Raises:
-        TypeError: ``primitive`` is neither a name nor a row.
-        ValueError: the table has no such row; the message has names that are similar.
-    """
-    if isinstance(primitive, Primitive):
-        return primitive
-    if not isinstance(primitive, str):
-        raise TypeError(
-            f"primitive must be a name or a row of the table, not {short_repr(primitive)}; pass, "
-            'for example, "tanh"'
-        )
-    for row in TABLE.values():
-        if primitive in (row.name, row.symbol or row.name):
-            return row
-    near = [name for name in TABLE if primitive and name.startswith(primitive)]
-    near = near or difflib.get_close_matches(primitive, TABLE, n=3, cutoff=0.4)
-    hint = f"it has {', '.join(TABLE)}"
-    if near:
-        hint = f"did you mean {' or '.join(map(repr, near))}?"
-    raise ValueError(f"no primitive {primitive!r} in the table; {hint}")
-
-
 def curves(
     primitive: Primitive | str,
     *,
@@ -103,13 +78,14 @@ def curves(
     Raises:
         TypeError: ``primitive`` is neither a name nor a row, or ``resolution`` is not an int.
         ValueError: the name or an argument is unknown; ``order`` is not 1 or 2; ``over`` is empty;
-            ``resolution`` is below 2.
+            ``resolution`` is below 2 or above `MAX_POINTS`.
     """
-    row = row_of(primitive)
-    check_int(resolution, "resolution", 2)
-    if order not in (1, 2):
-        raise ValueError(f"order must be 1 or 2, not {order!r}")
-    vary, fixed = _arguments(row, vary, at or {})
+    row = row_of(primitive, "derivatives: primitive")
+    check_int(resolution, "resolution", 2, most=MAX_POINTS)
+    check_choice(order, "order", (1, 2))
+    at = {} if at is None else at
+    check_type(at, "at", Mapping, "a dict of the other arguments", 'write, for example, {"y": 2.0}')
+    vary, fixed = _arguments(row, vary, at)
     i = row.parameters.index(vary)
 
     def args(x: float) -> tuple[float, ...]:
@@ -147,13 +123,11 @@ def _arguments(
     next of `DEFAULT_ARGUMENTS`, moved into the domain.
     """
     chosen, preset = SPECIAL_ROWS.get(row.name, (row.parameters[0], {}))
-    vary = vary or next((name for name in (chosen, *row.parameters) if name not in at), chosen)
-    for name in (vary, *at):
-        if name not in row.parameters:
-            raise ValueError(
-                f"an argument of {row.name} must be one of {', '.join(row.parameters)}, not "
-                f"{name!r}"
-            )
+    if vary is None:
+        vary = next((name for name in (chosen, *row.parameters) if name not in at), chosen)
+    for option, names in {"vary": [vary], "at": [*at]}.items():
+        for name in names:
+            check_name(name, f"{option}: an argument of {row.name}", row.parameters)
     if vary in at:
         raise ValueError(
             f"at must be for other arguments than {vary}, which varies, not {at[vary]!r}; leave "

@@ -7,9 +7,9 @@ from itertools import cycle, pairwise
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.engine.primitive import Primitive
-from tinygrad_edu.symbolic.formulas import formula
+from tinygrad_edu.symbolic.formulas import formula, row_of
 
-from .curves import curves, row_of
+from .curves import curves
 from .figures import (
     BLUE,
     DARK,
@@ -62,7 +62,7 @@ def derivatives(
             ``over`` is empty.
         RenderError: matplotlib is not installed.
     """
-    row = row_of(primitive)
+    row = row_of(primitive, "derivatives: primitive")
     shown = curves(row, vary=vary, at=at, over=over, order=order, resolution=resolution)
     value = formula(row, 0).removeprefix(f"d/d{row.parameters[0]} ").partition(" = ")[0]
     figure, ax = figure_and_axes(ax)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu.errors import RenderError, short_repr
+from tinygrad_edu.errors import RenderError, check_type
 
 from .ranges import Plane, drawn
 
@@ -47,10 +47,8 @@ def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tup
     except ImportError:
         raise RenderError("plots need matplotlib: pip install matplotlib") from None
     if ax is not None:
-        if not isinstance(ax, Axes):
-            raise TypeError(
-                f"ax must be an Axes, not {short_repr(ax)}; pass one, such as figure.add_subplot()"
-            )
+        remedy = "pass one, such as figure.add_subplot(), or axes[0] of plt.subplots(1, 2)"
+        check_type(ax, "ax", Axes, "an Axes", remedy)
         if not {"left", "right", "top", "bottom"} <= set(ax.spines) or hasattr(ax, "zaxis"):
             raise ValueError(
                 "ax must have a horizontal and a vertical axis, but ax is of the type "

@@ -42,6 +42,7 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 # if the layers' largest outputs differ by more than this factor, the axis is symlog
 MAX_SIZE_RATIO = 50.0
+MAX_BINS = 10_000
 
 
 def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None = None) -> Figure:
@@ -141,10 +142,10 @@ def activation_histograms(
     Returns the Figure.
 
     Raises:
-        ValueError: there are no samples, or ``bins`` is not a whole number of at least 1.
+        ValueError: there are no samples, or ``bins`` is not a whole number from 1 to `MAX_BINS`.
         RenderError: matplotlib is not installed.
     """
-    check_int(bins, "activation_histograms: bins", 1)
+    check_int(bins, "activation_histograms: bins", 1, most=MAX_BINS)
     layers = inspection.activations(model, X)
     shown = [[o for o in layer.outputs if drawable(o) and o] for layer in layers]
     figure, ax = figure_and_axes(ax, 7, max(2.6, 1.3 + 0.75 * len(layers)))

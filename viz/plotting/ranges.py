@@ -9,6 +9,8 @@ from tinygrad_edu.errors import number, short_repr
 
 # Larger numbers are left out of pictures, as inf is: their squares and differences overflow.
 LARGEST = 1e100
+MAX_POINTS = 100_000  # of a curve; more cannot be told apart
+MAX_GRID_POINTS = 1_000  # along an axis of a plane, which has the square of it
 
 Range = tuple[float, float]
 Plane = tuple[tuple[float, ...], ...]  # plane[row][column], rows by y and columns by x
@@ -50,7 +52,7 @@ def check_range(limits: Range, what: str) -> Range:
     """
     try:
         low, high = (number(limit, what) for limit in limits)
-    except (TypeError, ValueError):
+    except (ArithmeticError, TypeError, ValueError):
         low = high = math.nan
     if not -LARGEST <= low < high <= LARGEST:
         raise ValueError(

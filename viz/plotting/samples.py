@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_edu import no_grad
-from tinygrad_edu.diagnosis.inspection import check_model, entries
-from tinygrad_edu.errors import counted, number
+from tinygrad_edu.diagnosis.inspection import check_model, entries, output_of
+from tinygrad_edu.errors import counted, number, wrong_type
 from tinygrad_edu.nn.module import mode
 
 
@@ -50,9 +50,11 @@ def samples(X: Table) -> Samples:
     given = entries(X, "X", "samples: rows of numbers, or numbers")
     if not given:
         raise ValueError("X must not be empty; pass at least one row of numbers")
-    scalar = not hasattr(given[0], "__len__")
+    scalar = _is_entry(given[0])
     rows = []
     for i, row in enumerate(given):
+        if _is_entry(row) and not scalar:
+            raise wrong_type(f"X[{i}]", "a row of numbers, as X[0] is", row)
         rows.append(tuple([number(x, f"X[{i}]") for x in ([row] if scalar else row)]))
     if not rows[0]:
         raise ValueError("X[0] must not be empty; pass rows of at least one number")
@@ -63,6 +65,12 @@ def samples(X: Table) -> Samples:
                 "of the same length"
             )
     return Samples(tuple(rows), scalar)
+
+
+def _is_entry(x: Any) -> bool:
+    """Returns whether ``x`` is no row."""
+    is_row = hasattr(x, "__len__") and not isinstance(x, (str, bytes, Mapping))
+    return not is_row or getattr(x, "shape", None) == ()
 
 
 def outputs(model: Model, X: Table) -> list[tuple[float, ...]]:
@@ -88,7 +96,7 @@ def outputs(model: Model, X: Table) -> list[tuple[float, ...]]:
 def predict(model: Model, inputs: Iterable[Any]) -> list[tuple[float, ...]]:
     """Returns the outputs of ``model`` for inputs of any kind.
 
-    Their number may vary.  Errors of the model itself are passed on.
+    Their number may vary.  An error of the model says for which sample (see `output_of`).
 
     Raises:
         TypeError: ``model`` cannot be called.
@@ -96,7 +104,9 @@ def predict(model: Model, inputs: Iterable[Any]) -> list[tuple[float, ...]]:
     """
     check_model(model)
     with mode(model, training=False), no_grad():
-        return [floats(model(x), "an output of the model") for x in inputs]
+        return [
+            floats(output_of(model, x, i), "an output of the model") for i, x in enumerate(inputs)
+        ]
 
 
 class NoNumbersError(TypeError):

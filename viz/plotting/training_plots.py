@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Value
-from tinygrad_edu.errors import short_repr
+from tinygrad_edu.errors import check_type
 from tinygrad_edu.train import History
 
 from . import analysis
@@ -54,11 +54,7 @@ def loss(history: History, ax: Axes | None = None) -> Figure:
         ValueError: ``history`` has no steps.
         RenderError: matplotlib is not installed.
     """
-    if not isinstance(history, History):
-        raise TypeError(
-            "loss: history must be a History, which fit returns, not "
-            f"{type(history).__name__} ({short_repr(history)})"
-        )
+    check_type(history, "loss: history", History, "a History", "pass what fit(...) returns")
     if not history.loss:
         raise ValueError("loss: the history has no steps; train for at least one step")
     figure, ax = figure_and_axes(ax)

@@ -38,11 +38,11 @@ from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import Stepper, recording_of
 from tinygrad_edu.debug.text import short_number
 from tinygrad_edu.engine.primitive import lookup
-from tinygrad_edu.errors import counted, short_repr
+from tinygrad_edu.errors import check_choice, counted, short_repr
 from tinygrad_edu.symbolic.formulas import Name, as_name
 
 from .printing import expression_completions, value_text
-from .terminal import CommandLine
+from .terminal import CommandLine, check_file
 from .where import where
 from .words import (
     completions,
@@ -80,9 +80,14 @@ def debug(
     color: whether to use colours; by default on a terminal, unless NO_COLOR is set.
 
     Raises:
-        TypeError: ``y`` is something else.
+        TypeError: ``y`` is something else, or a stream is not a text file.
+        ValueError: a stream is closed; ``color`` is something else.
     """
-    stepper = y if isinstance(y, Stepper) else Stepper(recording_of(y, "debug()"))
+    stepper = y if isinstance(y, Stepper) else Stepper(recording_of(y, "debug: y"))
+    commands = 'for commands as text, pass io.StringIO("n\\nq\\n")'
+    check_file(stdin, "debug: stdin", "readline", commands)
+    check_file(stdout, "debug: stdout", "write", "to keep the output as text, pass io.StringIO()")
+    check_choice(color, "debug: color", (None, True, False))
     Shell(stepper, stdin, stdout, color).run()
 
 

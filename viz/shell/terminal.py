@@ -24,7 +24,7 @@ from itertools import chain
 from typing import IO, Any, ClassVar
 
 from tinygrad_edu.debug.text import printable
-from tinygrad_edu.errors import TinygradEduError, one_line, short_repr
+from tinygrad_edu.errors import TinygradEduError, one_line, short_repr, wrong_type
 
 from .words import suggestion
 
@@ -235,6 +235,25 @@ class CommandLine(cmd.Cmd):
         """Leaves at the end of the input."""
         self.put()
         return True
+
+
+def check_file(file: Any, name: str, method: str, remedy: str) -> None:
+    """Checks a source of commands, or a destination of output.
+
+    method: what the file must have, "readline" or "write".
+
+    Raises:
+        TypeError: ``file`` is neither None nor a text file.
+        ValueError: it is closed, or open for the other direction only.
+    """
+    if file is None:
+        return
+    if not hasattr(file, method) or isinstance(file, (type, io.RawIOBase, io.BufferedIOBase)):
+        raise wrong_type(name, "an open text file", file, remedy)
+    ready = getattr(file, {"readline": "readable", "write": "writable"}[method], lambda: True)
+    if getattr(file, "closed", False) or not ready():
+        use = method.removesuffix("line")
+        raise ValueError(f"{name} must be open to {use}, not {short_repr(file)}; {remedy}")
 
 
 def _console(stream: IO[str], color: bool | None) -> Any:

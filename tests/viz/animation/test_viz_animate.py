@@ -200,10 +200,10 @@ def test_suffixes_in_capitals_and_the_home_folder_are_understood(tmp_path, monke
 
 
 @pytest.mark.parametrize(("options", "error", "message"), [
-    ({"milliseconds": 5}, ValueError, "milliseconds must be from 20 to 60000, not 5"),
-    ({"milliseconds": "fast"}, TypeError, "milliseconds must be a number, not str"),
-    ({"milliseconds": float("nan")}, ValueError, "milliseconds must be from 20 to 60000, not nan"),
-    ({"scale": 0}, ValueError, "scale must be from 0.1 to 20, not 0"),
+    ({"milliseconds": 5}, ValueError, "milliseconds must be a number from 20 to 60000, not 5"),
+    ({"milliseconds": "fast"}, TypeError, "milliseconds must be a real number, not str"),
+    ({"milliseconds": float("nan")}, ValueError, "must be a number from 20 to 60000, not nan"),
+    ({"scale": 0}, ValueError, "scale must be a number from 0.1 to 20, not 0"),
     ({"scale": True}, TypeError, "scale must be a number, not bool"),
     ({"collapse": "nothing"}, ValueError, "collapse must be modules of the graph, not 'nothing'"),
     ({"max_nodes": 0}, ValueError, "max_nodes must be a whole number >= 1, not 0"),
@@ -216,7 +216,7 @@ def test_animate_rejects_invalid_options(options, error, message, tmp_path):
 
 def test_animate_rejects_a_number(tmp_path):
     with pytest.raises(
-        TypeError, match=r"animate\(\) takes a Value, a Recording or a Stepper, not float \(3\.0\)"
+        TypeError, match=r"animate: recording must be a Value, .* or a Stepper, not float \(3.0\)"
     ):
         animate(3.0, tmp_path / "y.gif")
 

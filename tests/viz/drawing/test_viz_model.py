@@ -3,10 +3,13 @@ nodes."""
 
 import math
 import random
+import re
 
+import numpy as np
 import pytest
 
-from tinygrad_edu import Value, nn
+import viz
+from tinygrad_edu import Value, nn, record
 from tinygrad_edu.engine.graph import topological_order
 from tinygrad_edu.nn.module import ParameterName
 from viz import draw
@@ -178,10 +181,28 @@ def test_invalid_arguments_are_rejected(kwargs, error, words):
     assert all(word in str(caught.value) for word in words)
 
 
-@pytest.mark.parametrize("wrong", [3.0, "y", None, [Value(1.0), 2.0], nn.Neuron(2)])
-def test_only_values_are_drawn(wrong):
-    with pytest.raises(TypeError, match="Value"):
+@pytest.mark.parametrize(("wrong", "message"), [
+    (3.0, "y must be a Value or a list of Values, not float (3.0); a number has no graph"),
+    ("y", "y must be a Value or a list of Values, not str ('y'); pass the Value itself"),
+    (None, "y must be a Value or a list of Values, not NoneType (None); a function without return"),
+    ([Value(1.0), 2.0], "y[1] must be a Value, not float (2.0); a number has no graph"),
+    ({"y": Value(1.0)}, "pass one of its Values"),
+    ({Value(1.0)}, "pass one of its Values"),
+    (np.ones(2), "y[0] must be a Value, not float64 (np.float64(1.0)); a number has no graph"),
+    (nn.Neuron(2), "call the model on a sample: draw(model([1.0, 2.0]))"),
+    (record(Value(1.0)), "pass the Value that was recorded"),
+    (draw(Value(1.0)), "pass the Value that was drawn"),
+])
+def test_only_values_are_drawn(wrong, message):
+    with pytest.raises(TypeError, match=f"^draw: .*{re.escape(message)}"):
         draw(wrong)
+
+
+def test_drawings_and_pages_are_made_of_records_and_of_text():
+    with pytest.raises(TypeError, match=r"records must be .*, not Value .*; viz.draw\(y\) makes"):
+        viz.Drawing(Value(1.0))
+    with pytest.raises(TypeError, match=r"html must be text, not Value .*; viz.explore\(y\) makes"):
+        viz.Page(Value(1.0), "y")
 
 
 def test_an_empty_list_is_an_error():

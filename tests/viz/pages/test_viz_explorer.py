@@ -278,7 +278,7 @@ def test_invalid_paths_are_rejected_before_anything_is_computed(tmp_path):
         ValueError, match=r"'y\.svg': '\.svg' is not a format it can have; use one of \.html, \.htm"
     ):
         explore(y, "y.svg")
-    with pytest.raises(ValueError, match="cannot save a page as '': name a file"):
+    with pytest.raises(ValueError, match="path must be the name of a file, not ''; to save"):
         explore(y, "")
     with pytest.raises(IsADirectoryError, match="it is a folder; name a file in it"):
         explore(y, tmp_path)
@@ -298,6 +298,10 @@ def test_invalid_arguments_are_rejected_by_name():
         ValueError, match="collapse must be modules of the graph, not 'x'; leave collapse out"
     ):
         explore(lecture_neuron(), collapse="x")
+    with pytest.raises(
+        TypeError, match=r"option for a Value must be one of .*, not 'colapse'; did you mean 'coll"
+    ):
+        explore(lecture_neuron(), colapse="x")
 
 
 def test_exploring_does_not_change_the_graph():

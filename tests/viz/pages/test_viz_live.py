@@ -433,10 +433,10 @@ def test_many_samples_are_thinned_evenly():
 
 
 @pytest.mark.parametrize(("change", "error", "message"), [
-    ({"samples": 0}, ValueError, "frames: samples must be a whole number >= 1, not 0"),
-    ({"max_frames": 1}, ValueError, "frames: max_frames must be a whole number >= 2, not 1"),
+    ({"samples": 0}, ValueError, "explore: samples must be a whole number >= 1, not 0"),
+    ({"max_frames": 1}, ValueError, "explore: max_frames must be a whole number >= 2, not 1"),
     ({"max_frames": True}, TypeError, r"max_frames must be .*, not bool \(True\)"),
-    ({"grid": 1}, ValueError, "grid must be a whole number >= 2, not 1"),
+    ({"grid": 1}, ValueError, "grid must be a whole number from 2 to 1,000, not 1"),
     ({"features": (0, 2)}, ValueError, "a feature must be a whole number from 0 to 1, not 2"),
     ({"features": (1, 1)}, ValueError, "features must be two different features"),
 ])
@@ -461,7 +461,7 @@ def test_a_history_without_snapshots_says_how_to_get_them():
     with pytest.raises(ValueError, match="must have snapshots"):
         frames(History())
     with pytest.raises(
-        TypeError, match=r"frames: history must be a History, .*, not list \(\[\]\)"
+        TypeError, match=r"history must be a History, not list \(\[\]\)"
     ):
         frames([])
 

@@ -192,7 +192,7 @@ def test_nonfinite_samples_do_not_affect_the_grid():
     ({"features": (0, -1)}, ValueError, "a feature must be .* from 0 to 2, not -1"),
     ({"features": (1, 1)}, ValueError, "two different features"),
     ({"features": "ab"}, ValueError, "two different features"),
-    ({"resolution": 1}, ValueError, "resolution must be a whole number >= 2, not 1"),
+    ({"resolution": 1}, ValueError, "resolution must be a whole number from 2 to 1,000, not 1"),
     ({"resolution": 2.5}, TypeError, r"resolution must be a whole number, not float \(2.5\)"),
     ({"resolution": True}, TypeError, r"resolution must be a whole number, not bool \(True\)"),
 ])
@@ -290,7 +290,7 @@ def test_loss_surface_names_what_is_not_a_parameter():
         ((lambda: p, p, q + 1), ValueError, "the result of an operation"),
         ((lambda: p, 3.0, q), TypeError, "p must be a parameter, a Value, not float"),
         ((p, p, q), TypeError, "loss must be a function"),
-        ((lambda: "1", p, q), TypeError, "the loss must be a real number"),
+        ((lambda: "1", p, q), TypeError, "the result of loss must be a real number"),
     ]:
         with pytest.raises(error, match=message):
             loss_surface(*arguments)

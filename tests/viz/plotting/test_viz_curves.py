@@ -9,7 +9,7 @@ from helpers import inf, nan
 from tinygrad_edu.engine import table
 from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.engine.table import define
-from viz.plotting.curves import DEFAULT_RANGE, curves, row_of
+from viz.plotting.curves import DEFAULT_RANGE, curves
 
 
 def breaks(curve):
@@ -112,7 +112,7 @@ def test_a_range_beyond_the_domain_is_empty_there():
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("tanhh",), "no primitive 'tanhh' in the table; did you mean 'tanh' or"),
-    (("qqqq",), "it has add, sub"),
+    (("qqqq",), "use add, sub"),
     (("pow", {"vary": "z"}), "an argument of pow must be one of x, y, not 'z'"),
     (("pow", {"at": {"w": 1}}), "an argument of pow must be .*, not 'w'"),
     (
@@ -125,7 +125,7 @@ def test_a_range_beyond_the_domain_is_empty_there():
     (("sin", {"over": 3}), "over must be .*, not 3"),
     (("sin", {"over": (0, inf)}), "two finite numbers"),
     (("sin", {"over": (nan, 1)}), "two finite numbers"),
-    (("sin", {"resolution": 1}), "resolution must be a whole number >= 2, not 1"),
+    (("sin", {"resolution": 1}), "resolution must be a whole number from 2 to 100,000, not 1"),
 ])
 def test_unknown_primitives_arguments_and_options_are_rejected_by_name(arguments, message):
     name, options = (*arguments, {})[:2]
@@ -133,10 +133,11 @@ def test_unknown_primitives_arguments_and_options_are_rejected_by_name(arguments
         curves(name, **options)
 
 
-def test_a_primitive_is_a_row_or_its_name():
-    assert row_of("sin") is row_of(table.sin) is table.sin
-    with pytest.raises(TypeError, match="primitive must be a name or a row"):
-        row_of(3)
+def test_a_primitive_is_a_row_or_its_name_or_its_symbol():
+    assert curves("sub", resolution=3) == curves(table.sub, resolution=3)
+    assert curves("-", resolution=3) == curves(table.sub, resolution=3)
+    with pytest.raises(TypeError, match="primitive must be the name of a primitive or a row"):
+        curves(3)
 
 
 @pytest.fixture

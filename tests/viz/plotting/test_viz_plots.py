@@ -245,7 +245,7 @@ def test_a_history_without_steps_is_an_error():
 @pytest.mark.parametrize("wrong", [3, [1.0, 0.5], None, "history"])
 def test_loss_rejects_what_is_not_a_history(wrong):
     with pytest.raises(
-        TypeError, match=rf"loss: history must be a History, .*, not {type(wrong).__name__} \("
+        TypeError, match=rf"loss: history must be a History, not {type(wrong).__name__} \("
     ):
         loss(wrong)
 
@@ -259,7 +259,7 @@ def test_loss_rejects_what_is_not_a_history(wrong):
                                                  r"MLP \("),
     (lambda: activation_histograms(X, MODEL), r"the model must be callable, not \[\[1.0, "),
     (lambda: gradient_flow(MODEL, 3), r"X must be samples: .*, not int \(3\)"),
-    (lambda: gradient_flow("tanh"), r"gradient_flow: parameters must be a Module, .* not "
+    (lambda: gradient_flow("tanh"), r"gradient_flow: model must be a Module, .* not "
                                     r"str \('tanh'\)"),
 ], ids=["X y model", "model model X", "model X model", "X model", "no samples", "name"])
 def test_arguments_in_the_wrong_place_are_named(plot, message):
@@ -438,18 +438,45 @@ def test_few_equal_generated_and_extreme_samples_are_drawn(samples, labels):
 
 
 @pytest.mark.parametrize(("arguments", "options", "message"), [
-    (([], []), {}, "X must not be empty"), ((X, Y[:2]), {}, "y must have 3 labels, .*, not 2"),
+    (([], []), {}, "X must not be empty"),
+    ((X, Y[:2]), {}, "X and y must have equally many samples, not 3 and 2"),
     ((X, [1, 2, 3]), {}, r"y\[1\] must be one of two classes, .*, not 2.0, for a model of 1"),
     (([[nan, 1]], [1]), {}, "every sample contains nan"),
     ((X, Y), {"features": (0, 5)}, "a feature must be .* from 0 to 1, not 5"),
     ((X, Y), {"features": 5}, "a feature must be .* from 0 to 1, not 5"),
-    ((X, Y), {"resolution": 0}, ">= 2, not 0"),
+    ((X, Y), {"resolution": 0}, "from 2 to 1,000, not 0"),
     ((X, Y), {"class_names": ["a"]}, "class_names must have 2 names, .*, not 1"),
     ((X, Y), {"feature_names": ["a"]}, "feature_names must have 2 names, .*, not 1"),
 ])
 def test_decision_boundary_rejects_invalid_arguments(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         decision_boundary(MODEL, *arguments, **options)
+
+
+def test_text_for_a_class_is_refused_with_the_way_to_name_classes():
+    with pytest.raises(TypeError, match=r"y\[0\] must be a number, not str .*; .* in class_names="):
+        decision_boundary(MODEL, X, ["cat", "dog", "cat"])
+
+
+def test_an_error_of_the_model_names_the_sample_and_is_chained():
+    with pytest.raises(ValueError, match=r"failed for the sample X\[0\], .*takes 5 ") as caught:
+        decision_boundary(nn.MLP(5, [1]), X, Y)
+    assert type(caught.value.__cause__) is ValueError
+    with pytest.raises(KeyError) as caught:
+        decision_boundary(lambda x: {}["missing"], X, Y)
+    assert caught.value.args == ("missing",)
+
+
+def test_a_loss_that_needs_arguments_is_refused_before_it_is_called():
+    p, q = Value(1.0), Value(2.0)
+    with pytest.raises(TypeError, match="loss must need no argument, not <function mse>; pass,"):
+        loss_surface(nn.mse, p, q)
+    for path in (None, 3, "ab", {1: 2}):
+        with pytest.raises(TypeError, match=r"path must be a list of pairs, not .*; pass pairs"):
+            loss_surface(lambda: p * q, p, q, path=path)
+    for ranges in ((1, 2, 3), [(0, 1)]):
+        with pytest.raises(ValueError, match=r"ranges must be two ranges, .*; write, for example"):
+            loss_surface(lambda: p * q, p, q, ranges=ranges)
 
 
 def test_names_are_shown_as_typed():

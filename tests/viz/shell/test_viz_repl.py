@@ -293,9 +293,26 @@ def test_the_first_line_leaves_out_expressions_that_are_long():
 
 def test_only_values_recordings_and_steppers_can_be_debugged():
     with pytest.raises(
-        TypeError, match=r"debug\(\) takes a Value, a Recording or a Stepper, not float \(3.0\)"
+        TypeError, match=r"debug: y must be a Value, a Recording or a Stepper, not float \(3.0\)"
     ):
         debug(3.0)
+
+
+def test_streams_must_be_open_text_files(tmp_path):
+    y = Value(3.0) * 2
+    closed = io.StringIO()
+    closed.close()
+    for wrong in ("n", b"n", "", 3, [], io.BytesIO(b"q"), io.StringIO):
+        with pytest.raises(TypeError, match=r"stdin must be an open text file, not .*StringIO\("):
+            debug(y, stdin=wrong)
+        with pytest.raises(TypeError, match=r"stdout must be an open text file, not .*StringIO\("):
+            debug(y, stdin=io.StringIO("q"), stdout=wrong)
+    with open(tmp_path / "written", "w") as writing:
+        for wrong in (closed, writing):
+            with pytest.raises(ValueError, match=r"stdin must be open to read, not .*; for"):
+                debug(y, stdin=wrong)
+    with pytest.raises(ValueError, match="color must be None, True or False, not 'red'"):
+        debug(y, stdin=io.StringIO("q"), color="red")
 
 
 # ---- numbers

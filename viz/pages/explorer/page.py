@@ -61,7 +61,7 @@ def explore(
         RenderError: there is no layout engine.
         Others: see `viz.draw` for ``collapse``, ``expand`` and ``max_nodes``.
     """
-    recording = recording_of(y, "explore()")
+    recording = recording_of(y, "explore: y")
     notes = []
     if collapse is None:
         collapse = collapse_if_large(recording.values()[-1], max_nodes, MAX_EDGES)

@@ -23,10 +23,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_edu.diagnosis.inspection import gradient_flow
-from tinygrad_edu.errors import check_int, short_repr
+from tinygrad_edu.errors import check_int, check_type, short_repr
 from tinygrad_edu.train import History
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
+from ...plotting.ranges import MAX_GRID_POINTS
 from .pictures import Picture, picture_of
 from .records import Frame, Number, RunRecords, names_of_features
 from .rounding import COARSE_DIGITS, evenly, rounded
@@ -79,9 +80,9 @@ def frames(
         Others: what the model raises for its own samples.
     """
     training = _recorded_run(history)
-    check_int(samples, "frames: samples", 1)
-    check_int(max_frames, "frames: max_frames", 2)
-    check_int(grid, "frames: grid", 2)
+    check_int(samples, "explore: samples", 1)
+    check_int(max_frames, "explore: max_frames", 2)
+    check_int(grid, "explore: grid", 2, most=MAX_GRID_POINTS)
     names = names_of_features(training.X, feature_names)
     snapshots = evenly(training.snapshots, max_frames)
     picture = picture_of(
@@ -89,8 +90,8 @@ def frames(
     )
     if features is not None and picture.kind != "boundary":
         raise ValueError(
-            f"frames: features must be None, not {features!r}, because the picture of this "
-            f"training run is a {picture.kind!r}, which two features do not span; leave it out"
+            f"explore: features must be None, not {short_repr(features)}, because the picture of "
+            f"this training run is a {picture.kind!r}, which two features do not span; leave it out"
         )
     layers = gradient_flow(dict.fromkeys(training.names, 0.0))
     made: list[Frame] = []
@@ -146,25 +147,21 @@ def _notes(training: TrainingRecord, snapshots: int, samples: int) -> list[str]:
 
 
 def _recorded_run(history: History) -> TrainingRecord:
-    if not isinstance(history, History):
-        raise TypeError(
-            "frames: history must be a History, which fit returns, not "
-            f"{type(history).__name__} ({short_repr(history)})"
-        )
+    check_type(history, "explore: history", History, "a History", "pass what fit(...) returns")
     training = history.training
     if training is None:
         raise ValueError(
-            "frames: history must have snapshots; record them with fit(..., record_every=10)"
+            "explore: the history must have snapshots; record them with fit(..., record_every=10)"
         )
     if not training.snapshots:
         raise ValueError(
-            "frames: history must have snapshots, but no step was finished; train for at least "
-            "one epoch"
+            "explore: the history must have snapshots, but no step was finished; train for one "
+            "epoch or more"
         )
     samples = len(training.X)
     if not samples or samples != len(training.y):
         raise ValueError(
-            f"frames: the training data have changed since: there are {samples} samples and "
+            f"explore: the training data have changed since: there are {samples} samples and "
             f"{len(training.y)} targets; do not change the lists that fit was given"
         )
     return training

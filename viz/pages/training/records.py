@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinygrad_edu.errors import check_list
+
 Number = float | None
 
 
@@ -106,9 +108,8 @@ def names_of_features(X: Sequence[Any], given: Sequence[str] | None = None) -> l
     size = len(X[0]) if hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict)) else 1
     if given is None:
         return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
-    if len(given) != size:
-        raise ValueError(
-            f"explore: feature_names must have {size} names, one for each feature of a sample, "
-            f"not {len(given)}"
-        )
-    return [str(name) for name in given]
+    wanted = f"{size} names, one for each feature of a sample"
+    names = check_list(given, "explore: feature_names", f"a list of {wanted}")
+    if len(names) != size:
+        raise ValueError(f"explore: feature_names must have {wanted}, not {len(names)}")
+    return list(map(str, names))
