@@ -590,7 +590,7 @@ def test_diagnose_suggests_no_learning_rate_if_none_helps():
         loss=lambda p, t: 0.0 * p + 1.0,
         optimizer=optim.SGD(model.parameters(), 0.1),
     )
-    assert "no learning rates, because the gradient at the present parameters is 0" in str(diagnosis)
+    assert "no learning rates, because the gradient at the present parameters" in str(diagnosis)
     assert kinds(diagnosis) == ["no gradient"]
 
 

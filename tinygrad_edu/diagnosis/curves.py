@@ -51,7 +51,7 @@ def curve_text(curve: Curve) -> str:
     return (
         f"the loss of {counted(curve.steps, 'step')}: {curve.first:.4g} at first, "
         f"{curve.best:.4g} at best, {curve.last:.4g} at the end ({numbers}; the end is the median "
-        f"of the last tenth); learning rate {curve.rate:.3g}"
+        f"of the last tenth), at {curve.rates}"
     )
 
 
@@ -116,6 +116,6 @@ def loss_finding(
     if suggested is not None:
         numbers["suggested_rate"] = suggested = rounded_rate(suggested)
         advice = f"Start again with a learning rate of {suggested:g}."
-    where = f"In {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}"
+    where = f"In {counted(curve.steps, 'step')} at {curve.rates}"
     found = f"{where}, {sentence(curve, kind)}. {tried}".strip()
     return Finding(kind, "loss", numbers, found, advice)

@@ -59,6 +59,8 @@ MIN_IMPROVEMENT = 0.1
 # A learning rate is better if its trial ends lower than the whole run by this fraction of the loss.
 BETTER_FRACTION = 0.25
 MIN_TRAINING_FALL = 0.1  # relative fall of the loss; below it the learning rate may be too small
+# A loss that is this many times the one without the penalty consists of the penalty.
+PENALTY_RATIO = 10.0
 # what the losses show if the learning rate is too large
 TOO_LARGE = ("loss not finite", "loss diverges", "loss jumps", "loss oscillates")
 # A learning rate is too small if the best learning rate is this many times larger.
@@ -291,8 +293,8 @@ def _trials_text(trials: Trials, start: str, count: int) -> str:
     of = f" of {count:,}" if trials.samples < count else ""
     return (
         f"{counted(len(trials.losses), 'learning rate')} from {min(trials.losses):.2g} to "
-        f"{max(trials.losses):.2g}, each tried for {TRIAL_STEPS} steps from {start} on a full batch "
-        f"of {trials.samples}{of} samples, without penalty, clipping or schedule: {result}"
+        f"{max(trials.losses):.2g}, each tried for {TRIAL_STEPS} steps from {start} on a full "
+        f"batch of {trials.samples}{of} samples, without penalty, clipping or schedule: {result}"
     )
 
 
@@ -327,8 +329,8 @@ def _diagnose_history(history: History) -> Diagnosis:
     found = [*layers.findings(state, has_learned)]
     looked += [f"after the last step, {text}" for text in layers.state_texts(state)]
     looked.append(
-        f"{_means_text(problem, len(record.X))}; history.loss[-1], {curve.last_loss:.4g}, is of the "
-        "last batch, before the last step, in training mode and with the penalty"
+        f"{_means_text(problem, len(record.X))}; history.loss[-1], {curve.last_loss:.4g}, is of "
+        "the last batch, before the last step, in training mode and with the penalty"
     )
     if has_learned and kind not in TOO_LARGE:
         return _diagnosis(subject, looked, found)
@@ -339,8 +341,28 @@ def _diagnose_history(history: History) -> Diagnosis:
         with record.at(record.snapshots[-1], after=True):
             end = problem.reduced(trials.samples).loss_and_gradient()[0]
         is_at_baseline = state.explained < BASELINE_MARGIN
-        loss_findings = [*_run_findings(curve, kind, trials, end, is_at_baseline)]
+        early = min(history.loss[:3])  # the loss of a single batch may be large by chance
+        if early > PENALTY_RATIO * abs(trials.before):
+            # rates that were tried without the penalty are not to be advised
+            loss_findings = [_penalty_finding(early, trials.before), *loss_findings]
+        else:
+            loss_findings = [*_run_findings(curve, kind, trials, end, is_at_baseline)]
     return _diagnosis(subject, looked, [*loss_findings, *found])
+
+
+def _penalty_finding(early: float, before: float) -> Finding:
+    """Returns the finding that the loss consists of the penalty.
+
+    early: the lowest loss of the first steps.
+    before: the loss without the penalty, before the first step.
+    """
+    sentence = (
+        f"The loss of the first steps is at least {early:.4g}, and without the penalty it is about "
+        f"{before:.4g}: the training reduces the penalty, not the errors of the model."
+    )
+    numbers = {"first": early, "before": before}
+    advice = "Divide the factor of the penalty by 1000, or leave the penalty out."
+    return Finding("penalty too large", "loss", numbers, sentence, advice)
 
 
 def _run_findings(

@@ -279,9 +279,9 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float, steps: int = 
     Each trial takes `TRIAL_STEPS` steps from the present parameters, with a new optimiser of the
     same kind.  Learning rates increase by factors of sqrt(10), or 10 while the loss hardly changes,
     until one diverges: its loss is not finite, or twice the first loss; or until three in a row are
-    no better than the best one.  Then they decrease from ``rate``, until two are no better.  This is
-    a learning-rate range test (Smith, Cyclical learning rates for training neural networks, 2017,
-    section 3.3), except that each learning rate starts from the same parameters.
+    no better than the best one.  Then they decrease from ``rate``, until two are no better.  This
+    is a learning-rate range test (Smith, Cyclical learning rates for training neural networks,
+    2017, section 3.3), except that each learning rate starts from the same parameters.
 
     The best learning rate is the one with the lowest loss after its last step, on two conditions:
 
@@ -372,9 +372,9 @@ class _Trial:
         parameters = list(self._problem.parameters.values())
         with temporarily(parameters, "data", [p.data for p in parameters], None):
             loss = self._descend(parameters, lr, steps)
-            if steps == TRIAL_STEPS and loss < self.start[0]:
-                if self._problem.beats_constant(loss):
-                    self.learning.add(lr)
+            is_better = steps == TRIAL_STEPS and loss < self.start[0]
+            if is_better and self._problem.beats_constant(loss):
+                self.learning.add(lr)
         return loss
 
     def _descend(self, parameters: Sequence[Value], lr: float, steps: int) -> float:

@@ -21,7 +21,7 @@ from ..data.handling import batches_of_indices
 from ..debug.anomaly import is_watched
 from ..engine.arrays import plain_numbers
 from ..engine.interpreter import is_recording
-from ..errors import TraceError, TrainingWarning, check_int, warn
+from ..errors import NonFiniteError, TraceError, TrainingWarning, check_int, warn
 from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
@@ -233,6 +233,9 @@ class _Run:
                 self.runner.sync()
         except TraceError as error:
             error.history = self.history
+            raise
+        except NonFiniteError:
+            self.history.warning = start.warning(self.history, task.model)
             raise
         except KeyboardInterrupt:
             self.history.interrupted = True

@@ -27,7 +27,7 @@ DIVERGED_BATCH_RATIO = 10.0
 MAX_RELAPSE = 0.5  # a run has diverged if it loses again more than this fraction of its gain
 MIN_GAIN = 0.1  # relative fall of the loss; a smaller gain is not examined for a relapse
 MIN_FALL = 0.01  # relative fall of the loss over the whole run; below it the loss stands still
-MIN_STEPS = 10  # a shorter run is too short to tell that its loss stands still
+MIN_STEPS = 10  # a shorter run is too short to tell, unless its loss explodes
 # A loss below this is taken to be near its minimum.  Losses of `nn` are of the order of 1 for an
 # untrained model: log 2 = 0.69, 1, or the variance of the targets.
 NEAR_ZERO_LOSS = 0.05
@@ -65,6 +65,7 @@ class Curve:
     steps: the number of steps of the run.
     first_loss, peak, last_loss: the first, the largest and the last loss of a step.
     rate: the learning rate; the largest one of a schedule.
+    rates: the learning rate in words.
     model: the model that was trained; None if it is not known.
     """
 
@@ -76,6 +77,7 @@ class Curve:
     peak: float
     last_loss: float
     rate: float
+    rates: str
     model: Any = None
 
     @property
@@ -162,9 +164,12 @@ def curve_of(history: History, model: Any = None) -> Curve:
         every = max(1, len(losses) // 10)
         exact = ends == [1]
         levels = [_mean(losses[i:i + every]) for i in range(0, len(losses), every)]
+    rate = max(history.learning_rates)
+    is_constant = min(history.learning_rates) == rate
+    rates = f"{'a learning rate of' if is_constant else 'learning rates up to'} {rate:.3g}"
     return Curve(
-        tuple(levels), every, exact, len(losses), losses[0], max(losses), losses[-1],
-        max(history.learning_rates), model,
+        tuple(levels), every, exact, len(losses), losses[0], max(losses), losses[-1], rate, rates,
+        model,
     )
 
 
@@ -263,16 +268,23 @@ def sentence(curve: Curve, kind: str) -> str:
     first = curve.first
     best = curve.best
     last = curve.last
-    low = curve.first_loss if has_exploded(curve) else best
+    if kind == "loss diverges":
+        low = best
+        high = max(curve.levels[curve.levels.index(best):])
+        if has_exploded(curve):
+            low = curve.first_loss
+            high = curve.peak
+        is_over = high > DIVERGED_RATIO * max(last, curve.last_loss)
+        end = f" and was {last:.4g} at the end" if is_over else ""
+        return f"the loss rose from {low:.4g} to {high:.4g}{end}"
     if kind == "loss jumps":
+        half = curve.half
         return (
-            f"the loss jumped to the end, between {min(curve.half):.4g} and {max(curve.half):.4g} "
-            "in the second half"
+            f"the loss jumped to the end, between {min(half):.4g} and {max(half):.4g} in the "
+            "second half"
         )
     return {
         "loss not finite": f"the loss went from {first:.4g} to {curve.last_loss:.4g}",
-        "loss diverges": f"the loss rose from {low:.4g} to {curve.peak:.4g}"
-        + (f" and was {last:.4g} at the end" if curve.peak > DIVERGED_RATIO * last else ""),
         "loss oscillates": f"the loss rose and fell by turns around {last:.4g} and got no lower",
         "loss stands still":
             f"the loss stood still: {first:.4g} at first, {best:.4g} at best and {last:.4g} at the "
@@ -296,17 +308,17 @@ class Start:
         if not history.loss:
             return ""
         curve = curve_of(history, model)
+        if curve.steps < MIN_STEPS and not has_exploded(curve):
+            return ""
         kind = verdict(curve)
         if kind in ("", "loss stands still"):
-            kind = "loss stands still" if self._stands_still(curve, kind) else ""
+            kind = "loss stands still" if self._stands_still(curve) else ""
         if not kind:
             return ""
-        return (
-            f"{sentence(curve, kind)}, in {counted(curve.steps, 'step')} at a learning rate of "
-            f"{curve.rate:.3g}"
-        )
+        steps = counted(curve.steps, "step")
+        return f"{sentence(curve, kind)}, in {steps} at {curve.rates}"
 
-    def _stands_still(self, curve: Curve, kind: str) -> bool:
+    def _stands_still(self, curve: Curve) -> bool:
         """Returns whether the loss stands still where it is probably not at its minimum.
 
         It is taken to be there if the parameters were trained before, or if the loss fell and most
@@ -314,12 +326,14 @@ class Start:
         """
         is_high = curve.last > max(NEAR_ZERO_LOSS, CONVERGED_RATIO * curve.first)
         is_flat = is_high and curve.progress < MAX_PROGRESS and curve.swing < MIN_SWING
-        if not (self._is_new and curve.rate and is_flat and curve.steps >= MIN_STEPS):
+        if not (self._is_new and curve.rate and is_flat):
             return False
+        if curve.fall < MIN_FALL / 2:
+            return True
         moves = [abs(a - b) for a, b in zip(read_numbers(self._params, "data"), self._data)]
         largest = max(moves)
         size = sqrt(sum(x * x for x in self._data) / len(moves))
-        if kind or (0 < largest < SMALL_MOVE * size and curve.fall < MIN_SMALL_FALL):
+        if 0 < largest < SMALL_MOVE * size and curve.fall < MIN_SMALL_FALL:
             return True
         still = sum(move <= STILL_FRACTION * largest for move in moves)
         return still > MAX_STILL * len(moves)
