@@ -90,6 +90,11 @@ def loss_finding(
     if suggested is not None or tried:
         if kind == "loss stands still":
             advice = RESTART_ADVICE
+        elif suggested is None:
+            advice = (
+                "Let the learning rate fall towards the end: "
+                f"lr=optim.cosine({curve.rate:.3g}, {curve.steps})."
+            )
     elif kind == "loss stands still":
         tried = UNKNOWN_CAUSE
         advice = RECORD_ADVICE

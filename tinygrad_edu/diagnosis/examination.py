@@ -386,6 +386,9 @@ def _run_findings(
     if kind in TOO_LARGE:
         if best and best < trials.rate:
             yield curves.loss_finding(curve, kind, best, f"{_comparison_text(trials)} {ended}")
+        elif trials.best and kind in ("loss jumps", "loss oscillates"):
+            tried = f"No smaller learning rate that was tried did better in {trials.steps} steps."
+            yield curves.loss_finding(curve, kind, None, tried)
         else:
             yield curves.loss_finding(curve, kind)
     elif best and _is_better_rate(curve, trials, best, (1 - margin) * end):

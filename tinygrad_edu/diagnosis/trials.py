@@ -29,10 +29,11 @@ from .inspection import recording_model
 
 MAX_TRIAL_SAMPLES = 32
 MIN_TRIAL_SAMPLES = 8
-# Nodes times samples times steps, which limits the time of all trials: models with large graphs get
-# fewer samples, and then fewer learning rates.  Not a time, so that every machine has the same
-# findings.
-MAX_TRIAL_WORK = 6_000_000
+# Nodes times samples times steps, which limits the time of the short trials, and again of the long
+# ones: models with large graphs get fewer samples, and then fewer learning rates.  It is a count,
+# so that findings do not depend on the clock.  Compiled trials may do more.
+EAGER_WORK = 600_000
+COMPILED_WORK = 6_000_000
 USUAL_STEPS = 100  # steps of all trials together
 MIN_COMPILED_WORK = 1_000  # nodes times samples; compiling takes longer than smaller trials
 # Steps of a trial.  These are enough for a learning rate of twice the stable limit to diverge,
@@ -40,9 +41,9 @@ MIN_COMPILED_WORK = 1_000  # nodes times samples; compiling takes longer than sm
 TRIAL_STEPS = 10
 RATE_FACTOR = sqrt(10)  # ratio of each learning rate to the next smaller one
 MIN_CHANGE = 0.01  # relative change of the loss; below it the next learning rate is 10 times larger
-MIN_RATES = 6  # learning rates that are tried
+MIN_RATES = 4  # learning rates that are tried
 MAX_RATES = 30
-LONGER_STEPS = 100  # of longer trials
+LONGER_STEPS = 300  # of longer trials
 LONGER_TRIALS = 3  # the best learning rates of the short trials are tried for longer
 FALLBACK_RATE = 0.01  # the first learning rate of the trials if the one in use is 0
 DIVERGENCE_RATIO = 2.0  # a trial has diverged if its loss is this many times its first loss
@@ -293,17 +294,22 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float, steps: int = 
     `LONGER_STEPS`, and the best of them is the one with the lowest loss in the last tenth.
 
     Usually about 100 evaluations of the loss and its gradient are needed, on at most
-    `MAX_TRIAL_SAMPLES` samples; `MAX_TRIAL_WORK` limits both.  They are compiled if llvmlite is
-    installed and the model can be compiled, with the same results.  All data and gradients are
-    restored.
+    `MAX_TRIAL_SAMPLES` samples; `EAGER_WORK` limits both.  If llvmlite is installed and the model
+    can be compiled, the limit is `COMPILED_WORK`.  All data and gradients are restored.
     """
     nodes = problem.nodes()
-    affordable = min(MAX_TRIAL_SAMPLES, MAX_TRIAL_WORK // (USUAL_STEPS * nodes))
-    few = problem.reduced(max(MIN_TRIAL_SAMPLES, affordable))
-    work = nodes * len(few.X)
-    most = max(MIN_RATES, min(MAX_RATES, MAX_TRIAL_WORK // (work * TRIAL_STEPS)))
-    is_worth_compiling = work >= MIN_COMPILED_WORK and not is_watched()
-    trial = _Trial(few, optimizer, (is_worth_compiling and few.compiled()) or few.loss_and_gradient)
+    budget = COMPILED_WORK
+    few = problem.reduced(_affordable(budget, nodes))
+    evaluate = None
+    if nodes * len(few.X) >= MIN_COMPILED_WORK and not is_watched():
+        evaluate = few.compiled()
+    if evaluate is None:
+        budget = EAGER_WORK
+        few = problem.reduced(_affordable(budget, nodes))
+        evaluate = few.loss_and_gradient
+    steps_in_budget = budget // (nodes * len(few.X))
+    most = max(MIN_RATES, min(MAX_RATES, steps_in_budget // TRIAL_STEPS))
+    trial = _Trial(few, optimizer, evaluate)
     before = trial.start[0]
     if not any(trial.start[1]):  # no learning rate changes anything
         return Trials(rate, before, {rate: before}, None, len(few.X), TRIAL_STEPS, before)
@@ -315,7 +321,7 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float, steps: int = 
     trial.search(first / RATE_FACTOR, 1 / RATE_FACTOR, most, 2)
     limit = min((lr for lr in losses if losses[lr] == inf), default=inf) / STABILITY_FACTOR
     safe = sorted((lr for lr in trial.learning if lr <= limit), key=losses.__getitem__)
-    steps = min(steps, LONGER_STEPS, MAX_TRIAL_WORK // (LONGER_TRIALS * work))
+    steps = min(steps, LONGER_STEPS, steps_in_budget // LONGER_TRIALS)
     if steps <= TRIAL_STEPS:
         steps = TRIAL_STEPS
         longer = {lr: losses[lr] for lr in safe}
@@ -324,6 +330,11 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float, steps: int = 
     best = min(longer, key=longer.__getitem__) if safe else None
     after = longer[best] if best else before
     return Trials(rate, before, losses, best, len(few.X), steps, after)
+
+
+def _affordable(budget: int, nodes: int) -> int:
+    """Returns how many samples of so many nodes the trials can have."""
+    return max(MIN_TRIAL_SAMPLES, min(MAX_TRIAL_SAMPLES, budget // (USUAL_STEPS * nodes)))
 
 
 class _Trial:
