@@ -13,8 +13,9 @@
     |-- PrimitiveError              the table has no such row (also a ValueError)
     `-- RenderError                 a drawing cannot become a picture (also a RuntimeError)
 
-There are two warnings: `GradientWarning`, `zero_grad` was probably forgotten, and `GraphWarning`,
-a result or a comparison is probably not what the program means.
+There are three warnings: `GradientWarning`, `zero_grad` was probably forgotten; `GraphWarning`, a
+result or a comparison is probably not what the program means; and `TrainingWarning`, `fit` did not
+train the model.
 
 Wrong types and out-of-range arguments raise the built-in `TypeError` and `ValueError`.
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
@@ -115,6 +116,13 @@ class GraphWarning(UserWarning):
 
     Either a differentiated function returns what does not depend on its arguments, so that the
     derivative is 0, or a Value is compared with a number by ``==``, which is never true.
+    """
+
+
+class TrainingWarning(UserWarning):
+    """In a run of `fit`, the loss rose, jumped, oscillated or stood still.
+
+    `History.warning` has the message, and `diagnose` says why.
     """
 
 

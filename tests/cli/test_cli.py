@@ -428,22 +428,57 @@ def test_unwritable_folder_is_reported_in_one_line(command, tmp_path):
 
 def test_train_reports_divergence_and_keeps_the_history(tmp_path):
     done = run(
-        "train",
-        "--data",
-        "line",
-        "--optimizer",
-        "sgd",
-        "--lr",
-        "1e9",
-        "--epochs",
-        "200",
-        "--out",
-        tmp_path,
+        "train", "--data", "line", "--optimizer", "sgd", "--lr", "1", "--live", "--out", tmp_path
     )
     assert done.returncode == 2
     assert "the loss is" in done.stderr or "gradient of parameter" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert History.load(tmp_path / "history.json").loss
+    steps = len(History.load(tmp_path / "history.json"))
+    assert f"wrote the {steps} steps before the error to {tmp_path}:" in done.stdout
+    assert "live.html" in done.stdout
+    assert (tmp_path / "live.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert "loss diverges: loss" in done.stdout
+    rate = done.stdout.partition("Try again with --lr ")[2].partition(". In Python")[0]
+    assert 0 < float(rate) < 0.5
+    cured = run(
+        "train", "--data", "line", "--optimizer", "sgd", "--lr", rate, "--out", tmp_path / "cured"
+    )
+    assert cured.returncode == 0
+    assert "Try again" not in cured.stdout
+    assert History.load(tmp_path / "cured" / "history.json").loss[-1] < 0.1
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (("--optimizer", "sgd", "--lr", "1e4"), "the loss rose from"),
+    (("--lr", "1e-8"), "the loss stood still"),
+    (("--optimizer", "sgd", "--activation", "sigmoid", "--layers", "4,4,4,4,4,4,4,4"),
+     "vanishing gradient: layers.0"),
+])
+def test_train_ends_with_what_went_wrong_and_what_to_do(options, words, tmp_path):
+    done = run("train", *options, "--epochs", 10, "--out", tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""  # no warning in a form for programs
+    advice = done.stdout.partition("loss.png")[2]
+    assert words in advice
+    assert "Advice: " in advice
+    assert advice.rstrip().splitlines()[-1].startswith("Try again with ")
+    assert "the loss " in History.load(tmp_path / "history.json").warning
+
+
+def test_train_writes_its_files_if_the_reader_of_its_output_ends(tmp_path):
+    command = [
+        sys.executable, "-m", "tinygrad_edu", "train", "--epochs", "2", "--layers", "4", "--out",
+        str(tmp_path),
+    ]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "history.json").exists()
 
 
 # ---- guides

@@ -18,6 +18,9 @@ from helpers import bits, scaled
 from tinygrad_edu import Value, fit, math, nn, optim, take
 from tinygrad_edu.errors import TinygradEduError, TraceError
 
+# random rates are often too large
+pytestmark = pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")
+
 BATCHES = 10  # of trainings, so that several processes can share them
 RATE = 1.0  # read by some parts and changed by others
 COUNTER = itertools.count()

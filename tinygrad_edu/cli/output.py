@@ -11,6 +11,8 @@ from typing import Any
 from ..errors import RenderError, one_line
 from ..files import write_atomically
 
+MAX_FINDINGS = 2  # the others usually have the same cause
+
 
 def pictures(root: Any, out: Path) -> list[Path]:
     """Draws the graph of ``root`` with neurons as boxes, and in full, and returns the paths.
@@ -78,9 +80,23 @@ def accuracy_text(predictions: Sequence[Any], targets: Sequence[Any], what: str 
     return f"test accuracy: {correct / len(targets):.1%} ({correct:.0f} of {len(targets)}{what})"
 
 
-def list_files(out: Path, written: Sequence[Path]) -> None:
+def print_findings(history: Any) -> None:
+    """Prints what went wrong in a training run, and what to do about it."""
+    from ..diagnosis import diagnose
+
+    found = diagnose(history).findings
+    if not found:
+        print(f"\n{history.warning}")
+    rate = found[0].numbers.get("suggested_rate") if found else None
+    for finding in found[:MAX_FINDINGS if rate is None else 1]:
+        print(f"\n{finding}")
+    what = "another --lr, --activation or --optimizer" if rate is None else f"--lr {rate:g}"
+    print(f"\nTry again with {what}. In Python, diagnose(history) says how this was found.")
+
+
+def list_files(out: Path, written: Sequence[Path], what: str = "") -> None:
     """Prints which files were written, with a description of each."""
-    print(f"\nwrote to {out}:")
+    print(f"\nwrote{what} to {out}:")
     for path in written:
         print(f"  {path.name:16} {_DESCRIPTIONS.get(path.name, '')}")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import random
+import warnings
+from pathlib import Path
+from typing import Any
 
-from ..errors import NonFiniteError
+from ..errors import NonFiniteError, TrainingWarning, counted
 from .arguments import SEED, Command, argument, batch_size, option, out_option, positive, sizes
-from .output import accuracy_text, folder, list_files, save_run
+from .output import accuracy_text, folder, list_files, print_findings, save_run
 
 # from a name in `data` to how many samples are generated (none of a real data set), and to the loss
 # in `nn`, which says what the targets are
@@ -20,6 +23,8 @@ DATA_SETS = {
     "blobs": (210, "cross_entropy"),
     "line": (100, "mse"),
 }
+
+FIRST_AND_LAST = 10**9  # records the first and the last step, which is enough for `diagnose`
 
 # from a name to the class in `optim`, the default learning rate and further options
 OPTIMIZERS: dict[str, tuple[str, float, dict[str, float]]] = {
@@ -58,27 +63,24 @@ def run_train(options: argparse.Namespace) -> int:
     rate = rate if options.lr is None else options.lr
     optimizer = getattr(optim, kind)(model.parameters(), rate, **more)
     try:
-        history = fit(
-            model, loss, inputs, targets, optimizer=optimizer, epochs=options.epochs,
-            batch_size=options.batch_size,
-            penalty=(lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None,
-            metrics=[] if loss is nn.mse else [nn.accuracy],
-            engine=options.engine, progress=True, rng=rng,
-            record_every=1 if options.live else None,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrainingWarning)  # `print_findings` has more words
+            history = fit(
+                model, loss, inputs, targets, optimizer=optimizer, epochs=options.epochs,
+                batch_size=options.batch_size,
+                penalty=(lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None,
+                metrics=[] if loss is nn.mse else [nn.accuracy],
+                engine=options.engine, progress=True, rng=rng,
+                record_every=1 if options.live else FIRST_AND_LAST,
+            )
     except NonFiniteError as error:
         if error.history.loss:
-            list_files(out, save_run(out, model, optimizer, error.history))
+            written = _save(options, out, model, optimizer, error.history, samples)
+            list_files(out, written, f" the {counted(len(error.history), 'step')} before the error")
+            print_findings(error.history)
         raise
-    written = save_run(out, model, optimizer, history) if history.loss else []
+    written = _save(options, out, model, optimizer, history, samples)
     print(history)
-    if options.live and history.loss:
-        from .. import viz
-
-        written.append(viz.explore(
-            history, out / "live.html", title=f"training on {options.data}",
-            feature_names=getattr(samples, "feature_names", None), progress=True,
-        ))
     predictions = [model(x) for x in test_inputs]
     if loss is nn.mse:
         total = sum(float(loss(p, t)) for p, t in zip(predictions, test_targets))
@@ -87,7 +89,26 @@ def run_train(options: argparse.Namespace) -> int:
     else:
         print(accuracy_text(predictions, test_targets))
     list_files(out, written)
+    if history.warning:
+        print_findings(history)
     return 0
+
+
+def _save(
+    options: argparse.Namespace, out: Path, model: Any, optimizer: Any, history: Any, samples: Any
+) -> list[Path]:
+    """Writes the files of a run, or of its steps before an error, and returns their paths."""
+    if not history.loss:
+        return []
+    written = save_run(out, model, optimizer, history)
+    if options.live:
+        from .. import viz
+
+        written.append(viz.explore(
+            history, out / "live.html", title=f"training on {options.data}",
+            feature_names=getattr(samples, "feature_names", None), progress=True,
+        ))
+    return written
 
 
 TRAIN = Command(

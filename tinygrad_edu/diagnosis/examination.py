@@ -27,7 +27,7 @@ from ..engine.value import Value
 from ..errors import counted, short_repr
 from ..nn.module import Module
 from ..optim import Optimizer
-from ..train import History
+from ..train import History, judgement
 from ..train.snapshots import unique_names
 from . import curves, layers
 from .findings import Diagnosis, Finding, rounded_rate
@@ -51,12 +51,18 @@ from .trials import (
 )
 
 MAX_SAMPLES = 128  # the model is run on at most this many samples
+MIN_SAMPLES = 16
+MAX_WORK = 120_000  # nodes times samples: models with large graphs are run on fewer samples
 LEARNED_FRACTION = 0.9  # a model has learned if its inputs explain this fraction of the loss
 # Relative fall of the loss in a trial; below it the learning rate is not an improvement.
 MIN_IMPROVEMENT = 0.1
 # A learning rate is better if its trial ends lower than the whole run by this fraction of the loss.
 BETTER_FRACTION = 0.25
 MIN_TRAINING_FALL = 0.1  # relative fall of the loss; below it the learning rate may be too small
+# A loss that is this many times the one without the penalty consists of the penalty.
+PENALTY_RATIO = 10.0
+# what the losses show if the learning rate is too large
+TOO_LARGE = ("loss not finite", "loss diverges", "loss jumps", "loss oscillates")
 # A learning rate is too small if the best learning rate is this many times larger.
 SMALL_RATE_RATIO = 10.0
 
@@ -185,16 +191,34 @@ def _model_state(problem: Problem) -> ModelState:
     return ModelState(gradients, loss, problem.constant_loss(), units, unused)
 
 
+def _affordable(problem: Problem) -> Problem:
+    """Returns the problem with as many samples as the model is run on."""
+    most = max(MIN_SAMPLES, min(MAX_SAMPLES, MAX_WORK // problem.nodes()))
+    return problem.reduced(most)
+
+
+def _means_text(problem: Problem, count: int) -> str:
+    """Returns a sentence about how losses are computed.
+
+    count: the number of all samples.
+    """
+    used = counted(len(problem.X), "sample")
+    if len(problem.X) < count:
+        used = f"{len(problem.X)} of {counted(count, 'sample')}, chosen at random"
+    return f"these losses are means over {used}, in evaluation mode and without a penalty"
+
+
 def _diagnose_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:
     """Examines a model with its loss, and tries learning rates if there is an optimiser."""
-    problem = problem.reduced(MAX_SAMPLES)
+    count = len(problem.X)
+    problem = _affordable(problem)
     state = _model_state(problem)
     has_learned = state.explained >= LEARNED_FRACTION
-    looked = [*layers.state_texts(state)]
+    looked = [*layers.state_texts(state), _means_text(problem, count)]
     found = [*layers.findings(state, has_learned)]
     if optimizer is not None and not has_learned:
         trials = try_rates(problem, optimizer, optimizer.lr)
-        looked.append(_trials_text(trials, "the present parameters"))
+        looked.append(_trials_text(trials, "the present parameters", count))
         is_scheduled = not isinstance(optimizer.state_dict()["lr"], float)
         found = [*_trial_findings(trials, is_scheduled), *found]
     return _diagnosis(short_repr(problem.model), looked, found)
@@ -248,22 +272,29 @@ def _comparison_text(trials: Trials) -> str:
         )
     if best == trials.rate:
         return f"{sentence}."
-    return f"{sentence}; a learning rate of {rounded_rate(best):g} {outcome(best)}."
+    sentence += f"; a learning rate of {rounded_rate(best):g} {outcome(best)}"
+    if trials.steps > TRIAL_STEPS and trials.longer < math.inf:
+        sentence += f", and to {trials.longer:.4g} in {trials.steps} steps"
+    return f"{sentence}."
 
 
-def _trials_text(trials: Trials, start: str) -> str:
+def _trials_text(trials: Trials, start: str, count: int) -> str:
     """Returns a sentence about all trials.
 
     start: the parameters from which they started, in words.
+    count: the number of all samples.
     """
+    if not trials.best and len(trials.losses) == 1:
+        return f"no learning rates, because the gradient at {start} is 0"
     if trials.best is None:
         result = "none lowers the loss clearly below the loss of a constant prediction"
     else:
         result = f"the best is {rounded_rate(trials.best):g}"
+    of = f" of {count:,}" if trials.samples < count else ""
     return (
         f"{counted(len(trials.losses), 'learning rate')} from {min(trials.losses):.2g} to "
-        f"{max(trials.losses):.2g}, each tried for {TRIAL_STEPS} steps from {start} on "
-        f"{counted(trials.samples, 'sample')}: {result}"
+        f"{max(trials.losses):.2g}, each tried for {TRIAL_STEPS} steps from {start} on a full "
+        f"batch of {trials.samples}{of} samples, without penalty, clipping or schedule: {result}"
     )
 
 
@@ -274,8 +305,9 @@ def _diagnose_history(history: History) -> Diagnosis:
             "diagnose: the history has no steps; if fit raised NonFiniteError in the first step, "
             "read its message: it names the operation"
         )
-    curve = curves.curve_of(history)
-    kind = curves.verdict(curve)
+    model = history.training.model if history.training else None
+    curve = judgement.curve_of(history, model)
+    kind = judgement.verdict(curve)
     subject = f"a training run of {counted(curve.steps, 'step')}"
     looked = [curves.curve_text(curve)]
     loss_findings = [curves.loss_finding(curve, kind)] if kind else []
@@ -288,30 +320,53 @@ def _diagnose_history(history: History) -> Diagnosis:
         return _diagnosis(subject, looked, loss_findings)
     parameters = dict(zip(record.names, record.parameters))
     problem = Problem(record.model, record.loss, parameters, record.X, record.y)
-    problem = problem.reduced(MAX_SAMPLES)
+    problem = _affordable(problem)
     with record.at(record.snapshots[-1], after=True):
         state = _model_state(problem)
     has_learned = state.explained >= LEARNED_FRACTION
     if math.isnan(state.explained):
-        has_learned = curve.last <= curves.CONVERGED_RATIO * curve.first
+        has_learned = curve.last <= judgement.CONVERGED_RATIO * curve.first
     found = [*layers.findings(state, has_learned)]
     looked += [f"after the last step, {text}" for text in layers.state_texts(state)]
-    if has_learned:
+    looked.append(
+        f"{_means_text(problem, len(record.X))}; history.loss[-1], {curve.last_loss:.4g}, is of "
+        "the last batch, before the last step, in training mode and with the penalty"
+    )
+    if has_learned and kind not in TOO_LARGE:
         return _diagnosis(subject, looked, found)
-    is_at_baseline = state.explained < BASELINE_MARGIN
-    is_slow = curve.fall < MIN_TRAINING_FALL
-    if record.optimizer is not None and (kind or found or is_at_baseline or is_slow):
+    if record.optimizer is not None:
         with record.at(record.snapshots[0]):
-            trials = try_rates(problem, record.optimizer, curve.rate)
-        looked.append(_trials_text(trials, "the first parameters"))
+            trials = try_rates(problem, record.optimizer, curve.rate, curve.steps)
+        looked.append(_trials_text(trials, "the first parameters", len(record.X)))
         with record.at(record.snapshots[-1], after=True):
             end = problem.reduced(trials.samples).loss_and_gradient()[0]
-        loss_findings = [*_run_findings(curve, kind, trials, end, is_at_baseline)]
+        is_at_baseline = state.explained < BASELINE_MARGIN
+        early = min(history.loss[:3])  # the loss of a single batch may be large by chance
+        if early > PENALTY_RATIO * abs(trials.before):
+            # rates that were tried without the penalty are not to be advised
+            loss_findings = [_penalty_finding(early, trials.before), *loss_findings]
+        else:
+            loss_findings = [*_run_findings(curve, kind, trials, end, is_at_baseline)]
     return _diagnosis(subject, looked, [*loss_findings, *found])
 
 
+def _penalty_finding(early: float, before: float) -> Finding:
+    """Returns the finding that the loss consists of the penalty.
+
+    early: the lowest loss of the first steps.
+    before: the loss without the penalty, before the first step.
+    """
+    sentence = (
+        f"The loss of the first steps is at least {early:.4g}, and without the penalty it is about "
+        f"{before:.4g}: the training reduces the penalty, not the errors of the model."
+    )
+    numbers = {"first": early, "before": before}
+    advice = "Divide the factor of the penalty by 1000, or leave the penalty out."
+    return Finding("penalty too large", "loss", numbers, sentence, advice)
+
+
 def _run_findings(
-    curve: curves.Curve, kind: str, trials: Trials, end: float, is_at_baseline: bool
+    curve: judgement.Curve, kind: str, trials: Trials, end: float, is_at_baseline: bool
 ) -> Iterator[Finding]:
     """Yields the finding about the loss or the learning rate of a training run, if there is one.
 
@@ -324,22 +379,28 @@ def _run_findings(
     if best is not None and trials.fall(best) < MIN_IMPROVEMENT:
         best = None
     margin = MIN_IMPROVEMENT if kind else BETTER_FRACTION
-    if kind in ("loss diverges", "loss oscillates", "loss not finite"):
+    ended = (
+        f"On these samples, the training run ended at {end:.4g} after "
+        f"{counted(curve.steps, 'step')}."
+    )
+    if kind in TOO_LARGE:
         if best and best < trials.rate:
-            yield curves.loss_finding(curve, kind, best, _comparison_text(trials))
+            yield curves.loss_finding(curve, kind, best, f"{_comparison_text(trials)} {ended}")
+        elif trials.best and kind in ("loss jumps", "loss oscillates"):
+            tried = f"No smaller learning rate that was tried did better in {trials.steps} steps."
+            yield curves.loss_finding(curve, kind, None, tried)
         else:
             yield curves.loss_finding(curve, kind)
     elif best and _is_better_rate(curve, trials, best, (1 - margin) * end):
         if kind:
             yield curves.loss_finding(curve, kind, best, _comparison_text(trials))
         else:
-            ended = f"The training run ended at {end:.4g} after {counted(curve.steps, 'step')}."
             yield _rate_finding(trials, best, f"{_comparison_text(trials)} {ended}")
     elif kind and is_at_baseline:
         yield curves.loss_finding(curve, kind, None, _comparison_text(trials))
 
 
-def _is_better_rate(curve: curves.Curve, trials: Trials, best: float, limit: float) -> bool:
+def _is_better_rate(curve: judgement.Curve, trials: Trials, best: float, limit: float) -> bool:
     """Returns whether the learning rate ``best`` is clearly better than the one in use.
 
     It must reach the loss ``limit`` in no more steps than the run had, and be far from the learning
@@ -347,5 +408,5 @@ def _is_better_rate(curve: curves.Curve, trials: Trials, best: float, limit: flo
     """
     is_smaller = best * STABILITY_FACTOR <= trials.rate
     is_larger = best >= SMALL_RATE_RATIO * trials.rate and curve.fall < MIN_TRAINING_FALL
-    is_lower = curve.steps >= TRIAL_STEPS and trials.losses[best] <= limit
+    is_lower = curve.steps >= TRIAL_STEPS and min(trials.losses[best], trials.longer) <= limit
     return is_lower and (is_smaller or is_larger)

@@ -20,7 +20,7 @@ class Finding:
         "gradient not finite".
         For parameters: "unused parameters", "no gradient".
         For a training run: "loss diverges", "loss not finite", "loss stands still", "loss
-        oscillates".
+        oscillates", "loss jumps", "penalty too large".
         For an optimiser: "learning rate too large", "learning rate too small".
     where: the path of the layer, the names of the parameters, "loss" or "learning rate".
     numbers: the measurements behind the finding, by name.  ``suggested_rate``, if present, is a

@@ -12,25 +12,39 @@ from itertools import chain, repeat
 from math import hypot, inf, sqrt
 from typing import Any
 
+from ..data.summation import BlockSum
+from ..debug.anomaly import is_watched
 from ..engine.arrays import plain_numbers
 from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
 from ..engine.value import Value
 from ..errors import NonFiniteError, plain
 from ..nn.module import mode
+from ..optim import SGD
 from ..optim.optimizer import Optimizer, State
-from ..optim.parameters import temporarily
+from ..optim.parameters import read_numbers, temporarily
+from ..train.history import History
+from ..train.task import Task
 from .inspection import recording_model
 
 MAX_TRIAL_SAMPLES = 32
 MIN_TRIAL_SAMPLES = 8
-# Samples times parameters, which limits the time of a trial: large models get fewer samples.
-MAX_TRIAL_WORK = 50_000
+# Nodes times samples times steps, which limits the time of the short trials, and again of the long
+# ones: models with large graphs get fewer samples, and then fewer learning rates.  It is a count,
+# so that findings do not depend on the clock.  Compiled trials may do more.
+EAGER_WORK = 600_000
+COMPILED_WORK = 6_000_000
+USUAL_STEPS = 100  # steps of all trials together
+MIN_COMPILED_WORK = 1_000  # nodes times samples; compiling takes longer than smaller trials
 # Steps of a trial.  These are enough for a learning rate of twice the stable limit to diverge,
 # because each step then multiplies the loss by (1 - 4)**2 = 9.
 TRIAL_STEPS = 10
 RATE_FACTOR = sqrt(10)  # ratio of each learning rate to the next smaller one
-MAX_RATES = 30  # learning rates that are tried
+MIN_CHANGE = 0.01  # relative change of the loss; below it the next learning rate is 10 times larger
+MIN_RATES = 4  # learning rates that are tried
+MAX_RATES = 30
+LONGER_STEPS = 300  # of longer trials
+LONGER_TRIALS = 3  # the best learning rates of the short trials are tried for longer
 FALLBACK_RATE = 0.01  # the first learning rate of the trials if the one in use is 0
 DIVERGENCE_RATIO = 2.0  # a trial has diverged if its loss is this many times its first loss
 # A model is better than a constant prediction if the inputs explain this fraction of the loss.
@@ -80,10 +94,50 @@ class Problem:
 
         If a loss is a plain number, as ``max(0, 1 - t * p)`` may be, its derivatives are 0.
         """
+        sums = BlockSum(1 + len(self.parameters))
         with recording_model(self.model):
-            total = sum(self.losses()) * (1.0 / len(self.X))
-        leaves = self._derivatives(total) if isinstance(total, Value) else {}
-        return float(total), [leaves.get(p, 0.0) for p in self.parameters.values()]
+            for loss in self.losses():
+                leaves = self._derivatives(loss) if isinstance(loss, Value) else {}
+                sums.add([float(loss), *[leaves.get(p, 0.0) for p in self.parameters.values()]])
+        loss, *gradient = [total / len(self.X) for total in sums.result()]
+        return loss, gradient
+
+    def nodes(self) -> int:
+        """Returns the number of nodes in the graph of the first sample's loss."""
+        with recording_model(self.model):
+            loss = next(self.losses())
+        return len(topological_order(loss)) if isinstance(loss, Value) else 1
+
+    def compiled(self) -> Callable[[], tuple[float, list[float]]] | None:
+        """Returns `loss_and_gradient` as machine code, or None if there is none.
+
+        It has the same bits.
+        """
+        from ..train.compiled import Engine
+
+        parameters = list(self.parameters.values())
+        task = Task(
+            self.model, self.loss, self.X, self.y, SGD(parameters, 0.0), epochs=0, batch_size=None,
+            shuffle=False, penalty=None, metrics={}, engine="jit", progress=False,
+            rng=random.Random(0), max_norm=None, on_epoch=None, record_every=None,
+            history=History(),
+        )
+        indices = range(len(self.X))
+
+        def compute() -> tuple[float, list[float]]:
+            with recording_model(self.model), temporarily(parameters, "grad", repeat(0.0), None):
+                engine.reread()
+                loss, _ = engine.differentiate(indices)
+                engine.sync()
+                return loss, read_numbers(parameters, "grad")
+
+        try:
+            with recording_model(self.model):
+                engine = Engine(task)
+            compute()
+        except (ImportError, TypeError, ValueError, ArithmeticError):
+            return None  # the eager engine raises the error again, if there is one
+        return compute
 
     def loss_and_rms_gradients(self) -> tuple[float, dict[str, float], tuple[str, ...]]:
         """Returns the mean loss, the size of each parameter's gradient, and the unused parameters.
@@ -200,6 +254,8 @@ class Trials:
     best: the best learning rate; None if no learning rate makes the model better than a constant
         prediction.
     samples: the number of samples in the loss.
+    steps, longer: the steps of a longer trial of the best learning rate, and the loss at its end;
+        without such a trial, those of the short one.
     """
 
     rate: float
@@ -207,6 +263,8 @@ class Trials:
     losses: Mapping[float, float]
     best: float | None
     samples: int
+    steps: int
+    longer: float
 
     def fall(self, rate: float) -> float:
         """Returns the relative fall of the loss in the trial of a learning rate.
@@ -216,15 +274,15 @@ class Trials:
         return (self.before - self.losses[rate]) / abs(self.before) if self.before else 0.0
 
 
-def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
+def try_rates(problem: Problem, optimizer: Optimizer, rate: float, steps: int = 0) -> Trials:
     """Tries ``rate`` and other learning rates, and returns the `Trials`.
 
     Each trial takes `TRIAL_STEPS` steps from the present parameters, with a new optimiser of the
-    same kind.  Learning rates increase by factors of sqrt(10) until one diverges: its loss is not
-    finite, or twice the first loss.  Then they decrease from ``rate`` until two in a row are no
-    better than the best one.  This is a learning-rate range test (Smith, Cyclical learning rates
-    for training neural networks, 2017, section 3.3), except that each learning rate starts from
-    the same parameters.
+    same kind.  Learning rates increase by factors of sqrt(10), or 10 while the loss hardly changes,
+    until one diverges: its loss is not finite, or twice the first loss; or until three in a row are
+    no better than the best one.  Then they decrease from ``rate``, until two are no better.  This
+    is a learning-rate range test (Smith, Cyclical learning rates for training neural networks,
+    2017, section 3.3), except that each learning rate starts from the same parameters.
 
     The best learning rate is the one with the lowest loss after its last step, on two conditions:
 
@@ -232,67 +290,122 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     - The model becomes better than a constant prediction, by `BASELINE_MARGIN` of the loss.  The
       loss also falls if the model only learns which class is more frequent.
 
-    At most `MAX_RATES` * `TRIAL_STEPS` + 1 = 301 evaluations of the loss and its gradient are
-    needed, usually about 100, on at most `MAX_TRIAL_SAMPLES` samples.  All data and gradients are
-    restored.
-    """
-    affordable = min(MAX_TRIAL_SAMPLES, MAX_TRIAL_WORK // len(problem.parameters))
-    few = problem.reduced(max(MIN_TRIAL_SAMPLES, affordable))
-    parameters = list(few.parameters.values())
-    start = few.loss_and_gradient()
-    losses = {} if rate else {0.0: start[0]}
-    learning: set[float] = set()
+    With ``steps``, the best `LONGER_TRIALS` of these are tried for so many steps, at most
+    `LONGER_STEPS`, and the best of them is the one with the lowest loss in the last tenth.
 
-    def try_one(lr: float) -> None:
+    Usually about 100 evaluations of the loss and its gradient are needed, on at most
+    `MAX_TRIAL_SAMPLES` samples; `EAGER_WORK` limits both.  If llvmlite is installed and the model
+    can be compiled, the limit is `COMPILED_WORK`.  All data and gradients are restored.
+    """
+    nodes = problem.nodes()
+    budget = COMPILED_WORK
+    few = problem.reduced(_affordable(budget, nodes))
+    evaluate = None
+    if nodes * len(few.X) >= MIN_COMPILED_WORK and not is_watched():
+        evaluate = few.compiled()
+    if evaluate is None:
+        budget = EAGER_WORK
+        few = problem.reduced(_affordable(budget, nodes))
+        evaluate = few.loss_and_gradient
+    steps_in_budget = budget // (nodes * len(few.X))
+    most = max(MIN_RATES, min(MAX_RATES, steps_in_budget // TRIAL_STEPS))
+    trial = _Trial(few, optimizer, evaluate)
+    before = trial.start[0]
+    if not any(trial.start[1]):  # no learning rate changes anything
+        return Trials(rate, before, {rate: before}, None, len(few.X), TRIAL_STEPS, before)
+    losses = trial.losses
+    if not rate:
+        losses[0.0] = before
+    first = rate or FALLBACK_RATE
+    trial.search(first, RATE_FACTOR, most - 2, 3)
+    trial.search(first / RATE_FACTOR, 1 / RATE_FACTOR, most, 2)
+    limit = min((lr for lr in losses if losses[lr] == inf), default=inf) / STABILITY_FACTOR
+    safe = sorted((lr for lr in trial.learning if lr <= limit), key=losses.__getitem__)
+    steps = min(steps, LONGER_STEPS, steps_in_budget // LONGER_TRIALS)
+    if steps <= TRIAL_STEPS:
+        steps = TRIAL_STEPS
+        longer = {lr: losses[lr] for lr in safe}
+    else:
+        longer = {lr: trial.loss_after(lr, steps) for lr in safe[:LONGER_TRIALS]}
+    best = min(longer, key=longer.__getitem__) if safe else None
+    after = longer[best] if best else before
+    return Trials(rate, before, losses, best, len(few.X), steps, after)
+
+
+def _affordable(budget: int, nodes: int) -> int:
+    """Returns how many samples of so many nodes the trials can have."""
+    return max(MIN_TRIAL_SAMPLES, min(MAX_TRIAL_SAMPLES, budget // (USUAL_STEPS * nodes)))
+
+
+class _Trial:
+    """Steps at some learning rate, from the present parameters.
+
+    start: the loss and the gradient before them.
+    losses: the losses of the learning rates that `search` tried.
+    learning: the learning rates at which the model became better than a constant prediction.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        optimizer: Optimizer,
+        evaluate: Callable[[], tuple[float, list[float]]],
+    ) -> None:
+        self._problem = problem
+        self._optimizer = optimizer
+        self._evaluate = evaluate
+        self.start = evaluate()
+        self.losses: dict[float, float] = {}
+        self.learning: set[float] = set()
+
+    def search(self, lr: float, factor: float, most: int, enough: int) -> None:
+        """Tries ``lr`` and others, each ``factor`` times the one before or its square.
+
+        It ends with ``most`` losses; with ``enough`` in a row that are no better; or, if learning
+        rates increase, with the first that diverges.
+        """
+        before = self.start[0]
+        worse = 0
+        while len(self.losses) < most and worse < enough:
+            lowest = min(self.losses.values(), default=inf)
+            self.losses[lr] = loss = self.loss_after(lr)
+            if loss == inf and factor > 1:
+                return
+            worse = 0 if loss < lowest or lowest == inf else worse + 1
+            is_far = loss == inf or abs(loss - before) < MIN_CHANGE * abs(before)
+            lr *= factor**2 if is_far else factor
+
+    def loss_after(self, lr: float, steps: int = TRIAL_STEPS) -> float:
+        """Returns the mean loss in the last tenth of some steps, or inf if it diverges.
+
+        Parameters are restored.
+        """
+        parameters = list(self._problem.parameters.values())
         with temporarily(parameters, "data", [p.data for p in parameters], None):
-            losses[lr] = loss = _loss_after(few, optimizer, lr, start)
-            if loss < start[0] and few.beats_constant(loss):
-                learning.add(lr)
+            loss = self._descend(parameters, lr, steps)
+            is_better = steps == TRIAL_STEPS and loss < self.start[0]
+            if is_better and self._problem.beats_constant(loss):
+                self.learning.add(lr)
+        return loss
 
-    first = lr = rate or FALLBACK_RATE
-    while len(losses) < MAX_RATES // 2 and inf not in losses.values():
-        try_one(lr)
-        lr *= RATE_FACTOR
-    lr = first / RATE_FACTOR
-    worse = 0
-    while len(losses) < MAX_RATES and worse < 2:
-        lowest = min(losses.values())
-        try_one(lr)
-        if losses[lr] < lowest:
-            worse = 0
-        elif lowest < inf:
-            worse += 1
-        lr /= RATE_FACTOR
-    diverging = [lr for lr, loss in losses.items() if loss == inf]
-    limit = min(diverging, default=inf) / STABILITY_FACTOR
-    safe = [lr for lr in learning if lr <= limit]
-    best = min(safe, key=losses.__getitem__, default=None)
-    return Trials(rate, start[0], losses, best, len(few.X))
-
-
-def _loss_after(
-    problem: Problem, optimizer: Optimizer, lr: float, start: tuple[float, list[float]]
-) -> float:
-    """Returns the loss after a trial at the learning rate ``lr``, or inf if it diverges.
-
-    ``start`` is the loss and the gradient before the trial.  The parameters are changed.
-    """
-    parameters = problem.parameters.values()
-    states: list[State] = [(0.0,) * len(optimizer.state)] * len(parameters)
-    loss, gradients = start
-    limit = loss + (DIVERGENCE_RATIO - 1) * abs(loss)
-    for t in range(1, TRIAL_STEPS + 1):
-        try:
-            for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):
-                parameter.data, states[i] = optimizer.update(
-                    parameter.data, gradient, states[i], lr, t
-                )
-        except ArithmeticError:  # plain floats of the update rule overflow or are divided by 0
-            return inf
-        try:
-            loss, gradients = problem.loss_and_gradient()
-        except NonFiniteError:  # inside `detect_anomaly`
-            return inf
-        if not loss <= limit:  # also if it is nan
-            return inf
-    return loss
+    def _descend(self, parameters: Sequence[Value], lr: float, steps: int) -> float:
+        update = self._optimizer.update
+        states: list[State] = [(0.0,) * len(self._optimizer.state)] * len(parameters)
+        loss, gradients = self.start
+        limit = loss + (DIVERGENCE_RATIO - 1) * abs(loss)
+        found = []
+        for t in range(1, steps + 1):
+            try:
+                for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):
+                    parameter.data, states[i] = update(parameter.data, gradient, states[i], lr, t)
+            except ArithmeticError:  # plain floats of the rule overflow or are divided by 0
+                return inf
+            try:
+                loss, gradients = self._evaluate()
+            except NonFiniteError:  # of the compiled engine, or inside `detect_anomaly`
+                return inf
+            if not loss <= limit:  # also if it is nan
+                return inf
+            found.append(loss)
+        tenth = found[-max(1, steps // 10):]
+        return sum(tenth) / len(tenth)

@@ -56,7 +56,10 @@ class EagerEngine(Runner):
         try:
             return self._differentiate(indices)
         except NonFiniteError as error:  # raised below, or by `detect_anomaly`
-            remedy = "  A smaller learning rate, gradient clipping or scaled inputs usually help."
+            remedy = (
+                "  A smaller learning rate, gradient clipping or scaled inputs usually help; "
+                "diagnose(error.history) says more."
+            )
             error.args = (
                 f"step {len(history)}, epoch {history.epochs}: {error}\n"
                 f"No parameter was changed by this step.{remedy if history.loss else ''}",

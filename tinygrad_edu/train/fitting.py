@@ -21,7 +21,7 @@ from ..data.handling import batches_of_indices
 from ..debug.anomaly import is_watched
 from ..engine.arrays import plain_numbers
 from ..engine.interpreter import is_recording
-from ..errors import TraceError, check_int
+from ..errors import NonFiniteError, TraceError, TrainingWarning, check_int, warn
 from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
@@ -29,6 +29,7 @@ from ..optim.parameters import assign_all, read_numbers
 from ..randomness import Rng, generator
 from .eager import EagerEngine
 from .history import History
+from .judgement import Start
 from .progress import progress_bar, suggest_compiled
 from .snapshots import TrainingRecord
 from .task import Metric, Runner, Task
@@ -83,6 +84,10 @@ def fit(
         stays bounded (`snapshots.TrainingRecord`).
     engine: "eager" (the default) runs the model as it is; "jit" compiles it, and is often a
         hundred times as fast.  `History.engine` says what ran.
+
+    Warns (`TrainingWarning`) at the end if the loss rose, jumped, oscillated or stood still, and
+    not because it was at its minimum; ``history.warning`` has the sentence.  Noise of batches and
+    dropout is no reason.
 
     Ctrl-C ends the run: ``history.interrupted`` is then True, and the history, its snapshots and
     the parameters are those after the last finished step.
@@ -152,6 +157,8 @@ def fit(
         history=History(named),
     )
     _Run(task).run()
+    if task.history.warning:
+        warn(f"fit: {task.history.warning}; diagnose(history) says why", TrainingWarning)
     if progress and engine == "eager" and task.history.seconds:
         suggest_compiled(task.history.seconds[-1])
     return task.history
@@ -215,6 +222,7 @@ class _Run:
         """Makes all steps, or fewer if Ctrl-C ends the run."""
         task = self.task
         self._make_plain()
+        start = Start(task.optimizer.params, task.optimizer.steps)
         try:
             try:
                 bar = progress_bar(task.progress, task.steps, task.epochs)
@@ -226,12 +234,16 @@ class _Run:
         except TraceError as error:
             error.history = self.history
             raise
+        except NonFiniteError:
+            self.history.warning = start.warning(self.history, task.model)
+            raise
         except KeyboardInterrupt:
             self.history.interrupted = True
             is_undone = self._is_stepping and task.optimizer.steps == self._steps
             self.history._truncate(len(self.history) - is_undone)
             if self.history.training is not None:
                 self.history.training._settle(len(self.history))
+        self.history.warning = start.warning(self.history, task.model)
 
     def _choose_engine(self) -> None:
         """Compiles the task, if this was asked for and operations are not watched.

@@ -31,6 +31,8 @@ class History:
     epochs: the number of finished epochs
     epoch_ends: the number of steps done at the end of each finished epoch
     interrupted: whether Ctrl-C ended the run
+    warning: what went wrong: that the loss rose, jumped, oscillated or stood still, in a sentence
+        with numbers; "" if nothing did.  `diagnose` says why
     engine: which engine made how many steps, and why if another one was asked for: ``"jit, 320
         steps"``, ``"eager, 20 steps: inside detect_anomaly"``; "" before the first step
     training: with ``record_every=`` a `snapshots.TrainingRecord`: the model and snapshots of its
@@ -45,6 +47,7 @@ class History:
         self.metrics: dict[str, list[float]] = {name: [] for name in metrics}
         self.epoch_ends: list[int] = []
         self.interrupted = False
+        self.warning = ""
         self.training: TrainingRecord | None = None
         self._runner = ("", "")  # the engine, and why it is not the one asked for
         self._read_engine = ""  # of a history that was read from a file
@@ -86,9 +89,11 @@ class History:
         )
         done = f"{counted(len(self), 'step')}, {counted(self.epochs, 'epoch')}"
         engine = f"; {self.engine}" if self.engine else ""
+        warning = f"; {self.warning}" if self.warning else ""
         return (
             f"History({done} in {self.seconds[-1]:.3g} s: "
-            f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}{metrics}{interrupted}{engine})"
+            f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}{metrics}{interrupted}{engine}"
+            f"{warning})"
         )
 
     def to_json(self) -> str:
@@ -102,6 +107,7 @@ class History:
             "engine": self.engine,
             "epoch_ends": self.epoch_ends,
             "interrupted": self.interrupted,
+            "warning": self.warning,
             **{name: getattr(self, name) for name in OF_EVERY_STEP},
             "metrics": self.metrics,
         }
@@ -123,6 +129,7 @@ class History:
             history = cls()
             history.epoch_ends = content["epoch_ends"]
             history.interrupted = content["interrupted"]
+            history.warning = content.get("warning", "")
             history._read_engine = content.get("engine", "")
             for name in OF_EVERY_STEP:
                 setattr(history, name, _decoded(content[name]))
@@ -145,6 +152,7 @@ class History:
             and self.epoch_ends == sorted(ends)
             and isinstance(self.interrupted, bool)
             and isinstance(self.engine, str)
+            and isinstance(self.warning, str)
         )
 
     def save(self, path: FilePath) -> Path:

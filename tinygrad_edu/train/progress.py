@@ -19,6 +19,7 @@ def progress_bar(wanted: bool, steps: int, epochs: int) -> Iterator[Callable[[Hi
         yield lambda history: None
         return
     state = random.getstate()  # rich draws numbers for its styles
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -27,12 +28,19 @@ def progress_bar(wanted: bool, steps: int, epochs: int) -> Iterator[Callable[[Hi
         TimeRemainingColumn,
     )
 
+    class QuietConsole(Console):
+        """A console whose reader may end, as `head` does; the training goes on."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}", markup=False),  # names of metrics may have brackets
+        console=QuietConsole(),
     ) as progress:
         def count(epoch: int) -> str:
             return f"epoch {epoch}/{epochs}" if epochs > 1 else "steps"
