@@ -22,8 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.checks import by_position
-from ..engine.arrays import plain_numbers
+from ..data.checks import by_position, sample
 from ..engine.graph import topological_order
 from ..engine.interpreter import recording
 from ..engine.value import Value
@@ -397,7 +396,7 @@ def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
         raise TypeError(
             f"{name} must be {wanted}, not {type(given).__name__} ({short_repr(given)})"
         ) from None
-    return list(map(plain_numbers, iterator))
+    return list(map(sample, iterator))
 
 
 def check_model(model: Any) -> None:
