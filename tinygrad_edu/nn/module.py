@@ -216,8 +216,8 @@ def _parts(container: Any) -> list[tuple[Any, Any]] | None:
     if isinstance(container, _SIMPLE):
         return []
     kind = type(container)
-    # an array, or one with labels
-    if hasattr(kind, "dtype") and hasattr(kind, "shape") and hasattr(kind, "__len__"):
+    is_iterable = hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
+    if is_iterable and hasattr(kind, "dtype") and hasattr(kind, "shape"):  # also one with labels
         if not getattr(container.dtype, "hasobject", "Object" in str(container.dtype)):
             return []
         return list(enumerate(container if container.shape else [container.item()]))
