@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from ..engine.arrays import array_of, as_array, entries_of, is_array, is_table, plain_numbers
 from ..engine.value import Value
-from ..errors import is_number, plain, short_repr
+from ..errors import is_number, plain, short_repr, wrong_type
 
 
 class Table(Protocol):
@@ -80,16 +80,8 @@ def _checked(array: Any, what: str) -> Any:
         "c": "pass real and imaginary parts as two columns",
     }.get(array.dtype.kind, "" if array.shape else "pass a list of them")
     if remedy:
-        raise _refusal(array, what, remedy)
+        raise wrong_type(what, "a list", array, remedy)
     return array
-
-
-def _refusal(given: Any, what: str, remedy: str) -> TypeError:
-    kind = getattr(getattr(given, "dtype", None), "name", None)
-    of = f" of {kind}" if kind else ""
-    return TypeError(
-        f"{what} must be a list, not {type(given).__name__}{of} ({short_repr(given)}); {remedy}"
-    )
 
 
 def by_position(given: Any, what: str) -> Any:
@@ -120,7 +112,7 @@ def by_position(given: Any, what: str) -> Any:
         return by_position(given.to_pandas(), what)
     else:
         return given.tolist() if isinstance(given, memoryview) else given
-    raise _refusal(given, what, remedy)
+    raise wrong_type(what, "a list", given, remedy)
 
 
 _CONVERSIONS = ("toarray", "filled", "collect")  # of sparse, masked and lazy tables
@@ -140,7 +132,7 @@ def matched(X: Any, y: Any, user: str) -> tuple[Sequence[Any], Sequence[Any]]:
     for name, values in (("X", X), ("y", y)):
         if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
             remedy = f"list({name})" if isinstance(values, Iterable) else "a list"
-            raise _refusal(values, f"{user}: {name}", f"pass {remedy}")
+            raise wrong_type(f"{user}: {name}", "a list", values, f"pass {remedy}")
     if len(X) != len(y):
         raise ValueError(
             f"{user}: X and y must have equal lengths, not {len(X)} and {len(y)}; "
@@ -205,4 +197,4 @@ def returned_loss(x: Any, what: str) -> Any:
         remedy = "does the function end without return?"
     elif hasattr(x, "__len__"):
         remedy = "return one Value, such as the sum of the entries"
-    raise TypeError(f"{what} must be one Value, not {type(x).__name__} ({short_repr(x)}); {remedy}")
+    raise wrong_type(what, "one Value", x, remedy)

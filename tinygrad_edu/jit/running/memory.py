@@ -7,9 +7,10 @@ import gc
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from ...engine.arrays import is_array
 from ...errors import exact_number, is_number
 
 
@@ -110,16 +111,15 @@ def column(x: Any, name: str) -> memoryview:
         entries = view.tolist()
     else:
         entries = x.tolist() if hasattr(x, "tolist") else list(x)
+    numbers = array("d")
     if {*map(type, entries)} <= {float, int, bool}:
-        try:
-            column = array("d", entries)
-        except OverflowError:  # of an entry that is found below
-            column = array("d")
-        if column.tolist() == entries:  # as fast as can be; nan and rounded ints are different
-            return memoryview(column)
-    return memoryview(
-        array("d", [exact_number(x, f"column {name}[{i}]") for i, x in enumerate(entries)])
-    )
+        with suppress(OverflowError):  # of an entry that is found below
+            numbers = array("d", entries)
+    if numbers.tolist() != entries:  # nan and rounded ints are different; usually there are none
+        numbers = array(
+            "d", [exact_number(x, f"column {name}[{i}]") for i, x in enumerate(entries)]
+        )
+    return memoryview(numpy.asarray(numbers) if numpy and is_array(x) else numbers)
 
 
 def _is_exact(x: Any) -> bool:
