@@ -54,7 +54,9 @@ X, y_all = np.zeros((4, 2)), np.zeros(4)
 fit(model, nn.mse, X, y_all, optimizer=optimizer, epochs=1)
 fit(model, nn.mse, X, [0.0], optimizer=optimizer, epochs=1)
 fit(model, nn.mse, {1.0: 2.0}, [0.0], optimizer=optimizer, epochs=1)  # error
-reveal_type(data.split([[0.5], [1.0]], [1, 0]))  # tuple[list[list[float]], list[int], list[list[float]], list[int]]
+train_rows, train_labels, test_rows, test_labels = data.split([[0.5], [1.0]], [1, 0])
+reveal_type(train_rows)  # list[list[float]]
+reveal_type(test_labels)  # list[int]
 reveal_type(data.split(X, y_all))  # tuple[Any, Any, Any, Any]
 reveal_type(next(data.batches([[0.5]], [1])))  # tuple[list[list[float]], list[int]]
 reveal_type(next(data.batches(X, [1])))  # tuple[Any, Any]
