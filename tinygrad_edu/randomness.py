@@ -8,9 +8,10 @@ The package has no random state of its own.
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, SupportsIndex, TypeAlias, cast
 
 from .engine.interpreter import interpreted
 from .errors import short_repr
@@ -28,8 +29,8 @@ def generator(rng: Any) -> random.Random:
         return cast(random.Random, random)  # the module has the methods of its hidden instance
     if isinstance(rng, random.Random):
         return rng
-    if isinstance(rng, int):
-        return random.Random(rng)
+    if isinstance(rng, SupportsIndex):  # an int, or one of numpy's
+        return random.Random(operator.index(rng))
     raise TypeError(
         f"rng must be a random.Random, an int to seed one, or None for the random module, "
         f"not {type(rng).__name__} ({short_repr(rng)})"

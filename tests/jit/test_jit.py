@@ -1119,10 +1119,10 @@ def test_columns_in_lists_tuples_and_dicts():
         "all": [array("d", [3.0, 4.0]), array("d", [7.0, 7.0]), "text"],
     }
     g = jit(lambda xs, how: xs[0] * xs[1])
-    assert g.batch_value_and_grad([array("d", [1.0, 2.0]), np.array([3.0, 4.0])], "mean") == (
+    assert g.batch_value_and_grad([array("d", [1.0, 2.0]), (3.0, 4.0)], "mean") == (
         array("d", [3.0, 8.0]), ([array("d", [3.0, 4.0]), array("d", [1.0, 2.0])], None))
     values, (dxs, how) = g.batch_value_and_grad(np.array([[1.0, 2.0], [3.0, 4.0]]), "mean")
-    assert (values, how) == (array("d", [3.0, 8.0]), None)
+    assert (repr(values), how) == (repr(np.array([3.0, 8.0])), None)
     assert repr(dxs) == repr(np.array([[3.0, 4.0], [1.0, 2.0]]))
     assert jit(area).batch_value_and_grad(x=[0.0, 0.0], y=[1.0, 2.0])[1] == (
         (), {"x": array("d", [1.0, 2.0]), "y": array("d", [0.0, 0.0])})

@@ -3,8 +3,12 @@
 import types
 from collections import ChainMap, OrderedDict, UserDict, UserList, deque, namedtuple
 from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from helpers import bits_of
 
@@ -71,6 +75,9 @@ CONTAINERS = {
     "dataclass": Record,
     "dataclass with slots": Slotted,
     "series": Labelled,
+    "series of pandas": lambda a, b: pd.Series([a, b], index=["x", "x"]),
+    "series of polars": lambda a, b: pl.Series([a, b], dtype=pl.Object),
+    "records": lambda a, b: np.array([(a, 1.0), (b, 2.0)], [("w", object), ("n", float)]),
     "nested": lambda a, b: {"deep": deque([Record(np.array([a]), types.SimpleNamespace(b=[b]))])},
 }
 
@@ -167,10 +174,22 @@ class WithSlots:
         self.w = w
 
 
+def put(queue, entry):
+    queue.put(entry)
+    return queue
+
+
 OTHERS = {
     "set": (lambda v: {v}, "has no order; use a list"),
     "frozenset": (lambda v: [frozenset([1, v])], "has no order; use a list"),
     "set of modules": (lambda v: {Holder(v)}, "has no order; use a list"),
+    "set of modules without parameters": (lambda v: {nn.Dropout(0.5)}, "has no order; use a list"),
+    "generator": (lambda v: (x for x in [v]), "can be read once; make a list"),
+    "map": (lambda v: map(Value.relu, [v]), "can be read once; make a list"),
+    "zip of a generator": (lambda v: [zip([1], (x for x in [v]))], "can be read once"),
+    "queue": (lambda v: put(SimpleQueue(), v), "derive SimpleQueue from nn.Module"),
+    "partial": (lambda v: partial(nn.mse, target=v), "derive partial from nn.Module"),
+    "frame": (lambda v: pd.DataFrame({"w": [v, 1.0]}), "derive DataFrame from nn.Module"),
     "keys": (lambda v: dict.fromkeys([v]), "it is a key; make it the entry"),
     "object": (Plain, "derive Plain from nn.Module"),
     "object with slots": (WithSlots, "derive WithSlots from nn.Module"),
@@ -180,20 +199,47 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("make", "remedy"), OTHERS.values(), ids=OTHERS)
-def test_parameters_that_are_not_searched_are_refused(make, remedy):
+def test_parameters_that_are_not_searched_are_refused_when_they_are_assigned(make, remedy):
+    model = Holder()
+    with pytest.raises(TypeError, match=rf"^Holder\.held.*, which is not found .*{remedy}"):
+        model.held = make(Value(2.0))
+    assert model.held is None
+    assert len(model.parameters()) == 1
+
+
+@pytest.mark.parametrize("name", ["set", "frozenset", "keys", "object", "object in a dataclass"])
+def test_parameters_that_are_found_elsewhere_may_be_in_any_object(name):
+    make, _ = OTHERS[name]
     w = Value(2.0)
-    model = Holder(make(w))
+    model = Holder()
+    model.also = [w]
+    model.held = make(w)
+    assert len(model.parameters()) == 2
+    with pytest.raises(TypeError, match=r"^Holder\.also.*, which is not found"):
+        model.also = [make(Value(1.0))]
+    with pytest.raises(TypeError, match=r"^Holder\.also.*, which is not found"):
+        model.also = make(w)  # instead of the list in which it was found
+
+
+@pytest.mark.parametrize(("container", "add", "added"), [
+    (set(), set.add, Value(2.0)),
+    ([], list.append, {Value(2.0)}),
+    ([], list.append, Plain([Value(2.0)])),
+    (Plain(), setattr, ("w", Value(2.0))),
+])
+def test_parameters_that_are_added_where_no_search_is_are_refused_later(container, add, added):
+    model = Holder(container)
+    add(container, *(added if add is setattr else [added]))
     for call in (model.parameters, model.state_dict, model.zero_grad):
-        with pytest.raises(TypeError, match=rf"^Holder\.held.*, which is not found .*{remedy}"):
+        with pytest.raises(TypeError, match=r"^Holder\.held.*, which is not found"):
             call()
-    model.also = [w]  # then it is found, and an object may refer to it
-    if "Holder" not in repr(model.held):
-        assert len(model.parameters()) == 2
 
 
-def test_modules_that_are_not_searched_are_refused():
+def test_modules_that_are_added_to_a_set_are_refused_when_the_mode_changes():
+    model = Holder(set())
+    model.held.add(nn.Dropout(0.5))
     with pytest.raises(TypeError, match="a set has no order; use a list"):
-        Holder({nn.Dropout(0.5)}).eval()
+        model.eval()
 
 
 def test_objects_that_refer_to_parameters_of_others_are_no_error():

@@ -10,7 +10,8 @@ import stubs
 from helpers import ROOT, run_python
 
 PROGRAM = '''
-from tinygrad_edu import Value, fit, grad, jit, math, nn, optim, value_and_grad, viz
+import numpy as np
+from tinygrad_edu import Value, data, fit, grad, jit, math, nn, optim, value_and_grad, viz
 
 x = Value(2.0, "x")
 y: Value = x * math.sin(x) + 1 / x - 3 ** x
@@ -49,6 +50,18 @@ model = nn.MLP(2, [4, 1])
 optimizer = optim.SGD(model.parameters(), lr=0.1)
 history = fit(model, nn.mse, [[0.0, 1.0]], [1.0], optimizer=optimizer, epochs=1, engine="eager")
 losses: list[float] = history.loss
+X, y_all = np.zeros((4, 2)), np.zeros(4)
+fit(model, nn.mse, X, y_all, optimizer=optimizer, epochs=1)
+fit(model, nn.mse, X, [0.0], optimizer=optimizer, epochs=1)
+fit(model, nn.mse, {1.0: 2.0}, [0.0], optimizer=optimizer, epochs=1)  # error
+train_rows, train_labels, test_rows, test_labels = data.split([[0.5], [1.0]], [1, 0])
+reveal_type(train_rows)  # list[list[float]]
+reveal_type(test_labels)  # list[int]
+reveal_type(data.split(X, y_all))  # tuple[Any, Any, Any, Any]
+reveal_type(next(data.batches([[0.5]], [1])))  # tuple[list[list[float]], list[int]]
+reveal_type(next(data.batches(X, [1])))  # tuple[Any, Any]
+reveal_type(data.Standardiser(X)([[0.5]]))  # list[list[float]]
+reveal_type(data.Standardiser(X)(X))  # Any
 output: nn.Output = model([0.0, x])
 reveal_type(model([0.0, x]))  # Value | list[Value]
 reveal_type(nn.Sequential(nn.Layer(2, 3))([0.0, x]))  # Value | list[Value]

@@ -141,8 +141,8 @@ def test_rows_of_a_frame_are_standardised_and_examined():
     scale = data.Standardiser(frame())
     expected = data.Standardiser(ROWS)
     assert (scale.mean, scale.sd) == (expected.mean, expected.sd)
-    assert scale(frame()) == expected(ROWS)
-    assert scale.inverse(frame()) == expected.inverse(ROWS)
+    assert scale(frame()).tolist() == expected(ROWS)
+    assert scale.inverse(frame()).tolist() == expected.inverse(ROWS)
     model = nn.MLP(2, [3, 1], rng=0)
     assert activations(model, frame()) == activations(model, ROWS)
     assert str(diagnose(model, frame(), target(), loss=nn.mse)) == str(

@@ -314,7 +314,8 @@ def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
     ({"penalty": 1e-4}, TypeError, "penalty must be a function, not 0.0001"),
     ({"metrics": "accuracy"}, TypeError, "metrics must be functions, not 'accuracy'"),
     ({"optimizer": "adam"}, TypeError, "optimizer must be an Optimizer, not 'adam'"),
-    ({"metrics": [lambda p, t: "x"]}, ValueError, "could not convert"),
+    ({"metrics": [lambda p, t: "x"]}, TypeError, "what the metric <lambda> returns must be a real "
+                                                 "number, not str"),
     *[({"record_every": wrong}, ValueError,
        f"record_every must be a whole number >= 1, not {wrong}; pass None for no snapshots")
       for wrong in (0, -1)],

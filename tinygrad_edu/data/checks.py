@@ -1,38 +1,43 @@
-"""Checks of arguments: standard deviations, and samples with targets."""
+"""What samples, targets and predictions are, for `fit`, losses, metrics and all that takes data.
+
+Samples and targets are a list, a tuple, an array or another sequence, or a table with labels, such
+as a DataFrame or a Series of pandas or polars, or a table of pyarrow.  Entry i is the i-th one,
+whatever the labels are; that of a table with several columns is its i-th row, an array.  Anything
+else is refused.  So are missing numbers, dates and complex numbers in a table or an array.
+
+A prediction, and a target of a loss, is a number or a list of numbers (see `numbers`).
+"""
 
 from __future__ import annotations
 
 from collections import UserString
-from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import date, timedelta
+from typing import Any, Protocol
 
-from ..errors import check_number, short_repr
+from ..engine.arrays import array_of, as_array, entries_of, is_array, is_table, plain_numbers
+from ..engine.value import Value
+from ..errors import is_number, plain, short_repr, wrong_type
 
 
-def spread(noise: float, what: str) -> float:
-    """Returns a standard deviation as a float.
+class Table(Protocol):
+    """An array, or a table with labels."""
 
-    Raises:
-        ValueError: it is negative, inf or nan.
-    """
-    wanted = "a standard deviation, a finite number >= 0"
-    return check_number(noise, what, 0, "for no noise pass 0", wanted=wanted)
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the entries as a numpy array."""
 
 
 class Rows(Sequence[Any]):
-    """The entries of a table with labels, such as a DataFrame or a Series, by position.
+    """The entries of a table, by position.  They are read once, and again by `read`."""
 
-    They are read once, and again by `read`.
-    """
-
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: Any, what: str) -> None:
         self._table = table
+        self._what = what
         self.read()
 
     def read(self) -> None:
         """Reads the table, which may have changed."""
-        self._rows = self._table.to_numpy()
-        self.__array_interface__ = self._rows.__array_interface__
+        self._rows = by_position(self._table, self._what)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -41,30 +46,76 @@ class Rows(Sequence[Any]):
         return self._rows[i]
 
 
-def by_position(given: Any, what: str) -> Any:
-    """Returns samples or targets such that entry i is the i-th, whatever labels there are.
+def _numbers_of(table: Any, what: str) -> Any:
+    """Returns a table as an array, of numbers if all entries are numbers.
 
-    The entries of a table are its rows.
+    Raises TypeError if a number is missing, or if there is a date among other objects.
+    """
+    found = as_array(table)
+    if found.dtype.kind != "O":
+        return found
+    entries = [plain(x, whole=True) for x in entries_of(found)]
+    kinds = {*map(type, entries)}
+    if kinds <= {bool, int, float}:
+        return found.astype(float if float in kinds else next(iter(kinds - {bool}), bool))
+    for i, x in enumerate(entries):
+        if x is None or isinstance(x, (date, timedelta)) or type(x).__name__ == "NAType":
+            row = i * len(found) // len(entries)
+            raise TypeError(
+                f"{what}[{row}] must be made of numbers, not {short_repr(x)}; leave out rows with "
+                "missing numbers, and make numbers of dates"
+            )
+    return array_of(entries, found.shape)
+
+
+def _checked(array: Any, what: str) -> Any:
+    """Returns an array of one or more dimensions, of numbers, text or objects.
+
+    Raises TypeError if it is another one.
+    """
+    remedy = {
+        "M": "make numbers of dates, such as days since the first one",
+        "m": "make numbers of durations, such as seconds",
+        "V": "make rows of numbers of its records: X = [list(record) for record in X]",
+        "c": "pass real and imaginary parts as two columns",
+    }.get(array.dtype.kind, "" if array.shape else "pass a list of them")
+    if remedy:
+        raise wrong_type(what, "a list", array, remedy)
+    return array
+
+
+def by_position(given: Any, what: str) -> Any:
+    """Returns samples or targets such that entry i is the i-th: an array of an array or a table.
 
     what: begins the message of an error.
 
     Raises:
-        TypeError: ``given`` is a mapping, a set or text.
+        TypeError: ``given`` is a mapping, a set or text; or a table or an array that has missing
+            numbers, dates, records or complex numbers, or is sparse or masked.
     """
-    if not hasattr(given, "to_numpy") and hasattr(given, "to_pandas"):  # a table of pyarrow
-        given = given.to_pandas()
-    if hasattr(given, "to_numpy"):
-        return Rows(given)
+    if given.__class__ in (list, tuple):
+        return given
+    converted = next((name for name in _CONVERSIONS if hasattr(type(given), name)), "")
     if isinstance(given, (str, UserString)):
         remedy = "pass a list of texts"
-    elif isinstance(given, Mapping) or hasattr(given, "keys"):
+    elif isinstance(given, Mapping):
         remedy = "its entries have keys, not positions; pass a list of its values"
     elif isinstance(given, Set) and not isinstance(given, Sequence):
         remedy = "it has no order of its own; pass a list"
+    elif converted:
+        remedy = f"pass its .{converted}()"
+    elif is_table(given):
+        return _checked(_numbers_of(given, what), what)
+    elif hasattr(given, "dtype") and hasattr(given, "shape"):
+        return _checked(given, what)
+    elif hasattr(given, "to_pandas"):
+        return by_position(given.to_pandas(), what)
     else:
-        return given
-    raise TypeError(f"{what} must be a list, not {type(given).__name__} ({short_repr(given)}); "
-                    f"{remedy}")
+        return given.tolist() if isinstance(given, memoryview) else given
+    raise wrong_type(what, "a list", given, remedy)
+
+
+_CONVERSIONS = ("toarray", "filled", "collect")  # of sparse, masked and lazy tables
 
 
 def matched(X: Any, y: Any, user: str) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -73,17 +124,15 @@ def matched(X: Any, y: Any, user: str) -> tuple[Sequence[Any], Sequence[Any]]:
     user: begins the message of an error.
 
     Raises:
-        TypeError: ``X`` or ``y`` is not a list, a tuple, an array, a table or another sequence.
+        TypeError: see `by_position`; or ``X`` or ``y`` has no length or no positions.
         ValueError: ``X`` and ``y`` differ in length, or are empty.
     """
     X = by_position(X, f"{user}: X")
     y = by_position(y, f"{user}: y")
     for name, values in (("X", X), ("y", y)):
         if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
-            raise TypeError(
-                f"{user}: {name} must be a list, not {type(values).__name__} "
-                f"({short_repr(values)}); pass list({name})"
-            )
+            remedy = f"list({name})" if isinstance(values, Iterable) else "a list"
+            raise wrong_type(f"{user}: {name}", "a list", values, f"pass {remedy}")
     if len(X) != len(y):
         raise ValueError(
             f"{user}: X and y must have equal lengths, not {len(X)} and {len(y)}; "
@@ -92,3 +141,60 @@ def matched(X: Any, y: Any, user: str) -> tuple[Sequence[Any], Sequence[Any]]:
     if not len(X):
         raise ValueError(f"{user}: X must not be empty; give at least one sample")
     return X, y
+
+
+def chosen(values: Any, places: Sequence[int]) -> Any:
+    """Returns the samples or targets at some positions: an array of an array, or else a list."""
+    return values[places] if is_array(values) else [values[i] for i in places]
+
+
+def sample(x: Any) -> Any:
+    """Returns a sample or a target as models, losses and metrics get it: with Python's numbers.
+
+    A table, such as a row of a DataFrame, becomes an array.
+    """
+    return plain_numbers(as_array(x) if is_table(x) else x)
+
+
+def numbers(x: Any, what: str, error: type[Exception] = TypeError) -> Any:
+    """Returns a prediction or a target as a loss computes with it: a number or a list of numbers.
+
+    A list, an array or a column of one number counts as this number.
+
+    what: begins the message of an error, as in ``mse: the target``.
+    error: what is raised for anything else.
+    """
+    if isinstance(x, (Value, float)) or is_number(x):
+        return plain(x, whole=True)
+    given = as_array(x) if is_table(x) else x
+    is_row = hasattr(given, "__len__") and getattr(given, "ndim", 1) == 1
+    if is_row and not isinstance(given, (str, bytes, UserString, Mapping, Set)):
+        entries = [plain(entry, whole=True) for entry in given]
+        if all(isinstance(entry, (Value, float, int)) for entry in entries):
+            return entries[0] if len(entries) == 1 else entries
+    remedy = ""
+    if isinstance(x, (str, UserString)):
+        remedy = "; give each label a number"
+    elif x is None and error is TypeError:  # a prediction
+        remedy = "; does the model end without return?"
+    raise error(
+        f"{what} must be a number or a list of numbers, not {type(x).__name__} ({short_repr(x)})"
+        f"{remedy}"
+    )
+
+
+def returned_loss(x: Any, what: str) -> Any:
+    """Returns what a loss returned, if it is one number or Value.
+
+    what: begins the message of an error.
+
+    Raises TypeError if it is something else.
+    """
+    if isinstance(x, Value) or is_number(x):
+        return x
+    remedy = "return one Value"
+    if x is None:
+        remedy = "does the function end without return?"
+    elif hasattr(x, "__len__"):
+        remedy = "return one Value, such as the sum of the entries"
+    raise wrong_type(what, "one Value", x, remedy)

@@ -13,7 +13,6 @@ from typing import Any, TypeGuard, TypeVar
 
 from ..errors import check_int, check_number, short_repr
 from ..randomness import Rng, generator
-from .checks import spread
 
 Label = TypeVar("Label")
 Points = list[list[float]]
@@ -151,7 +150,7 @@ def line(
         ValueError: n < 2, the noise is negative, or slope or intercept is not finite.
     """
     n = check_int(n, "line: n", 2, "a line needs two points")
-    noise = spread(noise, "line: noise")
+    noise = _spread(noise, "line: noise")
     slope = check_number(slope, "line: slope")
     intercept = check_number(intercept, "line: intercept")
     source = generator(rng)
@@ -163,7 +162,7 @@ def _noisy(
     user: str, samples: list[tuple[list[float], Label]], noise: float, rng: Rng
 ) -> tuple[Points, list[Label]]:
     """Shuffles the samples in place and returns them with noise added to every coordinate."""
-    noise = spread(noise, f"{user}: noise")
+    noise = _spread(noise, f"{user}: noise")
     source = generator(rng)
     source.shuffle(samples)
     X = [[x + source.gauss(0.0, noise) for x in point] for point, _ in samples]
@@ -216,3 +215,9 @@ def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
 def _is_row(x: object) -> TypeGuard[Sequence[Any]]:
     """Returns whether ``x`` is a sequence, but not text."""
     return isinstance(x, Sequence) and not isinstance(x, str)
+
+
+def _spread(noise: float, what: str) -> float:
+    """Returns a standard deviation as a float."""
+    wanted = "a standard deviation, a finite number >= 0"
+    return check_number(noise, what, 0, "for no noise pass 0", wanted=wanted)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar, overload
 
+from ..engine.arrays import array_of, is_array
 from ..errors import check_int, check_number, short_repr
 from ..randomness import Rng, generator
-from .checks import by_position, matched
+from .checks import Table, by_position, chosen, matched
 
 Sample = TypeVar("Sample")
 Target = TypeVar("Target")
 
 
+@overload
 def batches(
     X: Sequence[Sample],
     y: Sequence[Target],
@@ -22,16 +25,37 @@ def batches(
     *,
     shuffle: bool = True,
     rng: Rng = None,
-) -> Iterator[tuple[list[Sample], list[Target]]]:
+) -> Iterator[tuple[list[Sample], list[Target]]]: ...
+@overload
+def batches(
+    X: Sequence[Any] | Table,
+    y: Sequence[Any] | Table,
+    size: int | None = None,
+    *,
+    shuffle: bool = True,
+    rng: Rng = None,
+) -> Iterator[tuple[Any, Any]]: ...
+
+
+def batches(
+    X: Any,
+    y: Any,
+    size: int | None = None,
+    *,
+    shuffle: bool = True,
+    rng: Rng = None,
+) -> Iterator[tuple[Any, Any]]:
     """Yields the data once, as batches ``(X_batch, y_batch)`` of ``size`` samples.
 
-    Samples and targets are taken by position; those of a DataFrame are its rows, without labels.
-    The last batch may be smaller.  Each call shuffles the samples again: in the same order if
-    ``rng`` is a random seed, in a new order if it is a `random.Random`.  ``size=None`` is one batch
-    of all samples, in the order given; ``rng`` is then not used.
+    Samples and targets are taken by position.  A batch of an array, or of a table such as a
+    DataFrame or a Series, is an array, without labels; any other is a list.  The last batch may be
+    smaller.  Each call shuffles the samples again: in the same order if ``rng`` is a random seed,
+    in a new order if it is a `random.Random`.  ``size=None`` is one batch of all samples, in the
+    order given; ``rng`` is then not used.
 
     Raises:
-        TypeError: X or y is a mapping, a set, text or not a sequence.
+        TypeError: X or y is a mapping, a set, text or not a sequence, or is a table or an array
+            with missing numbers, dates, records or complex numbers.
         ValueError: X and y differ in length or are empty, or size < 1.
 
     Errors are raised by the call, before the first batch is asked for.
@@ -41,7 +65,7 @@ def batches(
     if size is not None:
         size = check_int(size, "batches: size", 1, "for one batch of all samples, pass None")
     parts = batches_of_indices(n, size, shuffle, rng)
-    return (([X[i] for i in part], [y[i] for i in part]) for part in parts)
+    return ((chosen(X, part), chosen(y, part)) for part in parts)
 
 
 def batches_of_indices(n: int, size: int | None, shuffle: bool, rng: Rng) -> list[list[int]]:
@@ -54,6 +78,7 @@ def batches_of_indices(n: int, size: int | None, shuffle: bool, rng: Rng) -> lis
     return [order[start:start + size] for start in range(0, n, size)]
 
 
+@overload
 def split(
     X: Sequence[Sample],
     y: Sequence[Target],
@@ -61,17 +86,36 @@ def split(
     *,
     stratify: bool = True,
     rng: Rng = None,
-) -> tuple[list[Sample], list[Target], list[Sample], list[Target]]:
+) -> tuple[list[Sample], list[Target], list[Sample], list[Target]]: ...
+@overload
+def split(
+    X: Sequence[Any] | Table,
+    y: Sequence[Any] | Table,
+    test: float = 0.2,
+    *,
+    stratify: bool = True,
+    rng: Rng = None,
+) -> tuple[Any, Any, Any, Any]: ...
+
+
+def split(
+    X: Any,
+    y: Any,
+    test: float = 0.2,
+    *,
+    stratify: bool = True,
+    rng: Rng = None,
+) -> tuple[Any, Any, Any, Any]:
     """Splits data at random into training and test data: ``(X_train, y_train, X_test, y_test)``.
 
     The test set has round(test * n) samples, but at least 1 and at most n - 1.  ``stratify`` gives
     both parts the same share of each label, up to rounding (largest remainders, ties broken at
     random); it has no effect if all targets differ, as in a regression.  Both parts are in random
-    order.  Samples and targets are taken by position, as in `batches`.
+    order.  Samples and targets are taken by position, and parts of arrays and tables are arrays, as
+    in `batches`.
 
     Raises:
-        TypeError: labels cannot be compared with each other, or X or y is a mapping, a set, text
-            or not a sequence.
+        TypeError: labels cannot be compared with each other; otherwise see `batches`.
         ValueError: X and y differ in length, there are fewer than 2 samples, or ``test`` is not
             between 0 and 1.
     """
@@ -89,19 +133,19 @@ def split(
     held_out = _stratified(order, y, count) if stratify else set(order[:count])
     train = [i for i in order if i not in held_out]
     tested = [i for i in order if i in held_out]
-    return (
-        [X[i] for i in train], [y[i] for i in train],
-        [X[i] for i in tested], [y[i] for i in tested],
-    )
+    return chosen(X, train), chosen(y, train), chosen(X, tested), chosen(y, tested)
 
 
-def _stratified(order: list[int], y: Sequence[Target], count: int) -> set[int]:
+def _stratified(order: list[int], y: Sequence[Any], count: int) -> set[int]:
     """Returns ``count`` of the indices in ``order``, in proportion from each label."""
-    groups: dict[Target, list[int]] = {}
+    groups: dict[Any, list[int]] = {}
     # ``order`` is shuffled, so the groups, and the members of each, are in random order
     for i in order:
+        label = y[i]
+        if getattr(label, "shape", None) == (1,):  # of a table with one column
+            label = label[0]
         try:
-            groups.setdefault(y[i], []).append(i)
+            groups.setdefault(label, []).append(i)
         except TypeError:
             raise TypeError(
                 f"split: target {i} must be a label that can be compared, not {short_repr(y[i])}; "
@@ -138,8 +182,8 @@ class Standardiser:
         ValueError: there are no rows, rows differ in length, or a number is not finite.
     """
 
-    def __init__(self, X: Sequence[Sequence[float]]) -> None:
-        rows = _table(X)
+    def __init__(self, X: Sequence[Sequence[float]] | Table) -> None:
+        rows = _rows(by_position(X, "Standardiser: X"))
         if not rows:
             raise ValueError(
                 "Standardiser: X must have at least one row, not none; pass the training data"
@@ -155,27 +199,40 @@ class Standardiser:
             for column, mean in zip(columns, self.mean, strict=True)
         ]
 
-    def __call__(self, X: Sequence[Sequence[float]]) -> list[list[float]]:
-        """Returns the rows ``X``, standardised.
+    @overload
+    def __call__(self, X: Sequence[Sequence[float]]) -> list[list[float]]: ...
+    @overload
+    def __call__(self, X: Table) -> Any: ...
+
+    def __call__(self, X: Any) -> Any:
+        """Returns the rows ``X``, standardised: an array of an array or a table, or else a list.
 
         Raises:
             ValueError: the number of columns differs from the training data's.
         """
-        return [
-            [(x - mean) / (sd or 1.0) for x, mean, sd in zip(row, self.mean, self.sd, strict=True)]
-            for row in _table(X, len(self.mean))
-        ]
+        return self._mapped(X, lambda x, mean, sd: (x - mean) / sd)
 
-    def inverse(self, X: Sequence[Sequence[float]]) -> list[list[float]]:
-        """Returns standardised rows in their original scale.
+    @overload
+    def inverse(self, X: Sequence[Sequence[float]]) -> list[list[float]]: ...
+    @overload
+    def inverse(self, X: Table) -> Any: ...
+
+    def inverse(self, X: Any) -> Any:
+        """Returns standardised rows in their original scale, in the type of `__call__`.
 
         Raises:
             ValueError: the number of columns differs from the training data's.
         """
-        return [
-            [x * (sd or 1.0) + mean for x, mean, sd in zip(row, self.mean, self.sd, strict=True)]
-            for row in _table(X, len(self.mean))
-        ]
+        return self._mapped(X, lambda x, mean, sd: x * sd + mean)
+
+    def _mapped(self, X: Any, f: Callable[[float, float, float], float]) -> Any:
+        """Returns f(x, mean, sd), with 1 for an sd of 0, for the numbers of a table."""
+        given = by_position(X, "Standardiser: X")
+        scale = [sd or 1.0 for sd in self.sd]
+        rows = [list(map(f, row, self.mean, scale)) for row in _rows(given, len(scale))]
+        if not is_array(given):
+            return rows
+        return array_of([*chain(*rows)], (len(rows), len(scale)))
 
     def __repr__(self) -> str:
         return f"<Standardiser of {len(self.mean)} columns: mean={self.mean}, sd={self.sd}>"
@@ -184,9 +241,10 @@ class Standardiser:
 Standardizer = Standardiser  # the American spelling, as in the names of other libraries
 
 
-def _table(X: Sequence[Sequence[float]], width: int | None = None) -> list[list[float]]:
+def _rows(X: Any, width: int | None = None) -> list[list[float]]:
+    """Returns samples as rows of floats, of that width or all of one width."""
     rows = []
-    for i, row in enumerate(by_position(X, "Standardiser: X")):
+    for i, row in enumerate(X.tolist() if is_array(X) else X):
         if not hasattr(row, "__len__"):
             raise TypeError(
                 f"Standardiser: row {i} of X must be a list of numbers, not {type(row).__name__} "
@@ -199,6 +257,9 @@ def _table(X: Sequence[Sequence[float]], width: int | None = None) -> list[list[
                 f"Standardiser: row {i} of X must have {width} columns, not {len(row)}; "
                 "give all rows the same columns"
             )
+        if {*map(type, row)} == {float} and all(map(math.isfinite, row)):
+            rows.append(list(row))
+            continue
         where = f"of row {i} of X"
         rows.append([
             check_number(x, f"Standardiser: column {j} {where}") for j, x in enumerate(row)

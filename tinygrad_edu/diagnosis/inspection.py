@@ -22,8 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.checks import by_position
-from ..engine.arrays import plain_numbers
+from ..data.checks import by_position, sample
 from ..engine.graph import topological_order
 from ..engine.interpreter import recording
 from ..engine.value import Value
@@ -398,7 +397,7 @@ def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
         TypeError: ``given`` is not iterable, or is a mapping, a set or text; the message says what
             is ``wanted``.
     """
-    return list(map(plain_numbers, check_list(by_position(given, name), name, wanted)))
+    return list(map(sample, check_list(by_position(given, name), name, wanted)))
 
 
 def check_model(model: Any) -> None:

@@ -12,9 +12,9 @@ from itertools import chain, repeat
 from math import hypot, inf, sqrt
 from typing import Any
 
+from ..data.checks import returned_loss, sample
 from ..data.summation import BlockSum
 from ..debug.anomaly import is_watched
-from ..engine.arrays import plain_numbers
 from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
 from ..engine.value import Value
@@ -84,8 +84,8 @@ class Problem:
     def reduced(self, most: int) -> Problem:
         """Returns the same problem with at most ``most`` samples."""
         places = choose_samples(len(self.X), most, self.y)
-        X = [plain_numbers(self.X[i]) for i in places]
-        return replace(self, X=X, y=[plain_numbers(self.y[i]) for i in places])
+        X = [sample(self.X[i]) for i in places]
+        return replace(self, X=X, y=[sample(self.y[i]) for i in places])
 
     def loss_and_gradient(self) -> tuple[float, list[float]]:
         """Returns the mean loss, and its derivative with respect to each parameter.
@@ -188,7 +188,10 @@ class Problem:
 
         Iterate over it inside `recording_model`.
         """
-        return (self.loss(self.model(x), t) for x, t in zip(self.X, self.y))
+        return (
+            returned_loss(self.loss(self.model(x), t), "diagnose: what the loss returns")
+            for x, t in zip(self.X, self.y)
+        )
 
     def beats_constant(self, loss: float) -> bool:
         """Returns whether a mean loss is clearly lower than the loss of a constant prediction.

@@ -20,6 +20,22 @@ _OTHERS = "MmV"  # kinds of arrays: of dates, of durations, of records
 _PLAIN = (bool, float, str, bytes)  # numpy has arrays of these types
 
 
+def is_table(x: Any) -> bool:
+    """Returns whether ``x`` is read as an array by `as_array`, and is none itself.
+
+    Tables with labels and their columns are, as those of pandas, polars and pyarrow, and tensors.
+    """
+    kind = type(x)
+    if not hasattr(kind, "__array__") and not hasattr(kind, "to_numpy"):
+        return False
+    return not _is_plain(x) and not hasattr(x, "filled") and getattr(x, "shape", None) != ()
+
+
+def as_array(table: Any) -> Any:
+    """Returns the entries of a table (see `is_table`) as a numpy array, by position."""
+    return table.__array__() if hasattr(table, "__array__") else table.to_numpy()
+
+
 def is_array(x: Any) -> bool:
     """Returns whether ``x`` is a numpy array with at least one dimension, of numbers or objects.
 
@@ -49,13 +65,13 @@ def array_of(entries: Sequence[Any], shape: Sequence[int]) -> Any:
     """Returns the array of that shape with these entries: the inverse of `entries_of`.
 
     It is an array of floats, of booleans or of text if all entries are.  Columns, which are arrays
-    of the standard library, add a last dimension.  Otherwise it is an array of objects.
+    themselves, add a last dimension.  Otherwise it is an array of objects.
     """
     numpy: Any = sys.modules["numpy"]
     kinds = set(map(type, entries))
     if not kinds or (len(kinds) == 1 and kinds <= {*_PLAIN}):
         return numpy.array(entries, *(kinds or {float})).reshape(shape)
-    if kinds == {array}:
+    if kinds <= {array, numpy.ndarray}:
         return numpy.array(entries).reshape(*shape, -1)
     made = numpy.empty(len(entries), object)
     for i, entry in enumerate(entries):  # one by one, since numpy would take lists apart

@@ -22,20 +22,21 @@ from math import prod
 from typing import Any
 
 from ..data.summation import BLOCK, LANES, BlockSum
-from ..engine.arrays import is_array, remedy
+from ..engine.arrays import as_array, is_array, is_table, remedy
 from ..errors import exact_number, short_repr
 from .running.backend import Kernel
-from .running.memory import AlignedBuffer, address, column, pointers
+from .running.memory import AlignedBuffer, address, column, is_column, is_read, pointers
 from .structure import (
     ARRAY,
     NUMBER,
     StaticValue,
     Structure,
     container,
-    is_named,
     is_number,
     is_static,
 )
+
+PIECE = 16384  # samples of a column that are copied at once, which the processor's cache can hold
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
@@ -50,15 +51,16 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
         return NUMBER
     if is_static(x):
         return "=", StaticValue(x)
+    given = as_array(x) if is_table(x) else x
+    if is_column(given):
+        leaves.append(column(given, name))
+        return NUMBER
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
         raise TypeError(
             f"batch: argument {name} must be a column of numbers, a number that is the same for "
             "all samples, or a list, tuple or dict of them, "
             f"not {type(x).__name__} ({short_repr(x)}); pass a list or an array"
         )
-    if not isinstance(x, dict) and _is_column(x) and not hasattr(x, "filled"):  # a masked array
-        leaves.append(column(x, name))
-        return NUMBER
     if is_array(x):
         *shape, length = x.shape
         rows = x.reshape(prod(shape), length)
@@ -72,12 +74,6 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
             "the samples are its rows"
         )
     return container(x, name, leaves, flatten_columns)
-
-
-def _is_column(x: Any) -> bool:
-    if hasattr(x, "ndim"):
-        return bool(x.ndim == 1)
-    return not is_named(x) and (len(x) == 0 or isinstance(x[0], bool) or is_number(x[0]))
 
 
 @dataclass
@@ -167,7 +163,11 @@ class CompiledBatch(Batched):
         from .running.sums import BlockSums
 
         batch = self._batch
-        columns = [inputs[i] for i in self.varying]
+        columns = [memoryview(inputs[i]) for i in self.varying]
+        # a column of other numbers is copied, piece by piece
+        copies = [None if is_read(x) else AlignedBuffer(PIECE) for x in columns]
+        places = [address(x) if copy is None else copy.address for x, copy in zip(columns, copies)]
+        targets = [*map(address, results)]
         memory = AlignedBuffer(len(batch.slots))
         memory.write(0, [x for i, x in enumerate(inputs) if i not in self.varying])
         scratch = AlignedBuffer(batch.scratch)
@@ -175,17 +175,22 @@ class CompiledBatch(Batched):
         sums = BlockSums(len(self.summed), rows)
 
         def run(inputs: Sequence[int], outputs: Sequence[int], vectors: int, mask: int) -> None:
-            places = [pointers(inputs), pointers(outputs)]
-            addresses = [memory.address, *map(ctypes.addressof, places), scratch.address]
+            pair = [pointers(inputs), pointers(outputs)]
+            addresses = [memory.address, *map(ctypes.addressof, pair), scratch.address]
             if mask:
                 sums.run_part(batch, addresses, mask, error.address)
             else:
                 sums.run(batch, addresses, vectors, error.address)
 
-        whole, rest = divmod(stop - start, LANES)
-        if whole:
-            run([address(x) + 8 * start for x in columns],
-                [address(result) + 8 * start for result in results], whole, 0)
+        rest = (stop - start) % LANES
+        size = PIECE if any(copies) else max(stop - start, 1)
+        for at in range(start, stop - rest, size):
+            end = min(at + size, stop - rest)
+            for x, copy in zip(columns, copies):
+                if copy is not None:
+                    copy.copy(x[at:end])
+            run([place + 8 * at * (copy is None) for place, copy in zip(places, copies)],
+                [target + 8 * at for target in targets], (end - at) // LANES, 0)
         if rest:  # a vector of the last samples, filled up with copies of the last one
             tails = [AlignedBuffer(LANES) for _ in columns]
             for tail, x in zip(tails, columns):

@@ -247,7 +247,8 @@ class Jitted(Generic[P]):
 
         The last dimension of a numpy array counts the samples: pass an array of shape (2, n) to
         ``f(w)`` of an array of two numbers.  Results are of type `array.array`, which numpy takes
-        without a copy, or numpy arrays if ``f`` returns arrays.  A condition is 1.0 or 0.0.
+        without a copy, or numpy arrays if a column is one, or belongs to a table, such as a
+        DataFrame, or if ``f`` returns arrays.  A condition is 1.0 or 0.0.
 
         Raises:
             TypeError: an argument is not made of columns of numbers.

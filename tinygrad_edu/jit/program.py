@@ -13,12 +13,14 @@
 from __future__ import annotations
 
 import functools
+import sys
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..debug.anomaly import is_watched
 from ..engine import autodiff, graph
-from ..engine.arrays import array_of
+from ..engine.arrays import array_of, is_array
 from ..engine.interpreter import recording
 from ..engine.value import Value
 from ..errors import short_repr
@@ -144,7 +146,8 @@ class Program:
               with_gradient: bool = False) -> list[Any]:
         """Does what `run` does, for columns: it returns a column for each number.
 
-        The derivative with respect to a number that all samples share is a sum over them.
+        The derivative with respect to a number that all samples share is a sum over them.  Columns
+        are numpy arrays if one of the arguments is.
         """
         varying, count = _lengths(leaves)
         if is_watched() and count:
@@ -154,7 +157,11 @@ class Program:
             summed = self._summed(varying, with_gradient)
             return Batched(run, outputs, columns, summed).run(leaves, count)
         inputs = self._inputs(leaves, drawn(self.trace.draws, count))
-        return self.batched(varying, with_gradient).run(inputs, count, threads)
+        found = self.batched(varying, with_gradient).run(inputs, count, threads)
+        if any(isinstance(leaf, memoryview) and is_array(leaf.obj) for leaf in leaves):
+            numpy = sys.modules["numpy"]
+            return [numpy.asarray(x) if isinstance(x, array) else x for x in found]
+        return found
 
     def _run_eagerly(self, values: Sequence[Value]) -> list[Value]:
         """Returns the results of the function itself, not compiled, flat."""

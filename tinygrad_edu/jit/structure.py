@@ -16,9 +16,10 @@ from enum import Enum
 from itertools import islice
 from typing import Any
 
+from .. import errors
 from ..engine.arrays import array_of, entries_of, indices_of, is_array, remedy
 from ..engine.value import Value
-from ..errors import TraceError, is_exact, number, short_repr
+from ..errors import TraceError, is_exact, short_repr
 
 NUMBER = "*"
 ARRAY = "array"  # the kind of a numpy array, whose keys are its shape
@@ -65,13 +66,7 @@ def is_number(x: Any) -> bool:
     """Returns whether ``x`` is a float, an int, a Value or a numpy scalar, and not static."""
     if x.__class__ is float or x.__class__ is int or isinstance(x, Value):
         return True
-    if is_static(x) or not hasattr(type(x), "__float__"):
-        return False
-    try:
-        number(x)
-    except TypeError:
-        return False
-    return True
+    return not is_static(x) and errors.is_number(x)
 
 
 def is_boolean(x: Any) -> bool:

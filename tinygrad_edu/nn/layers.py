@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from .. import math
+from ..engine.arrays import listed
 from ..engine.value import Value
-from ..errors import check_int, check_number, plain
+from ..errors import check_int, check_number, counted, is_number, plain, short_repr
 from ..randomness import Rng, drawn, generator
 from .init import Initialiser, chosen, weights
 from .module import Module, Output
@@ -175,18 +176,18 @@ class MLP(Sequential):
         init: str | Initialiser = "uniform",
         rng: Rng = None,
     ) -> None:
-        if not isinstance(nouts, (list, tuple)):
+        sizes = listed(nouts)
+        if sizes is None:
             raise TypeError(
-                f"MLP: nouts must be a list with the size of each layer, not {nouts!r}; "
-                "write MLP(2, [16, 1])"
+                f"MLP: nouts must be a list with the size of each layer, "
+                f"not {short_repr(nouts)}; write MLP(2, [16, 1])"
             )
-        if not nouts:
+        if not sizes:
             raise ValueError("MLP: nouts must have at least one layer, not []; try MLP(2, [16, 1])")
         source = generator(rng)
-        sizes = [nin, *nouts]
-        activations = [activation] * (len(nouts) - 1) + [output]
+        activations = [activation] * (len(sizes) - 1) + [output]
         super().__init__(
-            *[Layer(a, b, f, init, source) for a, b, f in zip(sizes, nouts, activations)]
+            *[Layer(a, b, f, init, source) for a, b, f in zip([nin, *sizes], sizes, activations)]
         )
 
     def __repr__(self) -> str:
@@ -214,11 +215,11 @@ class Dropout(Module):
         self._rng = None if rng is None else generator(rng)
 
     def __call__(self, x: Input) -> Input:
-        """Returns a list for a list, a Value for a Value."""
+        """Returns a list for a list or an array, a Value for a Value."""
         inputs: Any = x
         if not self.training or self.p == 0:
             return x
-        if not isinstance(x, (list, tuple)):
+        if not hasattr(x, "__len__") or getattr(x, "shape", None) == ():
             return plain(inputs) * drawn(self._draw)  # type: ignore[no-any-return]
         return [plain(xi) * drawn(self._draw) for xi in inputs]  # type: ignore[return-value]
 
@@ -234,8 +235,15 @@ def _as_input(x: Any, size: int, module: Module) -> Sequence[Any]:
 
     A scalar, such as the output of a layer of one neuron, becomes a list.
     """
-    if isinstance(x, (Value, float, int)):
-        x = [x]
+    if x.__class__ is not list:
+        if isinstance(x, Value) or is_number(x):
+            x = [x]
+        dimensions = len(getattr(x, "shape", (size,)))
+        if not hasattr(x, "__len__") or isinstance(x, (str, dict)) or dimensions > 1:
+            raise TypeError(
+                f"{type(module).__name__} takes one sample, a list of {counted(size, 'number')}, "
+                f"not {type(x).__name__} ({short_repr(x)})"
+            )
     if len(x) != size:
         raise ValueError(f"{type(module).__name__} takes {size} inputs, but was given {len(x)}")
     return x  # type: ignore[no-any-return]

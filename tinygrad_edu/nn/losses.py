@@ -3,7 +3,8 @@
     loss = cross_entropy(model(x), target) + 1e-4 * l2(model.parameters())
 
 A loss is a function ``loss(prediction, target)`` that returns a Value; `fit` averages it over a
-batch.
+batch.  Predictions and targets are numbers, or lists or arrays of them; a list of one number counts
+as this number.
 """
 
 from __future__ import annotations
@@ -12,45 +13,53 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .. import math
+from ..data.checks import numbers
 from ..engine.interpreter import interpreted
 from ..engine.value import Value
-from ..errors import counted, plain
+from ..errors import counted, plain, short_repr
 
 
 def mse(prediction: Any, target: Any) -> Any:
     """Returns the squared error (p - t)**2, or for two lists its mean over the entries.
 
     Raises:
-        ValueError: the lists differ in length or are empty.
+        TypeError: the prediction is not made of numbers.
+        ValueError: the lists differ in length or are empty, or the target is not made of numbers.
     """
-    if not isinstance(prediction, (list, tuple)):
-        return _squared(prediction, target)
-    if not isinstance(target, (list, tuple)) or len(target) != len(prediction):
-        raise ValueError(
-            f"mse: the target must be a list of {counted(len(prediction), 'number')}, "
-            f"as the prediction is, not {target!r}"
-        )
-    if not prediction:
+    p = numbers(prediction, "mse: the prediction")
+    t = numbers(target, "mse: the target", ValueError)
+    counts = [len(x) if isinstance(x, list) else 1 for x in (p, t)]
+    if not counts[0]:
         raise ValueError(
             "mse: the prediction must have at least one number, not []; "
             "give one output for each target"
         )
-    return math.total(map(_squared, prediction, target)) * (1 / len(prediction))
+    if counts[0] != counts[1]:
+        is_list = hasattr(prediction, "__len__")
+        wanted = f"a list of {counted(counts[0], 'number')}" if is_list else "one number"
+        raise ValueError(
+            f"mse: the target must be {wanted}, as the prediction is, not {short_repr(target)}"
+        )
+    if not isinstance(p, list):
+        return _squared(p, t)
+    return math.total(map(_squared, p, t)) * (1 / len(p))
 
 
 def hinge(score: Any, target: float) -> Any:
     """Returns relu(1 - target * score), the loss of a support vector machine.
 
     Raises:
+        TypeError: ``score`` is not a number.
         ValueError: ``target`` is not -1 or 1.
     """
-    _require(
+    score = _one(score, "hinge: the score")
+    t = _label(
         target,
         lambda t: t in (-1, 1),
         "hinge: the target must be -1 or 1",
         "; for targets 0 and 1 use binary_cross_entropy",
     )
-    return math.relu(1 - plain(target) * plain(score))
+    return math.relu(1 - t * score)
 
 
 def binary_cross_entropy(logit: Any, target: float) -> Any:
@@ -59,15 +68,17 @@ def binary_cross_entropy(logit: Any, target: float) -> Any:
     It is computed as t softplus(-x) + (1 - t) softplus(x), which neither overflows nor cancels.
 
     Raises:
+        TypeError: ``logit`` is not a number.
         ValueError: ``target`` is not a probability, a number from 0 to 1.
     """
-    _require(
+    logit = _one(logit, "binary_cross_entropy: the logit")
+    t = _label(
         target,
         lambda t: 0 <= t <= 1,
         "binary_cross_entropy: the target must be a probability, 0 to 1",
     )
-    logit = plain(logit)
-    t = target.detach() if isinstance(target, Value) else plain(target)
+    if isinstance(t, Value):
+        t = t.detach()
 
     def zero() -> Any:
         return math.softplus(logit)
@@ -85,19 +96,22 @@ def cross_entropy(logits: Any, target: int) -> Any:
     """Returns -log(softmax(logits)[target]), where ``target`` is the index of the right class.
 
     Raises:
+        TypeError: the logits are not numbers.
         ValueError: there are fewer than two logits, or ``target`` is not one of their indices.
     """
-    if not isinstance(logits, (list, tuple)) or len(logits) < 2:
+    xs = numbers(logits, "cross_entropy: logits")
+    if not isinstance(xs, list) or not xs:
         raise ValueError(
             "cross_entropy: logits must be a list of at least two logits; "
             "for one logit use binary_cross_entropy"
         )
-    _require(
+    t = _label(
         target,
-        lambda t: t.is_integer() and 0 <= t < len(logits),
-        f"cross_entropy: the target must be the index of a class, 0 to {len(logits) - 1}",
+        lambda t: t.is_integer() and 0 <= t < len(xs),
+        f"cross_entropy: the target must be the index of a class, 0 to {len(xs) - 1}",
+        "; of a list with 1 for the right class pass target.index(1)",
     )
-    return math.take(_Surprisals(logits), target)
+    return math.take(_Surprisals(xs), t)
 
 
 class _Surprisals(Sequence[Any]):
@@ -113,8 +127,28 @@ class _Surprisals(Sequence[Any]):
         return math.surprisal(self.logits, i)
 
 
+def _one(x: Any, what: str) -> Any:
+    """Returns a prediction of one number.  Raises TypeError if it is something else."""
+    found = numbers(x, what)
+    if isinstance(found, list):
+        raise TypeError(
+            f"{what} must be one number, not a list of {len(found)}; let the model return one "
+            "number, or use cross_entropy or mse"
+        )
+    return found
+
+
+def _label(target: Any, holds: Callable[[float], bool], message: str, remedy: str = "") -> Any:
+    """Returns a target of one number.  Raises ValueError if it does not hold."""
+    t = numbers(target, message.partition(" must")[0], ValueError)
+    if isinstance(t, list):
+        raise ValueError(f"{message}, not {short_repr(target)}{remedy}")
+    _require(t, holds, message, remedy)
+    return t
+
+
 @interpreted
-def _require(x: Any, holds: Callable[[float], bool], message: str, remedy: str = "") -> None:
+def _require(x: Any, holds: Callable[[float], bool], message: str, remedy: str) -> None:
     if not holds(float(x)):
         raise ValueError(f"{message}, not {x!r}{remedy}")
 
@@ -135,11 +169,17 @@ def accuracy(prediction: Any, target: float) -> float:
 
     A list of logits is right if the largest one has the index ``target``.  A single score or logit
     is right if it is positive exactly if the target is (targets -1 and 1, or 0 and 1).
+
+    Raises:
+        TypeError: the prediction is not made of numbers.
+        ValueError: the target is not one number, or the prediction is empty.
     """
-    if isinstance(prediction, (list, tuple)):
-        scores = list(map(float, prediction))
-        return float(scores.index(max(scores)) == float(target))
-    return float((float(prediction) > 0) == (target > 0))
+    scores = numbers(prediction, "accuracy: the prediction")
+    t = _label(target, lambda t: True, "accuracy: the target must be the number of a class")
+    if isinstance(scores, list):
+        scores = list(map(float, scores))
+        return float(scores.index(max(scores)) == float(t))
+    return float((float(scores) > 0) == (t > 0))
 
 
 def _squared(p: Any, t: Any) -> Any:

@@ -7,14 +7,16 @@ objects, dataclasses and namespaces.  Its name is the path to it, such as
 attribute is assigned.  Errors, drawings and checkpoints use these names, and a drawing finds the
 neurons of a graph by them, at no cost in the forward pass.
 
-Sets, and objects of other classes, are not searched.  If one of them has a leaf that is not among
-the parameters, which would be neither trained nor saved, TypeError says so.
+Sets, iterators, and objects of other classes, are not searched.  If one of them has a leaf or a
+module that is not among those found, which would be neither trained nor saved, it is refused: when
+it is assigned, or when parameters are asked for if the leaf was put into it later.
 """
 
 from __future__ import annotations
 
+import gc
 from collections import ChainMap, UserDict, UserList, deque
-from collections.abc import Iterator, Mapping, MappingView
+from collections.abc import Iterable, Iterator, Mapping, MappingView
 from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from itertools import repeat
@@ -59,8 +61,18 @@ class Module:
     training = True  # read by Dropout, set by train() and eval()
 
     def __setattr__(self, name: str, value: Any) -> None:
+        found: Iterable[tuple[str, Value]] = ()
+        if not isinstance(value, _SIMPLE):
+            others: list[tuple[str, Any]] = []
+            found = list(_found(Value, value, name, others=others))
+            if others:
+                rest = {key: part for key, part in _attributes(self) if key != name}
+                known = [part for _, part in _found(_LEARNING, [value, rest])]
+                _check_others(_LEARNING, self, others, {id(self), *map(id, known)})
+        elif _is(Value, value):
+            found = [(name, value)]
         super().__setattr__(name, value)
-        for path, parameter in _found(Value, value, name):
+        for path, parameter in found:
             label = parameter.label
             if not label or (isinstance(label, ParameterName) and path.endswith(f".{label}")):
                 parameter.label = ParameterName(path)
@@ -180,6 +192,7 @@ def mode(model: Any, *, training: bool) -> AbstractContextManager[None]:
 
 
 _SEQUENCES: tuple[type[Any], ...] = (list, tuple, deque, UserList, MappingView)
+_LEARNING = (Value, Module)
 _MAPPINGS = (dict, UserDict, MappingProxyType, ChainMap)
 _SIMPLE: tuple[type[Any], ...] = (
     Value, str, float, int, bytes, type(None), type, FunctionType, MethodType, BuiltinFunctionType,
@@ -194,17 +207,18 @@ def _parts(container: Any) -> list[tuple[Any, Any]] | None:
 
     Returns None for anything else.
     """
-    if isinstance(container, _SIMPLE):
-        return []
     if isinstance(container, Module):
         return _attributes(container)
-    if isinstance(container, _MAPPINGS):
-        return list(container.items())
     if isinstance(container, _SEQUENCES):
         return list(enumerate(container))
+    if isinstance(container, _MAPPINGS):
+        return list(container.items())
+    if isinstance(container, _SIMPLE):
+        return []
     kind = type(container)
-    if hasattr(kind, "dtype") and hasattr(kind, "shape"):  # an array, or one with labels
-        if getattr(container.dtype, "kind", "") != "O":
+    is_iterable = hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
+    if is_iterable and hasattr(kind, "dtype") and hasattr(kind, "shape"):  # also one with labels
+        if not getattr(container.dtype, "hasobject", "Object" in str(container.dtype)):
             return []
         return list(enumerate(container if container.shape else [container.item()]))
     if any(base.__module__.partition(".")[0] == _PACKAGE for base in kind.__mro__):
@@ -229,13 +243,13 @@ def _attributes(x: Any) -> list[tuple[str, Any]]:
     return [*first.items(), *own.items()]
 
 
-def _is(kind: type[Any], part: Any) -> bool:
+def _is(kind: type[Any] | tuple[type[Any], ...], part: Any) -> bool:
     """Returns whether ``part`` is a module or a leaf, as ``kind`` says."""
     return isinstance(part, kind) and not (isinstance(part, Value) and (part.op or part.constant))
 
 
 def _found(
-    kind: type[Part],
+    kind: type[Part] | tuple[type[Part], ...],
     part: Any,
     path: str = "",
     above: frozenset[int] = frozenset(),
@@ -277,7 +291,10 @@ def _all_of(kind: type[Part], module: Module) -> list[tuple[str, Part]]:
 
 
 def _check_others(
-    kind: type[Any], module: Module, others: list[tuple[str, Any]], known: set[int]
+    kind: type[Any] | tuple[type[Any], ...],
+    module: Module,
+    others: list[tuple[str, Any]],
+    known: set[int],
 ) -> None:
     """Checks that what is inside of ``others``, which were not searched, is known."""
     seen: dict[int, Any] = {}  # it keeps them, so that no other object gets the same id
@@ -290,11 +307,14 @@ def _check_others(
         for part in _hidden(holder, holder is outer):
             if _is(kind, part) and id(part) not in known:
                 remedy = (
-                    f"derive {type(outer).__name__} from nn.Module, or keep what is trained in "
-                    "an attribute or a list of a module, and the rest where a function reads it"
+                    f"derive {type(outer).__name__} from nn.Module, or first assign what is "
+                    "trained to an attribute, also in a list, and keep the rest where a function "
+                    "reads it"
                 )
                 if isinstance(outer, (set, frozenset)):
                     remedy = "a set has no order; use a list"
+                elif isinstance(outer, Iterator):
+                    remedy = "it can be read once; make a list of it"
                 elif isinstance(outer, _MAPPINGS):
                     remedy = "it is a key; make it the entry of a key that is text"
                 raise TypeError(
@@ -306,10 +326,8 @@ def _check_others(
 
 
 def _hidden(holder: Any, is_outer: bool) -> list[Any]:
-    """Returns what is directly inside an object, of any class but those of this package."""
-    if isinstance(holder, (set, frozenset)):
-        return list(holder)
+    """Returns what an object of any class but those of this package refers to."""
     if is_outer and isinstance(holder, _MAPPINGS):
         return list(holder)
     inside = _parts(holder)
-    return [part for _, part in (_attributes(holder) if inside is None else inside)]
+    return gc.get_referents(holder) if inside is None else [part for _, part in inside]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import math
+from ..engine.arrays import listed
 from ..engine.value import Value
 from ..errors import check_int, check_number, plain
 from ..randomness import Rng, generator
@@ -201,7 +202,7 @@ class CausalSelfAttention(Module):
 
 def _check_row(x: Sequence[Any], width: int, module: Module) -> None:
     taken = f"{module!r} takes a list of {width} numbers or Values"
-    if not isinstance(x, (list, tuple)):
+    if listed(x) is None or getattr(x, "ndim", 1) > 1:
         raise TypeError(f"{taken}, not {type(x).__name__}")
     if len(x) != width:
         raise ValueError(f"{taken}, but was given {len(x)}")

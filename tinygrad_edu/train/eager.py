@@ -18,6 +18,7 @@ from itertools import repeat
 from operator import add
 from typing import Any
 
+from ..data.checks import returned_loss
 from ..data.summation import BlockSum
 from ..debug.anomaly import keeping_lines
 from ..debug.explain import explain_nonfinite
@@ -119,11 +120,11 @@ class EagerEngine(Runner):
         what, where: begin and end the message of an error.
         """
         with training():
-            root = compute()
+            root = returned_loss(compute(), f"fit: what the {what} returns")
         params = tuple(self.task.optimizer.params)  # a list may be changed in place
         if not isinstance(root, Value):
             self._number = root
-            return [number(root, f"fit: the {what}"), *repeat(0.0, len(params))]
+            return [number(root), *repeat(0.0, len(params))]
         if not math.isfinite(root.data):
             raise self._nonfinite(f"the {what} is {root.data}{where}", root, compute)
         before = [parameter.grad for parameter in params]

@@ -16,12 +16,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from ..data.checks import Rows, matched
+from ..data.checks import Rows, Table, matched, sample
 from ..data.handling import batches_of_indices
 from ..debug.anomaly import is_watched
-from ..engine.arrays import plain_numbers
+from ..engine.arrays import is_table
 from ..engine.interpreter import is_recording
-from ..errors import NonFiniteError, TraceError, TrainingWarning, check_int, warn
+from ..errors import (
+    NonFiniteError,
+    TraceError,
+    TrainingWarning,
+    check_int,
+    number,
+    short_repr,
+    warn,
+)
 from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
@@ -38,8 +46,8 @@ from .task import Metric, Runner, Task
 def fit(
     model: Callable[[Any], Any],
     loss: Callable[[Any, Any], Any],
-    X: Sequence[Any],
-    y: Sequence[Any],
+    X: Sequence[Any] | Table,
+    y: Sequence[Any] | Table,
     *,
     optimizer: Optimizer,
     epochs: int,
@@ -64,8 +72,9 @@ def fit(
 
     model: called as ``model(X[i])``.  A `Module` is in training mode during the run.
     loss: called as ``loss(prediction, target)`` for one sample; averaged over the batch.
-    X, y: samples and targets, of equal length, by position.  The rows of a DataFrame are samples,
-        without their labels; it is read at the start, and again after each call of ``on_epoch``.
+    X, y: samples and targets, of equal length, by position: lists, arrays or other sequences, or
+        tables with labels, such as a DataFrame and a Series, whose rows become arrays.  A table is
+        read at the start, and again after each call of ``on_epoch``.
     optimizer: an `Optimizer` of the parameters to train.
     epochs: number of passes over the samples.
 
@@ -93,8 +102,8 @@ def fit(
     the parameters are those after the last finished step.
 
     Raises:
-        TypeError: ``model``, ``loss`` or another function cannot be called, ``X`` or ``y`` is a
-            mapping, a set, text or not a sequence, a count is not a whole number, or ``loss`` does
+        TypeError: ``model``, ``loss`` or another function cannot be called, ``X`` or ``y`` is not
+            taken by position (see `data.batches`), a count is not a whole number, or ``loss`` does
             not return a Value.
         ValueError: ``X`` and ``y`` differ in length or are empty, a number is out of range, or
             the loss does not depend on the optimiser's parameters.
@@ -129,7 +138,9 @@ def fit(
     """
     if engine not in ("eager", "jit"):
         raise ValueError(f"fit: engine must be 'eager' or 'jit', not {engine!r}")
-    X, y = matched(X, y, "fit")
+    samples, targets = matched(
+        Rows(X, "fit: X") if is_table(X) else X, Rows(y, "fit: y") if is_table(y) else y, "fit"
+    )
     _check_functions(model=model, loss=loss, penalty=penalty, on_epoch=on_epoch)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
@@ -140,8 +151,8 @@ def fit(
     task = Task(
         model,
         loss,
-        X,
-        y,
+        samples,
+        targets,
         optimizer,
         epochs=check_int(epochs, "fit: epochs", 0),
         batch_size=_positive_or_none(batch_size, "batch_size", "full batches"),
@@ -177,7 +188,7 @@ def _check_functions(**functions: Any) -> None:
     for name, function in functions.items():
         is_missing = function is None and name in ("penalty", "on_epoch")
         if not callable(function) and not is_missing:
-            raise TypeError(f"fit: {name} must be a function, not {function!r}")
+            raise TypeError(f"fit: {name} must be a function, not {short_repr(function)}")
 
 
 def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
@@ -317,7 +328,7 @@ class _Run:
             runner.sync()
             for name, metric in task.metrics.items():
                 totals[name] += sum(
-                    float(metric(p, plain_numbers(task.y[i])))
+                    number(metric(p, sample(task.y[i])), f"fit: what the metric {name} returns")
                     for p, i in zip(predictions, indices)
                 )
             runner.refresh()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..engine.arrays import plain_numbers
+from ..data.checks import sample
 from ..optim import Optimizer
 from .history import History
 
@@ -40,7 +40,7 @@ class Task:
 
     def sample(self, i: int) -> tuple[Any, Any]:
         """Returns a sample and its target, with Python's numbers."""
-        return plain_numbers(self.X[i]), plain_numbers(self.y[i])
+        return sample(self.X[i]), sample(self.y[i])
 
     @property
     def steps(self) -> int:

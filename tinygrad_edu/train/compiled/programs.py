@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Hashable
 from typing import Any
 
+from ...data.checks import returned_loss
 from ...engine.value import Value
 from ...errors import TraceError, short_repr
 from ...jit.state import MAX_ROWS, State
@@ -45,11 +46,12 @@ class Programs:
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
             with progress.traced():
                 prediction = model(x)
-                return loss(prediction, target), prediction
+                found = loss(prediction, target)
+                return returned_loss(found, "fit: what the loss returns"), prediction
 
         def added() -> tuple[Any, None]:
             with progress.traced():
-                return penalty(), None
+                return returned_loss(penalty(), "fit: what the penalty returns"), None
 
         self._task = task
         self._function = sample

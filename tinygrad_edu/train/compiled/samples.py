@@ -15,7 +15,9 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
+from ...data.checks import Rows
 from ...data.summation import BLOCK, LANES
+from ...engine.arrays import is_array
 from ...engine.value import Value
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
@@ -34,7 +36,7 @@ from .buffers import Buffers, whole_vectors
 
 def is_plain(samples: Any) -> bool:
     """Returns whether samples can be read once and kept: a list, a tuple or an array can."""
-    return samples.__class__ in (list, tuple, array) or hasattr(samples, "__array_interface__")
+    return samples.__class__ in (list, tuple, array, Rows) or is_array(samples)
 
 
 @contextmanager
@@ -49,7 +51,8 @@ def advising_eager() -> Iterator[None]:
             .removeprefix("argument ")
             .partition("; if the shape")[0]
         )
-        error.args = (text if EAGER in text else f"{text}, {EAGER}",)
+        is_known = EAGER in text or text.startswith("fit: ")
+        error.args = (text if is_known else f"{text}, {EAGER}",)
         raise
 
 
