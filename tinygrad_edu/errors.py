@@ -26,7 +26,7 @@ import re
 import reprlib
 import sys
 import warnings
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Set
 from functools import cache
 from numbers import Integral, Number
 from pathlib import Path
@@ -301,6 +301,17 @@ def wrong_type(name: str, wanted: str, given: object, remedy: str = "") -> TypeE
     )
 
 
+def wrong_entry(
+    name: str, wanted: str, given: object, i: int, entry: object, remedy: str = ""
+) -> TypeError:
+    """Returns the error "``name`` must be ``wanted``, but entry 0 of [5] is int (5); ``remedy``".
+    """
+    return TypeError(
+        f"{name} must be {wanted}, but entry {i} of {short_repr(given)} is {type(entry).__name__} "
+        f"({short_repr(entry)}){f'; {remedy}' if remedy else ''}"
+    )
+
+
 def check_type(
     x: Any, name: str, kind: type | tuple[type, ...], wanted: str, remedy: str = ""
 ) -> None:
@@ -320,12 +331,43 @@ def check_function(f: Any, name: str, remedy: str = "") -> None:
         raise wrong_type(name, "a function", f, remedy)
 
 
-def check_choice(x: Any, name: str, choices: Iterable[Any]) -> None:
+def check_choice(x: Any, name: str, choices: Iterable[Any], remedy: str = "") -> None:
     """Raises ValueError unless ``x`` is one of a few choices."""
     choices = list(choices)
     if not (isinstance(x, Hashable) and x in choices):
         listed = " or ".join([", ".join(map(repr, choices[:-1])), repr(choices[-1])])
-        raise ValueError(f"{name} must be {listed}, not {short_repr(x)}")
+        end = f"; {remedy}" if remedy else ""
+        raise ValueError(f"{name} must be {listed}, not {short_repr(x)}{end}")
+
+
+def check_bool(x: Any, name: str) -> bool:
+    """Returns ``x`` as a bool; raises TypeError unless it is True, False, 0 or 1."""
+    if is_number(x) and number(x) in (0, 1):
+        return bool(x)
+    raise wrong_type(name, "True or False", x)
+
+
+def is_list_like(x: Any) -> bool:
+    """Returns whether ``x`` has entries in an order: it is no text, mapping, set or number."""
+    return (
+        isinstance(x, Iterable)
+        and not isinstance(x, (str, bytes, bytearray, Mapping, Set))
+        and getattr(x, "shape", None) != ()
+    )
+
+
+def check_texts(xs: Any, name: str, remedy: str = "") -> list[str]:
+    """Returns a list of the texts in an iterable, which has an order.
+
+    Raises TypeError if ``xs`` is anything else, one text as well.
+    """
+    if not is_list_like(xs):
+        raise wrong_type(name, "a list of texts", xs, remedy)
+    texts = list(xs)
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise wrong_entry(name, "a list of texts", xs, i, text, remedy)
+    return texts
 
 
 def check_int(
@@ -383,7 +425,8 @@ def check_number(
         wanted = "finite" if least == -math.inf else f"a finite number >= {least:g}"
         if below < math.inf:
             wanted = f"a number >= {least:g} and < {below:g}"
-    raise ValueError(f"{name} must be {wanted}, not {value!r}{f'; {remedy}' if remedy else ''}")
+    shown = repr(value) if x.__class__ in (int, float) else short_repr(x)
+    raise ValueError(f"{name} must be {wanted}, not {shown}{f'; {remedy}' if remedy else ''}")
 
 
 def counted(n: int, what: str, plural: str = "") -> str:
