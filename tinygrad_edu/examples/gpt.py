@@ -265,10 +265,13 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
         )
     # -log(softmax(logits)[i]) is logsumexp(logits) - logits[i], which stays finite if the softmax
     # underflows to 0.
-    surprises = [
-        math.logsumexp(logits) - math.take(logits, target)
-        for logits, target in zip(predictions, targets)
-    ]
+    try:
+        surprises = [
+            math.logsumexp(logits) - math.take(logits, target)
+            for logits, target in zip(predictions, targets)
+        ]
+    except IndexError as error:
+        raise IndexError(f"loss: targets must be tokens of the vocabulary: {error}") from error
     return math.total(surprises) * (1 / len(surprises))
 
 

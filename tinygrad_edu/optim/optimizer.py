@@ -17,8 +17,10 @@ from ..errors import (
     check_number,
     check_texts,
     counted,
+    is_number,
     number,
     short_repr,
+    wrong_type,
 )
 from .parameters import UsedGradient, assign_all, checked_leaves, read_numbers
 from .schedules import Rate, Schedule
@@ -153,7 +155,8 @@ class Optimizer:
         Raises:
             Others: see `lr`.
         """
-        step = check_int(step, f"{type(self).__name__}: step", 0)
+        if not is_number(step):
+            raise wrong_type(f"{type(self).__name__}: step", "a number of steps", step)
         rate = self.schedule
         if not callable(rate):
             return rate
