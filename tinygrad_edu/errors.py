@@ -28,12 +28,12 @@ import re
 import reprlib
 import sys
 import warnings
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Mapping, Set
 from functools import cache
 from numbers import Integral, Number
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeGuard
 
 PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
 LIBRARY_FOLDER = str(Path(os.__file__).parent) + os.sep
@@ -315,6 +315,17 @@ def wrong_type(name: str, wanted: str, given: object, remedy: str = "") -> TypeE
     )
 
 
+def wrong_entry(
+    name: str, wanted: str, given: object, i: int, entry: object, remedy: str = ""
+) -> TypeError:
+    """Returns the error "``name`` must be ``wanted``, but entry 0 of [5] is int (5); ``remedy``".
+    """
+    return TypeError(
+        f"{name} must be {wanted}, but entry {i} of {short_repr(given)} is {type(entry).__name__} "
+        f"({short_repr(entry)}){f'; {remedy}' if remedy else ''}"
+    )
+
+
 def check_type(
     x: Any, name: str, kind: type | tuple[type, ...], wanted: str, remedy: str = ""
 ) -> None:
@@ -334,24 +345,46 @@ def check_function(f: Any, name: str, remedy: str = "") -> None:
         raise wrong_type(name, "a function", f, remedy)
 
 
-def check_list(xs: Any, name: str, wanted: str, remedy: str = "") -> list[Any]:
-    """Returns the entries of a list, a tuple, an array, a generator or the like.
-
-    Raises TypeError for anything else: also for text, whose entries are letters, for a mapping or a
-    table, whose entries are keys, and for a set, which has no order of its own.
-    """
-    is_other = isinstance(xs, (str, bytes, set, frozenset)) or hasattr(xs, "keys")
-    if is_other or not isinstance(xs, Iterable) or getattr(xs, "shape", None) == ():
-        raise wrong_type(name, wanted, xs, remedy)
-    return list(xs)
-
-
-def check_choice(x: Any, name: str, choices: Iterable[Any]) -> None:
+def check_choice(x: Any, name: str, choices: Iterable[Any], remedy: str = "") -> None:
     """Raises ValueError unless ``x`` is one of a few choices."""
     choices = list(choices)
     if not (isinstance(x, Hashable) and x in choices):
         listed = " or ".join([", ".join(map(repr, choices[:-1])), repr(choices[-1])])
-        raise ValueError(f"{name} must be {listed}, not {short_repr(x)}")
+        end = f"; {remedy}" if remedy else ""
+        raise ValueError(f"{name} must be {listed}, not {short_repr(x)}{end}")
+
+
+def check_bool(x: Any, name: str) -> bool:
+    """Returns ``x`` as a bool; raises TypeError unless it is True, False, 0 or 1."""
+    if is_number(x) and number(x) in (0, 1):
+        return bool(x)
+    raise wrong_type(name, "True or False", x)
+
+
+def is_list_like(x: Any) -> TypeGuard[Iterable[Any]]:
+    """Returns whether ``x`` is a list, a tuple, an array, a generator or the like.
+
+    Text, whose entries are letters, is none; nor is a mapping or a table, whose entries are keys,
+    nor a set, which has no order of its own.
+    """
+    is_other = isinstance(x, (str, bytes, bytearray, Mapping, Set)) or hasattr(x, "keys")
+    return isinstance(x, Iterable) and not is_other and getattr(x, "shape", None) != ()
+
+
+def check_list(xs: Any, name: str, wanted: str, remedy: str = "") -> list[Any]:
+    """Returns the entries of what `is_list_like`; raises TypeError for anything else."""
+    if not is_list_like(xs):
+        raise wrong_type(name, wanted, xs, remedy)
+    return list(xs)
+
+
+def check_texts(xs: Any, name: str, remedy: str = "") -> list[str]:
+    """Returns a list of the texts in what `is_list_like`; raises TypeError for anything else."""
+    texts = check_list(xs, name, "a list of texts", remedy)
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise wrong_entry(name, "a list of texts", xs, i, text, remedy)
+    return texts
 
 
 def check_name(x: Any, name: str, known: Collection[str], remedy: str = "") -> str:
@@ -438,7 +471,7 @@ def check_number(
             wanted = f"a number >= {least:g} and < {below:g}"
         elif most < math.inf:
             wanted = f"a number from {least:g} to {most:g}"
-    shown = repr(value) if type(x) in (int, float) else short_repr(x)
+    shown = repr(value) if x.__class__ in (int, float) else short_repr(x)
     raise ValueError(f"{name} must be {wanted}, not {shown}{f'; {remedy}' if remedy else ''}")
 
 

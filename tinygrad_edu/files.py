@@ -4,14 +4,15 @@ import math
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from .errors import check_type, short_repr, shortened
+from .errors import check_type, shortened
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -29,6 +30,41 @@ def check_folder_of(path: FilePath) -> None:
         raise kind(f"cannot write {str(path)!r}: {str(folder)!r} is not a folder; create it first")
 
 
+def check_path(path: Any, user: str, example: str) -> None:
+    """Checks that ``path`` names a file.
+
+    user: begins the message of an error.
+
+    Raises:
+        TypeError: ``path`` is not a path.
+        ValueError: ``path`` is empty.
+    """
+    remedy = f"name a file, such as {example!r}"
+    check_type(path, f"{user}: path", (str, os.PathLike), "text or a Path", f"use {remedy}")
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise ValueError(f"{user}: path must {remedy}, not {text!r}")
+
+
+@contextmanager
+def reading(path: FilePath, user: str, remedy: str) -> Iterator[Path]:
+    """Gives the path of a file that is read inside a ``with`` block.
+
+    user, remedy: begin and end the message of an error.
+
+    Raises:
+        TypeError, ValueError: see `check_path`.
+        OSError: the file cannot be read.
+    """
+    check_path(path, user, "model.json")
+    try:
+        yield Path(path)
+    except OSError as error:
+        raise type(error)(
+            f"{user}: path {str(path)!r} cannot be read: {error.strerror or error}; {remedy}"
+        ) from error
+
+
 def destination(path: FilePath, what: str, suffixes: Iterable[str], example: str) -> Path:
     """Returns the path of a file to write, checked before anything is computed.
 
@@ -43,11 +79,8 @@ def destination(path: FilePath, what: str, suffixes: Iterable[str], example: str
         IsADirectoryError: ``path`` is a folder.
         OSError: the parent folder is missing (see `check_folder_of`).
     """
-    remedy = f"to save {what}, name a file, such as {example!r}"
-    check_type(path, "path", (str, os.PathLike), "text or a pathlib.Path", remedy)
+    check_path(path, f"cannot save {what}", example)
     text = os.fspath(path)
-    if not text or "\0" in text:
-        raise ValueError(f"path must be the name of a file, not {short_repr(text)}; {remedy}")
     try:
         target = Path(path).expanduser()
     except RuntimeError:  # the user in ~user does not exist
@@ -117,8 +150,8 @@ def from_json(entry: Any) -> float:
         raise ValueError(f"{shortened(repr(entry), 60)} is not a number")
     try:
         return float(entry)
-    except OverflowError:
-        raise ValueError(f"a number of {len(str(entry))} digits is too large") from None
+    except OverflowError as error:
+        raise ValueError(f"a number of {len(str(entry))} digits is too large") from error
 
 
 def each_number(content: Any, kind: type, convert: Callable[[Any], Any]) -> Any:

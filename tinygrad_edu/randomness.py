@@ -11,10 +11,11 @@ from __future__ import annotations
 import operator
 import random
 from collections.abc import Callable
-from typing import Any, SupportsIndex, TypeAlias, cast
+from contextlib import suppress
+from typing import Any, TypeAlias, cast
 
 from .engine.interpreter import interpreted
-from .errors import short_repr
+from .errors import wrong_type
 
 Rng: TypeAlias = random.Random | int | None
 
@@ -29,12 +30,11 @@ def generator(rng: Any) -> random.Random:
         return cast(random.Random, random)  # the module has the methods of its hidden instance
     if isinstance(rng, random.Random):
         return rng
-    if isinstance(rng, SupportsIndex):  # an int, or one of numpy's
-        return random.Random(operator.index(rng))
-    raise TypeError(
-        f"rng must be a random.Random, an int to seed one, or None for the random module, "
-        f"not {type(rng).__name__} ({short_repr(rng)})"
-    )
+    with suppress(TypeError):
+        if not isinstance(rng, bool):
+            return random.Random(operator.index(rng))  # an int, or one of numpy's
+    wanted = "a random.Random, an int to seed one, or None for the random module"
+    raise wrong_type("rng", wanted, rng, "write rng=0")
 
 
 @interpreted

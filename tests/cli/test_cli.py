@@ -393,10 +393,10 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["train", "--data", "mnist"], "invalid choice: 'mnist'"),
     (["train", "--layers", "4,x"], "--layers"),
     (["train", "--lr", "-1"], "-1"),
-    (["train", "--activation", "rely"], "unknown activation 'rely'"),
+    (["train", "--activation", "rely"], "activation must be 'linear', "),
     (["train", "--epochs", "0"], "--epochs"),
-    (["gpt", "--data", "none.txt"], "cannot read none.txt: No such file or directory; give a text "
-                                    "file with one name a line"),
+    (["gpt", "--data", "none.txt"], "path 'none.txt' cannot be read: No such file or "
+                                    "directory; give a text file with one name a line"),
     (["gpt", "--data", "."], "Is a directory"),
     (["gpt", "--data", os.devnull], f"{os.devnull} has no names: it is empty"),
     (["gpt", "--steps", "0"], "'0' is not a whole number of at least 1"),

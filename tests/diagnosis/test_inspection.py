@@ -247,7 +247,7 @@ def test_activations_reject_model_that_returns_plain_numbers(model):
 
 def test_activations_restore_training_mode_if_model_raises():
     model = nn.Sequential(nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1))
-    with pytest.raises(ValueError, match="takes 2 inputs"):
+    with pytest.raises(ValueError, match="x must be a list of 2 numbers"):
         activations(model, [[1, 2, 3]])
     assert all(module.training for module in model.modules())
 

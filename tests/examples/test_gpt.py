@@ -162,12 +162,15 @@ def test_decoding_reverses_encoding(documents):
 def test_encode_and_decode_name_what_is_not_in_the_vocabulary():
     vocabulary = gpt.Vocabulary(["ab"])
     with pytest.raises(
-        ValueError, match=r"^'abca' has the character 'c', which is not in the vocabulary: 'ab'$"
+        ValueError,
+        match=r"^encode: document 'abca' has the character 'c', which is not in the vocabulary: "
+        "'ab'; make the vocabulary from all documents$",
     ):
         vocabulary.encode("abca")
     for token in (3, -1):
         with pytest.raises(
-            ValueError, match=f"^{token} is not in the vocabulary; its tokens are 0 to 2$"
+            ValueError,
+            match=f"^decode: entry 1 of tokens must be a whole number from 0 to 2, not {token}$",
         ):
             vocabulary.decode([0, token])
 
@@ -186,7 +189,7 @@ def test_sequences_are_cut_to_the_positions_of_the_model():
 
 
 def test_sequences_rejects_empty_input():
-    with pytest.raises(ValueError, match="sequences: there are no documents; pass at least one"):
+    with pytest.raises(ValueError, match="sequences: documents must have at least one text"):
         gpt.sequences([], gpt.Vocabulary(["a"]), 3)
 
 
@@ -269,18 +272,18 @@ def test_model_rejects_tokens_outside_the_vocabulary():
     for token in (3, -1):
         with pytest.raises(
             IndexError,
-            match=rf"^Embedding\(3, 4\) has no row {token}; give a whole number from 0 to 2$",
+            match=rf"^Embedding: x must be .* whole number from 0 to 2, not {token}$",
         ):
             model.read(token, past)
     assert past == [[]]
-    with pytest.raises(IndexError, match=r"take: index 3\.0 of 3 entries"):
+    with pytest.raises(IndexError, match=r"loss: targets must .* index 3\.0 of 3 entries"):
         gpt.loss(model([0]), [3])
 
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"layers": 0}, "GPT: layers must be a whole number >= 1, not 0"),
-    ({"heads": 3}, "3 heads cannot share a width of 4"),
-    ({"block": 0}, "Embedding: count must be a whole number >= 1, not 0"),
+    ({"heads": 3}, "heads must divide the width 4, which 3 does not"),
+    ({"block": 0}, "GPT: block must be a whole number >= 1, not 0"),
 ])
 def test_invalid_sizes_are_rejected(changes, message):
     with pytest.raises(ValueError, match=message):

@@ -223,7 +223,8 @@ def test_mode_ends_with_its_block_and_every_module_returns_to_its_own(training):
         assert {module.training for module in model.modules()} == {training}
         model.train(not training)
     assert [module.training for module in model.modules()] == before
-    with pytest.raises(ValueError, match="takes 2 inputs"), mode(model, training=training):
+    message = "x must be a list of 2 numbers"
+    with pytest.raises(ValueError, match=message), mode(model, training=training):
         model([1.0])
     assert [module.training for module in model.modules()] == before
     with mode(len, training=training):  # a function has no modes
@@ -233,13 +234,16 @@ def test_mode_ends_with_its_block_and_every_module_returns_to_its_own(training):
 @pytest.mark.parametrize(("make", "message"), [
     (lambda: nn.Neuron(0), "^Neuron: nin must be a whole number >= 1, not 0$"),
     (lambda: nn.Layer(2, 0), "^Layer: nout must be a whole number >= 1, not 0$"),
-    (lambda: nn.MLP(2, []), "at least one layer"),
-    (lambda: nn.Neuron(2, activation="rely"), "unknown activation 'rely'"),
-    (lambda: nn.Neuron(2, init="zero"), "unknown initialiser 'zero'"),
+    (lambda: nn.MLP(2, []), r"nouts must have at least one size, not \[\]; write MLP\("),
+    (lambda: nn.Neuron(2, activation="rely"), "^Neuron: activation must be 'linear', .* or 'tanh', "
+                                              "not 'rely'; or give a function$"),
+    (lambda: nn.Neuron(2, init="zero"), "^Neuron: init must be 'uniform', 'xavier' or 'he', "
+                                        "not 'zero'; or give a function"),
     (lambda: nn.Dropout(1.0), "^Dropout: p must be a probability >= 0 and < 1, not 1.0; "
                                 "usual: 0.5$"),
-    (lambda: nn.Neuron(2, rng=0)([1.0]), "Neuron takes 2 inputs, but was given 1"),
-    (lambda: nn.Layer(2, 3, rng=0)([1.0]), "Layer takes 2 inputs, but was given 1"),
+    (lambda: nn.Neuron(2, rng=0)([1.0]), r"^Neuron: x must be a list of 2 numbers or "
+                                            r"Values, not of 1 \(\[1.0\]\); pass 2, or make "),
+    (lambda: nn.Layer(2, 3, rng=0)([1.0]), r"^Layer: .* or make the layer with nin=1$"),
     (lambda: nn.hinge(Value(1.0), 0), "target must be -1 or 1, not 0"),
     (lambda: nn.binary_cross_entropy(Value(1.0), 2), "target must be a probability, .* not 2"),
     (lambda: nn.cross_entropy([Value(1.0), Value(2.0)], 2), "index of a class, 0 to 1, not 2"),
@@ -254,10 +258,10 @@ def test_invalid_input_is_rejected_by_name(make, message):
 def test_a_module_without_call_and_a_sequential_of_numbers_are_type_errors():
     with pytest.raises(TypeError, match="has no __call__"):
         nn.Module()(1.0)
-    with pytest.raises(TypeError, match="Sequential: part 1 must be a module or a function"):
+    with pytest.raises(TypeError, match="Sequential: layer 1 must be a module or a function"):
         nn.Sequential(nn.Dropout(0.1), 3)
     with pytest.raises(
-        TypeError, match=r"list with the size of each layer, not 16; write MLP\(2, \[16, 1\]\)"
+        TypeError, match=r"with the size of each layer, not int \(16\); write MLP\(2, \[16, 1\]\)"
     ):
         nn.MLP(2, 16)
 
@@ -495,12 +499,12 @@ def test_a_state_that_does_not_fit_changes_nothing(state):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (lambda state: {**state, "c": 1.0}, "does not fit the model: not in the model: c; build"),
+    (lambda state: {**state, "c": 1.0}, "does not fit the model: not in the model: c; make"),
     (lambda state: {name: state[name] for name in ("w.0", "w.1")}, "does not fit the model: "
-                                                                   "missing: w.2, w.3, b; build"),
-    (lambda state: {}, "does not fit the model: missing: w.0, w.1, w.2 and 2 more; build"),
+                                                                   "missing: w.2, w.3, b; make"),
+    (lambda state: {}, "does not fit the model: missing: w.0, w.1, w.2 and 2 more; make"),
     (lambda state: {"c": 1.0, **{f"w.{i}": 1.0 for i in range(4)}}, "missing: b; not in the model: "
-                                                                    "c; build"),
+                                                                    "c; make"),
 ])
 def test_missing_and_unknown_names_in_a_state_are_reported(change, message):
     neuron = nn.Neuron(4, rng=0)

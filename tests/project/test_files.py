@@ -29,8 +29,8 @@ def test_a_destination_gets_the_suffix_of_the_example_unless_it_has_one(home):
 
 
 @pytest.mark.parametrize(("path", "error", "message"), [
-    (3, TypeError, r"path must be text or a pathlib.Path, not int \(3\); to save a page, name"),
-    ("", ValueError, "path must be the name of a file, not ''; to save a page, name a file"),
+    (3, TypeError, "cannot save a page: path must be text or a Path, not int .3.; use"),
+    ("", ValueError, "cannot save a page: path must name a file, such as 'graph.html', not ''"),
     ("a\0b.html", ValueError, "name a file"),
     ("~/page.gif", ValueError, "'.gif' is not a format it can have; use one of .html, .svg"),
     ("~/page.v1", ValueError, "'.v1' is not a format"),

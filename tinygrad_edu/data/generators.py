@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeGuard, TypeVar
+from typing import TypeVar
 
-from ..errors import check_int, check_number, short_repr
+from ..engine.arrays import listed
+from ..errors import check_int, check_number, is_list_like, is_number, number, short_repr
 from ..randomness import Rng, generator
 
 Label = TypeVar("Label")
@@ -188,19 +189,20 @@ def _shares(n: int, classes: int) -> list[int]:
 
 
 def _two_labels(user: str, labels: Sequence[int]) -> tuple[int, int]:
-    if not _is_row(labels) or len(labels) != 2 or labels[0] == labels[1]:
+    pair = listed(labels) or list(labels) if is_list_like(labels) else []
+    if len(pair) != 2 or not all(map(is_number, pair)) or number(pair[0]) == number(pair[1]):
         raise ValueError(
             f"{user}: labels must be two different numbers, such as (-1, 1) or (0, 1), "
             f"not {short_repr(labels)}"
         )
-    return labels[0], labels[1]
+    return pair[0], pair[1]
 
 
 def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
-    if not _is_row(centers):
-        count = check_int(centers, "blobs: centers", 1)
+    if not is_list_like(centers):
+        count = check_int(centers, "blobs: centers", 1, "or a list of points")
         return [_on_circle(k / count) for k in range(count)]
-    rows = [list(point) if _is_row(point) else [] for point in centers]
+    rows = [list(point) if is_list_like(point) else [] for point in centers]
     if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
         raise ValueError(
             "blobs: centers must be points of the same dimension, such as [(0, 0), (2, 1)], "
@@ -210,11 +212,6 @@ def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
         [check_number(x, f"blobs: coordinate {j} of center {i}") for j, x in enumerate(row)]
         for i, row in enumerate(rows)
     ]
-
-
-def _is_row(x: object) -> TypeGuard[Sequence[Any]]:
-    """Returns whether ``x`` is a sequence, but not text."""
-    return isinstance(x, Sequence) and not isinstance(x, str)
 
 
 def _spread(noise: float, what: str) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from binascii import crc32
 from typing import Any
 
-from ..errors import DataError
+from ..errors import DataError, check_texts
+from .checks import matched
 
 # CRC-32 of the text with "\n" for line ends, because a checkout may rewrite line ends.
 CHECKSUMS = {"iris.csv": 0x2028DF6F, "names.txt": 0xFEDECB58}
@@ -26,9 +27,9 @@ class Dataset(tuple[list[list[float]], list[int]]):
     def __new__(
         cls, X: list[list[float]], y: list[int], feature_names: list[str], class_names: list[str]
     ) -> Dataset:
-        dataset = super().__new__(cls, (X, y))
-        dataset.feature_names = feature_names
-        dataset.class_names = class_names
+        dataset = super().__new__(cls, matched(X, y, "Dataset"))  # type: ignore[arg-type]
+        dataset.feature_names = check_texts(feature_names, "Dataset: feature_names")
+        dataset.class_names = check_texts(class_names, "Dataset: class_names")
         return dataset
 
     @property
@@ -96,7 +97,7 @@ def _text(name: str) -> str:
     try:
         content = files(__package__).joinpath(name).read_bytes()
     except OSError as error:
-        raise DataError(f"the data set {name} cannot be read ({error}); {remedy}") from None
+        raise DataError(f"the data set {name} cannot be read ({error}); {remedy}") from error
     content = content.replace(b"\r\n", b"\n")
     found = crc32(content)
     expected = CHECKSUMS[name]

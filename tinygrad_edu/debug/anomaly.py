@@ -70,7 +70,7 @@ class Watch(LineKeeper):
         """
         nodes = [*operations, *leaves]
         grads = [node.grad for node in nodes]
-        usual(operations, roots, seeds)
+        super().sweep(usual, operations, leaves, roots, seeds)
         # a sum in which there was an inf or nan is inf or nan
         if all(map(math.isfinite, map(attrgetter("grad"), nodes))):
             return

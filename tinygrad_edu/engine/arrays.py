@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from operator import is_
 from typing import Any
 
-from ..errors import plain, wrong_type
+from ..errors import check_list, plain, wrong_type
 
 _OTHERS = "MmV"  # kinds of arrays: of dates, of durations, of records
 _PLAIN = (bool, float, str, bytes)  # numpy has arrays of these types
@@ -96,10 +96,9 @@ def as_list(xs: Any, what: str, of: str = "numbers") -> list[Any]:
         TypeError: ``xs`` is not an iterable, has no order, or is text, a mapping or an array of
             another kind.
     """
-    is_other = remedy(xs) or isinstance(xs, (str, bytes, Mapping, Set))
-    if is_other or not isinstance(xs, Iterable) or getattr(xs, "shape", None) == ():
-        raise wrong_type(what, f"a list of {of}", xs, remedy(xs) or "write it in brackets: [x]")
-    return list(xs)
+    if other := remedy(xs):
+        raise wrong_type(what, f"a list of {of}", xs, other)
+    return check_list(xs, what, f"a list of {of}", "write it in brackets: [x]")
 
 
 def like(x: Any, entries: Sequence[Any]) -> Any:

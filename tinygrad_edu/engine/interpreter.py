@@ -20,6 +20,8 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar
 
+from ..errors import is_number, number, wrong_type
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _recording: ContextVar[bool] = ContextVar("_recording", default=True)
@@ -29,6 +31,23 @@ is_recording = _recording.get  # returns whether this thread or task records gra
 # operator, so operators check this list first.  An extra entry, left by an interrupt, only costs
 # time.  It is a list because `append` and `pop` are atomic.
 active: list[None] = []
+
+
+def own_number(node: Any, attribute: str) -> float:
+    """Returns the number that a program has assigned to the ``data`` or ``grad`` of a node.
+
+    Raises:
+        TypeError: it is not a number.  A Value is none: it depends on the node, and every step of
+            a training would make this longer.
+    """
+    x = getattr(node, attribute)
+    name = f"the {attribute} of {node.label or 'a Value without a label'}"
+    if is_number(x) and not hasattr(type(x), "apply_primitive"):
+        return number(x, name)
+    remedy = "set gradients to 0 with p.grad = 0.0 or zero_grad()"
+    if attribute == "data":
+        remedy = "write .data on both sides, as in p.data = p.data - lr * p.grad"
+    raise wrong_type(name, "a number", x, remedy)
 
 
 class Interpreter:
@@ -81,8 +100,19 @@ class Interpreter:
         roots: Sequence[Any],
         seeds: Sequence[float],
     ) -> None:
-        """Sweeps backwards over ``operations``, down to the ``leaves``."""
-        usual(operations, roots, seeds)
+        """Sweeps backwards over ``operations``, down to the ``leaves``.
+
+        Raises:
+            TypeError: a gradient, or the data of a leaf, is not a number.
+        """
+        try:
+            usual(operations, roots, seeds)
+        except TypeError:
+            for node in (*operations, *leaves):
+                own_number(node, "grad")
+            raise
+        for leaf in [leaf for leaf in leaves if leaf.data.__class__ is not float]:
+            own_number(leaf, "data")
 
     def flowed(self, node: Any, operand: Any, partial: Any, adjoint: Any, total: Any) -> None:
         """Is called in a sweep of `autodiff` when a gradient has flowed from ``node`` to

@@ -26,13 +26,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 from .. import data, math, optim
 from ..engine.interpreter import no_grad
-from ..errors import DataError, check_int, check_number, short_repr
-from ..files import FilePath
+from ..errors import (
+    DataError,
+    check_int,
+    check_number,
+    check_text,
+    check_texts,
+    check_type,
+    is_list_like,
+    short_repr,
+    wrong_type,
+)
+from ..files import FilePath, reading
 from ..nn.init import Initialiser, normal
 from ..nn.module import Module
 from ..nn.transformer import CausalSelfAttention, Embedding, Linear, Past, RMSNorm, Row
@@ -55,15 +64,12 @@ def documents(path: FilePath | None = None) -> list[str]:
     if path is None:
         return data.names()
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise OSError(
-            f"cannot read {path}: {error.strerror}; give a text file with one name a line"
-        ) from None
-    except UnicodeDecodeError:
+        with reading(path, "documents", "give a text file with one name a line") as file:
+            lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not text in UTF-8; save it in that encoding, with one name a line"
-        ) from None
+        ) from error
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise DataError(f"{path} has no names: it is empty; give a text file with one name a line")
@@ -78,6 +84,7 @@ class Vocabulary:
     """
 
     def __init__(self, documents: Iterable[str]) -> None:
+        documents = check_texts(documents, "Vocabulary: documents", "write ['anna', 'bob']")
         self.characters = sorted(set().union(*documents))
         self.boundary = len(self.characters)
         self._tokens = {character: token for token, character in enumerate(self.characters)}
@@ -89,30 +96,34 @@ class Vocabulary:
         """Returns the tokens of a document, with boundaries around them.
 
         Raises:
+            TypeError: ``document`` is not text.
             ValueError: a character is not in the vocabulary.
         """
+        check_text(document, "encode: document")
         try:
             tokens = [self._tokens[character] for character in document]
         except KeyError as error:
             raise ValueError(
-                f"{short_repr(document)} has the character {error}, which is not in the "
-                f"vocabulary: {short_repr(''.join(self.characters))}"
-            ) from None
+                f"encode: document {short_repr(document)} has the character {error}, which is not "
+                f"in the vocabulary: {short_repr(''.join(self.characters))}; make the vocabulary "
+                "from all documents"
+            ) from error
         return [self.boundary, *tokens, self.boundary]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Returns the text of tokens, without boundaries.
 
         Raises:
+            TypeError: a token is not a whole number.
             ValueError: a token is not in the vocabulary.
         """
-        tokens = list(tokens)
-        for token in tokens:
-            if not 0 <= token < len(self):
-                raise ValueError(
-                    f"{token!r} is not in the vocabulary; its tokens are 0 to {self.boundary}"
-                )
-        return "".join(self.characters[token] for token in tokens if token != self.boundary)
+        if not is_list_like(tokens):
+            raise wrong_type("decode: tokens", "a list of whole numbers", tokens, "write [0, 1]")
+        found = [
+            check_int(token, f"decode: entry {i} of tokens", 0, most=self.boundary)
+            for i, token in enumerate(tokens)
+        ]
+        return "".join(self.characters[token] for token in found if token != self.boundary)
 
     def __repr__(self) -> str:
         characters = short_repr("".join(self.characters))
@@ -174,11 +185,13 @@ class GPT(Module):
         init: str | Initialiser | None = None,
         rng: Rng = None,
     ) -> None:
+        vocabulary = check_int(vocabulary, "GPT: vocabulary", 1, "pass len(vocabulary)")
+        width = check_int(width, "GPT: width", 1)
         layers = check_int(layers, "GPT: layers", 1)
         if init is None:
             init = normal(0.08)
         source = generator(rng)
-        self.block = block
+        self.block = block = check_int(block, "GPT: block", 1)
         self.wte = Embedding(vocabulary, width, init, source)
         self.wpe = Embedding(block, width, init, source)
         self.lm_head = Linear(width, vocabulary, bias=False, init=init, rng=source)
@@ -189,9 +202,12 @@ class GPT(Module):
         """Returns the logits after every token of the list ``x``.
 
         Raises:
+            TypeError: ``x`` is not a list, or a token is not a number.
             ValueError: there are more than ``block`` tokens.
             IndexError: a token is not in the vocabulary.
         """
+        if not is_list_like(x):
+            raise wrong_type("GPT: x", "a list of tokens", x, "write vocabulary.encode(document)")
         past = self.start()
         return [self.read(token, past) for token in x]
 
@@ -206,6 +222,9 @@ class GPT(Module):
             ValueError: ``past`` has ``block`` tokens already.
             IndexError: the token is not in the vocabulary.
         """
+        if not isinstance(past, list) or len(past) != len(self.layers):
+            raise wrong_type("GPT: past", "a list with an entry for each layer", past,
+                             "at the beginning pass model.start()")
         position = len(past[0])
         if position >= self.block:
             raise ValueError(
@@ -236,6 +255,9 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
     Raises:
         ValueError: predictions and targets differ in length or are empty.
     """
+    check_type(predictions, "loss: predictions", (list, tuple), "a list of rows of logits")
+    if not is_list_like(targets) or not hasattr(targets, "__len__"):
+        raise wrong_type("loss: targets", "a list of tokens", targets)
     if not len(predictions) == len(targets) > 0:
         raise ValueError(
             f"loss: {len(predictions)} predictions for {len(targets)} targets; "
@@ -243,10 +265,13 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
         )
     # -log(softmax(logits)[i]) is logsumexp(logits) - logits[i], which stays finite if the softmax
     # underflows to 0.
-    surprises = [
-        math.logsumexp(logits) - math.take(logits, target)
-        for logits, target in zip(predictions, targets)
-    ]
+    try:
+        surprises = [
+            math.logsumexp(logits) - math.take(logits, target)
+            for logits, target in zip(predictions, targets)
+        ]
+    except IndexError as error:
+        raise IndexError(f"loss: targets must be tokens of the vocabulary: {error}") from error
     return math.total(surprises) * (1 / len(surprises))
 
 
@@ -262,10 +287,16 @@ def sequences(
     ``block`` tokens of a document are used.
 
     Raises:
+        TypeError: ``documents`` is not a list of texts, or ``vocabulary`` is not a Vocabulary.
         ValueError: there are no documents, or a character is not in the vocabulary.
     """
+    documents = check_texts(documents, "sequences: documents", "write ['anna', 'bob']")
+    check_type(vocabulary, "sequences: vocabulary", Vocabulary, "a Vocabulary",
+               "write gpt.Vocabulary(documents)")
+    count = check_int(count, "sequences: count", 0)
+    block = check_int(block, "sequences: block", 1)
     if not documents:
-        raise ValueError("sequences: there are no documents; pass at least one")
+        raise ValueError("sequences: documents must have at least one text, but it is empty")
     encoded = [vocabulary.encode(document) for document in islice(cycle(documents), count)]
     return [tokens[:-1][:block] for tokens in encoded], [tokens[1:][:block] for tokens in encoded]
 
@@ -274,10 +305,28 @@ def optimizer(model: GPT, steps: int) -> Optimizer:
     """Returns the article's Adam.
 
     Its learning rate falls linearly from 0.01 to 0 in ``steps``.
+
+    Raises:
+        TypeError: ``model`` is not a GPT, or ``steps`` is not a whole number.
+        ValueError: ``steps`` is below 1.
     """
+    check_type(model, "optimizer: model", GPT, "a GPT", "write gpt.GPT(len(vocabulary))")
     return optim.Adam(
         model.parameters(), lr=optim.linear(0.01, steps), betas=(0.85, 0.99), eps=1e-8
     )
+
+
+def _check_fitting(user: str, model: GPT, vocabulary: Vocabulary) -> None:
+    """Checks that a model has logits for the tokens of a vocabulary."""
+    remedy = "write gpt.GPT(len(vocabulary))"
+    check_type(model, f"{user}: model", GPT, "a GPT", remedy)
+    check_type(vocabulary, f"{user}: vocabulary", Vocabulary, "a Vocabulary",
+               "write gpt.Vocabulary(documents)")
+    if model.lm_head.nout != len(vocabulary):
+        raise ValueError(
+            f"{user}: model and vocabulary must have equally many tokens, not "
+            f"{model.lm_head.nout} and {len(vocabulary)}; {remedy}"
+        )
 
 
 def train(
@@ -295,10 +344,12 @@ def train(
     is installed, else "eager".  Both give the same losses, bit for bit.
 
     Raises:
-        TypeError: ``steps`` is not a whole number.
-        ValueError: ``steps`` is below 1.
+        TypeError: ``model`` is not a GPT, or ``steps`` is not a whole number.
+        ValueError: ``steps`` is below 1, or the vocabulary has another size than the model's.
         Exception: whatever `sequences` and `fit` raise.
     """
+    _check_fitting("train", model, vocabulary)
+    steps = check_int(steps, "train: steps", 1)
     if engine is None:
         from ..jit.running import objects
 
@@ -321,9 +372,12 @@ def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rn
     makes the probabilities more equal.
 
     Raises:
-        TypeError: ``temperature`` is not a number.
-        ValueError: ``temperature`` is not a finite number > 0.
+        TypeError: ``model`` is not a GPT, ``vocabulary`` is not a Vocabulary, or ``temperature`` is
+            not a number.
+        ValueError: ``temperature`` is not a finite number > 0, or the vocabulary has another size
+            than the model's.
     """
+    _check_fitting("sample", model, vocabulary)
     wanted = "a finite number > 0, such as 0.5"
     temperature = check_number(temperature, "sample: temperature", above=0, wanted=wanted)
     source = generator(rng)

@@ -14,14 +14,21 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import CheckpointError, short_repr
-from ..files import FilePath, each_number, from_json, nested_deeper_than, to_json, write_atomically
+from ..errors import CheckpointError, check_type, short_repr
+from ..files import (
+    FilePath,
+    check_path,
+    each_number,
+    from_json,
+    nested_deeper_than,
+    reading,
+    to_json,
+    write_atomically,
+)
+from ..optim import Optimizer
 from .module import Module
-
-if TYPE_CHECKING:
-    from ..optim import Optimizer
 
 FORMAT = "tinygrad_edu checkpoint"
 VERSION = 1
@@ -34,13 +41,10 @@ def save(model: Module, path: FilePath, optimizer: Optimizer | None = None) -> P
     Returns the path.
 
     Raises:
-        TypeError: ``model`` is not a Module.
+        TypeError: ``model`` is not a Module, or ``optimizer`` is not an Optimizer.
         OSError: the file cannot be written.  An older file of that name is left unchanged.
     """
-    if not isinstance(model, Module):
-        raise TypeError(
-            f"save: model must be a Module, not {type(model).__name__}; call save(model, path)"
-        )
+    _check("save", model, path, optimizer)
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -59,11 +63,13 @@ def load(model: Module, path: FilePath, optimizer: Optimizer | None = None) -> N
     Model and optimiser keep what they had if anything raises.
 
     Raises:
+        TypeError: ``model`` is not a Module, or ``optimizer`` is not an Optimizer.
         CheckpointError: the file is truncated, altered, not a checkpoint, of a newer version, or of
             another model or optimiser.
         OSError: the file cannot be read.
     """
-    content = _read(Path(path))
+    _check("load", model, path, optimizer)
+    content = _read(path)
     if optimizer is not None and content.get("optimizer") is None:
         raise CheckpointError(f"{path} has no optimiser state; load it without optimizer=")
     state = _flat(content.get("parameters"), path)
@@ -77,17 +83,28 @@ def load(model: Module, path: FilePath, optimizer: Optimizer | None = None) -> N
             raise
 
 
-def _read(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
+def _check(user: str, model: Any, path: Any, optimizer: Any) -> None:
+    order = f"write nn.{user}(model, path, optimizer)"
+    check_type(model, f"{user}: model", Module, "a Module", order)
+    check_path(path, user, "model.json")
+    check_type(
+        optimizer, f"{user}: optimizer", (Optimizer, type(None)), "an Optimizer or None", order
+    )
+
+
+def _read(path: FilePath) -> dict[str, Any]:
+    with reading(path, "load", "give a file that nn.save wrote") as file:
+        data = file.read_bytes()
     try:
         content = json.loads(data)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not a checkpoint, or is damaged: it is not valid JSON; take another copy"
-        ) from None
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is not a checkpoint of tinygrad_edu: its format is not {FORMAT!r}"
+            f"{path} is not a checkpoint of tinygrad_edu: its format is not {FORMAT!r}; give a "
+            "file that nn.save wrote"
         )
     if nested_deeper_than(MAX_LEVELS, content):
         raise CheckpointError(
@@ -97,7 +114,7 @@ def _read(path: Path) -> dict[str, Any]:
     if content.get("version") != VERSION:
         raise CheckpointError(
             f"{path} has version {short_repr(content.get('version'))}; "
-            f"this release reads version {VERSION}"
+            f"this release reads version {VERSION}; use the release that wrote it"
         )
     digest = content.pop("sha256", None)
     if digest != _digest(content):
@@ -147,5 +164,5 @@ def _flat(groups: Any, path: object) -> dict[str, float]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a checkpoint that this release can read: {error}; take another copy"
-        ) from None
+        ) from error
     return state

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any, TypeVar
 
 from ..engine.value import Value
-from ..errors import check_number
+from ..errors import check_choice, check_number, wrong_type
 from ..randomness import Rng, generator
 
 Entry = TypeVar("Entry")
@@ -61,31 +62,48 @@ INITIALISERS: dict[str, Initialiser] = {"uniform": uniform, "xavier": xavier, "h
 
 
 def weights(
-    rows: int, columns: int, init: str | Initialiser, rng: Rng, fan: tuple[int, int]
+    rows: int, columns: int, init: str | Initialiser, rng: Rng, fan: tuple[int, int], user: str
 ) -> list[list[Value]]:
     """Returns rows of parameters, drawn one row after the other.
 
     fan: ``(fan_in, fan_out)``, for the initialiser.
+    user: begins the message of an error.
     """
-    draw = initialiser(init)
+    remedy = "give a function (fan_in, fan_out, rng) -> float"
+    draw = chosen(INITIALISERS, init, f"{user}: init", f"or {remedy}")
+    if draw is init:
+        _check_arguments(draw, f"{user}: init", remedy)
     source = generator(rng)
-    return [[Value(draw(*fan, source)) for _ in range(columns)] for _ in range(rows)]
+
+    def parameter() -> Value:
+        drawn = draw(*fan, source)
+        try:
+            return Value(drawn)
+        except (TypeError, OverflowError) as error:
+            raise wrong_type(f"{user}: what init returns", "a number", drawn, remedy) from error
+
+    return [[parameter() for _ in range(columns)] for _ in range(rows)]
 
 
-def initialiser(init: str | Initialiser) -> Initialiser:
-    """Returns the initialiser of that name, or ``init`` itself if it is a function."""
-    return chosen(INITIALISERS, init, "initialiser", "a function (fan_in, fan_out, rng) -> float")
+def _check_arguments(draw: Initialiser, name: str, remedy: str) -> None:
+    """Raises TypeError unless an initialiser can be called with three arguments."""
+    try:
+        signature(draw).bind(1, 1, random)
+    except TypeError as error:
+        raise wrong_type(name, "a function of three arguments", draw, remedy) from error
+    except ValueError:
+        return  # a function of C, whose arguments are not known
 
 
-def chosen(table: Mapping[str, Entry], x: Any, kind: str, remedy: str) -> Entry:
+def chosen(table: Mapping[str, Entry], x: Any, name: str, remedy: str) -> Entry:
     """Returns the function named ``x`` in a table, or ``x`` itself if it is a function.
 
+    name, remedy: begin and end the message of an error.
+
     Raises:
-        ValueError: the name is unknown.  The message says which ``kind`` of function it should be.
+        ValueError: the name is unknown.
     """
-    if callable(x):
+    if callable(x) and not isinstance(x, type):
         return x  # type: ignore[no-any-return]
-    if x not in table:
-        names = ", ".join(table)
-        raise ValueError(f"unknown {kind} {x!r}; choose one of {names}, or give {remedy}")
+    check_choice(x, name, table, remedy)
     return table[x]

@@ -13,11 +13,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from .. import math
-from ..engine.arrays import listed
+from ..engine.arrays import like, listed
 from ..engine.value import Value
-from ..errors import check_int, check_number, counted, is_number, plain, short_repr
+from ..errors import (
+    check_bool,
+    check_int,
+    check_number,
+    is_number,
+    plain,
+    short_repr,
+    wrong_type,
+)
 from ..randomness import Rng, drawn, generator
 from .init import Initialiser, chosen, weights
+from .inputs import as_row, check_entries
 from .module import Module, Output
 
 Activation = Callable[[Value], Value]
@@ -37,9 +46,12 @@ ACTIVATIONS: dict[str, Activation | None] = {
 }
 
 
-def activation_function(activation: str | Activation) -> Activation | None:
-    """Returns the activation of that name (None for "linear"), or the function itself."""
-    return chosen(ACTIVATIONS, activation, "activation", "a function")
+def activation_function(activation: str | Activation, name: str) -> Activation | None:
+    """Returns the activation of that name (None for "linear"), or the function itself.
+
+    name: begins the message of an error.
+    """
+    return chosen(ACTIVATIONS, activation, name, "or give a function")
 
 
 class Neuron(Module):
@@ -65,20 +77,32 @@ class Neuron(Module):
         fan_out: int = 1,
     ) -> None:
         nin = check_int(nin, "Neuron: nin", 1)
-        (self.w,) = weights(1, nin, init, rng, (nin, fan_out))
+        fan_out = check_int(fan_out, "Neuron: fan_out", 1)
+        (self.w,) = weights(1, nin, init, rng, (nin, fan_out), "Neuron")
         self.b = Value(0.0)
+        nonlin = check_bool(nonlin, "Neuron: nonlin")
         self.activation = activation = activation if nonlin else "linear"
-        self._activate = activation_function(activation)
+        self._activate = activation_function(activation, "Neuron: activation")
 
     def __call__(self, x: Any) -> Value:
         """Returns the output for ``x``, a list of ``nin`` numbers or Values.
 
         Raises:
+            TypeError: ``x`` is not a list, or an entry is not a number.
             ValueError: ``x`` has another length.
         """
         x = _as_input(x, len(self.w), self)
-        total: Value = sum((w * xi for w, xi in zip(self.w, x)), self.b)
-        return total if self._activate is None else self._activate(total)
+        try:
+            total: Value = sum((w * xi for w, xi in zip(self.w, x)), self.b)
+        except (TypeError, OverflowError):
+            check_entries(x, self)
+            raise
+        if self._activate is None:
+            return total
+        output = self._activate(total)
+        if output.__class__ is not Value and not is_number(output):
+            raise wrong_type("Neuron: what activation returns", "a Value", output, "return one")
+        return output
 
     def __repr__(self) -> str:
         kind = self.activation
@@ -103,6 +127,7 @@ class Layer(Module):
         *,
         nonlin: bool = True,
     ) -> None:
+        nin = check_int(nin, "Layer: nin", 1)
         nout = check_int(nout, "Layer: nout", 1)
         source = generator(rng)
         self.neurons = [
@@ -130,10 +155,10 @@ class Sequential(Module):
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for i, layer in enumerate(layers):
-            if not callable(layer):
-                raise TypeError(
-                    f"Sequential: part {i} must be a module or a function, not {layer!r}; "
-                    "pass the parts one by one"
+            if not callable(layer) or (isinstance(layer, type) and issubclass(layer, Module)):
+                raise wrong_type(
+                    f"Sequential: layer {i}", "a module or a function", layer,
+                    "pass layers one by one, as in Sequential(Layer(2, 8), Layer(8, 1))",
                 )
         self.layers = list(layers)
 
@@ -176,18 +201,21 @@ class MLP(Sequential):
         init: str | Initialiser = "uniform",
         rng: Rng = None,
     ) -> None:
-        sizes = listed(nouts)
-        if sizes is None:
-            raise TypeError(
-                f"MLP: nouts must be a list with the size of each layer, "
-                f"not {short_repr(nouts)}; write MLP(2, [16, 1])"
+        sizes = [check_int(nin, "MLP: nin", 1)]
+        remedy = "write MLP(2, [16, 1]) for 16 hidden neurons and one output"
+        if (counts := listed(nouts)) is None:
+            raise wrong_type("MLP: nouts", "a list with the size of each layer", nouts, remedy)
+        if not counts:
+            raise ValueError(
+                f"MLP: nouts must have at least one size, not {short_repr(nouts)}; {remedy}"
             )
-        if not sizes:
-            raise ValueError("MLP: nouts must have at least one layer, not []; try MLP(2, [16, 1])")
+        sizes += [check_int(n, f"MLP: entry {i} of nouts", 1, remedy) for i, n in enumerate(counts)]
+        activation_function(activation, "MLP: activation")
+        activation_function(output, "MLP: output")
         source = generator(rng)
-        activations = [activation] * (len(sizes) - 1) + [output]
+        activations = [activation] * (len(counts) - 1) + [output]
         super().__init__(
-            *[Layer(a, b, f, init, source) for a, b, f in zip([nin, *sizes], sizes, activations)]
+            *[Layer(a, b, f, init, source) for a, b, f in zip(sizes, sizes[1:], activations)]
         )
 
     def __repr__(self) -> str:
@@ -215,13 +243,23 @@ class Dropout(Module):
         self._rng = None if rng is None else generator(rng)
 
     def __call__(self, x: Input) -> Input:
-        """Returns a list for a list or an array, a Value for a Value."""
+        """Returns a list for a list, an array for an array, a Value for a Value.
+
+        Raises:
+            TypeError: ``x`` is none of them, or an entry is not a number.
+        """
         inputs: Any = x
         if not self.training or self.p == 0:
             return x
-        if not hasattr(x, "__len__") or getattr(x, "shape", None) == ():
-            return plain(inputs) * drawn(self._draw)  # type: ignore[no-any-return]
-        return [plain(xi) * drawn(self._draw) for xi in inputs]  # type: ignore[return-value]
+        row = [x] if is_number(x) else listed(x)
+        if row is None:
+            raise wrong_type("Dropout: x", "a list of numbers, or a number", x, "pass one sample")
+        try:
+            kept: Any = [plain(xi) * drawn(self._draw) for xi in row]
+        except (TypeError, OverflowError):
+            check_entries(row if is_number(x) else inputs, self)
+            raise
+        return kept[0] if is_number(x) else like(inputs, kept)  # type: ignore[no-any-return]
 
     def _draw(self) -> float:
         return 0.0 if generator(self._rng).random() < self.p else 1 / (1 - self.p)
@@ -235,16 +273,7 @@ def _as_input(x: Any, size: int, module: Module) -> Sequence[Any]:
 
     A scalar, such as the output of a layer of one neuron, becomes a list.
     """
-    if x.__class__ is not list:
-        if isinstance(x, Value) or is_number(x):
-            x = [x]
-        dimensions = len(getattr(x, "shape", (size,)))
-        if not hasattr(x, "__len__") or isinstance(x, (str, dict)) or dimensions > 1:
-            raise TypeError(
-                f"{type(module).__name__} takes one sample, a list of {counted(size, 'number')}, "
-                f"not {type(x).__name__} ({short_repr(x)})"
-            )
-    if len(x) != size:
-        raise ValueError(f"{type(module).__name__} takes {size} inputs, but was given {len(x)}")
-    return x  # type: ignore[no-any-return]
+    if x.__class__ is list and len(x) == size:
+        return x  # the usual case, fast
+    return as_row([x] if size == 1 and is_number(x) else x, size, module)
 

@@ -31,7 +31,7 @@ from types import (
 from typing import Any, TypeAlias, TypeVar
 
 from ..engine.value import Value
-from ..errors import CheckpointError, number, short_repr, some
+from ..errors import CheckpointError, check_bool, number, short_repr, some, wrong_type
 from ..optim.parameters import assign_all, temporarily
 
 Self = TypeVar("Self", bound="Module")
@@ -123,6 +123,7 @@ class Module:
         `Dropout` drops inputs in training mode.  If ``mode`` is False, the modules switch to
         evaluation mode.
         """
+        mode = check_bool(mode, "train: mode")
         for module in self.modules():
             module.training = mode
         return self
@@ -146,8 +147,8 @@ class Module:
         """
         if not isinstance(state, Mapping):
             raise CheckpointError(
-                "load_state_dict: state must be a mapping from names to numbers, "
-                f"not {type(state).__name__}"
+                "load_state_dict: state must be a dict of numbers by name, not "
+                f"{type(state).__name__} ({short_repr(state)}); pass what state_dict() returned"
             )
         parameters = dict(self.named_parameters())
         misfits = []
@@ -158,18 +159,17 @@ class Module:
         if misfits:
             raise CheckpointError(
                 f"load_state_dict: the state does not fit the model: {'; '.join(misfits)}; "
-                "build the model with the sizes that it was saved with"
+                "make the model with the sizes that it was saved with"
             )
         data: dict[str, float] = {}
         for name, entry in state.items():
-            if isinstance(entry, (bool, str)):
-                raise CheckpointError(
-                    f"load_state_dict: the state of {name} must be a number, not {entry!r}"
-                )
+            what = f"load_state_dict: entry {name!r} of state"
             try:
-                data[name] = number(entry)
+                if isinstance(entry, (bool, Value)):
+                    raise wrong_type(what, "a number", entry, "pass what state_dict() returned")
+                data[name] = number(entry, what)
             except (TypeError, OverflowError) as error:
-                raise CheckpointError(f"load_state_dict: the state of {name}: {error}") from None
+                raise CheckpointError(str(error)) from error
         numbers = [data[name] for name in parameters]
         assign_all(parameters.values(), repeat("data"), numbers)
 

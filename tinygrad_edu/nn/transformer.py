@@ -11,11 +11,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import math
-from ..engine.arrays import listed
+from ..engine.arrays import is_array
 from ..engine.value import Value
-from ..errors import check_int, check_number, plain
+from ..errors import (
+    check_bool,
+    check_int,
+    check_number,
+    check_type,
+    is_number,
+    plain,
+    short_repr,
+    wrong_type,
+)
 from ..randomness import Rng, generator
 from .init import Initialiser, weights
+from .inputs import as_row, check_entries
 from .module import Module
 
 Row = list[Any]
@@ -43,18 +53,23 @@ class Linear(Module):
     ) -> None:
         self.nin = nin = check_int(nin, "Linear: nin", 1)
         self.nout = nout = check_int(nout, "Linear: nout", 1)
-        self.weight = weights(nout, nin, init, rng, (nin, nout))
-        self.bias = [Value(0.0) for _ in range(nout)] if bias else None
+        self.weight = weights(nout, nin, init, rng, (nin, nout), "Linear")
+        has_bias = check_bool(bias, "Linear: bias")
+        self.bias = [Value(0.0) for _ in range(nout)] if has_bias else None
 
     def __call__(self, x: Sequence[Any]) -> list[Value]:
         """Returns the row of outputs for ``x``, a list of ``nin`` numbers or Values.
 
         Raises:
-            TypeError: ``x`` is not a list.
+            TypeError: ``x`` is not a list, or an entry is not a number.
             ValueError: ``x`` has another length.
         """
-        _check_row(x, self.nin, self)
-        outputs = [math.sumprod(weights, x) for weights in self.weight]
+        x = as_row(x, self.nin, self)
+        try:
+            outputs = [math.sumprod(weights, x) for weights in self.weight]
+        except (TypeError, OverflowError):
+            check_entries(x, self)
+            raise
         return outputs if self.bias is None else [y + b for y, b in zip(outputs, self.bias)]
 
     def __repr__(self) -> str:
@@ -78,20 +93,22 @@ class Embedding(Module):
     ) -> None:
         count = check_int(count, "Embedding: count", 1)
         width = check_int(width, "Embedding: width", 1)
-        self.weight = weights(count, width, init, rng, (count, width))
+        self.weight = weights(count, width, init, rng, (count, width), "Embedding")
 
     def __call__(self, x: Any) -> list[Value]:
         """Returns row ``x``, the parameters themselves.
 
         Raises:
+            TypeError: ``x`` is not a number.
             IndexError: ``x`` is not one of 0, 1, ..., count - 1.
         """
+        wanted = f"the index of a row, a whole number from 0 to {len(self.weight) - 1}"
+        if not is_number(x):
+            raise wrong_type("Embedding: x", wanted, x)
         try:
             row: list[Value] = math.take(self.weight, x)
-        except IndexError:
-            raise IndexError(
-                f"{self!r} has no row {x!r}; give a whole number from 0 to {len(self.weight) - 1}"
-            ) from None
+        except (IndexError, OverflowError) as error:
+            raise IndexError(f"Embedding: x must be {wanted}, not {short_repr(x)}") from error
         return row
 
     def __repr__(self) -> str:
@@ -114,17 +131,22 @@ class RMSNorm(Module):
     def __init__(self, width: int, eps: float = 1e-5, gain: bool = True) -> None:
         self.width = width = check_int(width, "RMSNorm: width", 1)
         self.eps = check_number(eps, "RMSNorm: eps", 0, "usual: 1e-5")
-        self.gain = [Value(1.0) for _ in range(width)] if gain else None
+        has_gain = check_bool(gain, "RMSNorm: gain")
+        self.gain = [Value(1.0) for _ in range(width)] if has_gain else None
 
     def __call__(self, x: Sequence[Any]) -> Row:
         """Returns the scaled row.
 
         Raises:
-            TypeError: ``x`` is not a list.
+            TypeError: ``x`` is not a list, or an entry is not a number.
             ValueError: ``x`` has another width.
         """
-        _check_row(x, self.width, self)
-        scale = math.rsqrt(math.sumprod(x, x) * (1 / self.width) + self.eps)
+        x = as_row(x, self.width, self, "width")
+        try:
+            scale = math.rsqrt(math.sumprod(x, x) * (1 / self.width) + self.eps)
+        except (TypeError, OverflowError):
+            check_entries(x, self)
+            raise
         scaled = [plain(xi) * scale for xi in x]
         return scaled if self.gain is None else [xi * g for xi, g in zip(scaled, self.gain)]
 
@@ -164,18 +186,31 @@ class CausalSelfAttention(Module):
         self.heads = heads = check_int(heads, "CausalSelfAttention: heads", 1)
         if width % heads:
             raise ValueError(
-                f"CausalSelfAttention: {heads} heads cannot share a width of {width} evenly; "
-                f"choose a number of heads that divides {width}"
+                f"CausalSelfAttention: heads must divide the width {width}, which {heads} does "
+                f"not; choose one of {_divisors(width)}"
             )
         source = generator(rng)
         self.query, self.key, self.value, self.output = [
             Linear(width, width, bias, init, source) for _ in range(4)
         ]
 
-    def __call__(self, x: Sequence[Sequence[Any]]) -> list[list[Value]]:
-        """Returns one row for each row of the list ``x``, the positions of a sequence in order."""
+    def __call__(self, x: Any) -> list[list[Value]]:
+        """Returns one row for each row of the list ``x``, the positions of a sequence in order.
+
+        Raises:
+            TypeError: ``x`` is not a list of rows.
+            ValueError: a row has another width.
+        """
+        if not isinstance(x, (list, tuple)) and not (is_array(x) and x.ndim == 2):
+            raise wrong_type(
+                "CausalSelfAttention: x", "a list of rows, one for each position", x,
+                "write [row] for one position",
+            )
         past: Past = []
-        return [self.attend(row, past) for row in x]
+        return [
+            self.attend(as_row(row, self.width, self, "width", f"row {i} of x"), past)
+            for i, row in enumerate(x)
+        ]
 
     def attend(self, x: Sequence[Any], past: Past) -> list[Value]:
         """Returns the row of one position, and appends its key and value to ``past``.
@@ -183,6 +218,7 @@ class CausalSelfAttention(Module):
         ``past`` has the keys and values of the positions before it; at the beginning it is [].  A
         sequence can so be continued at the cost of one position.
         """
+        check_type(past, "CausalSelfAttention: past", list, "a list", "at the beginning pass []")
         query = self.query(x)
         past.append((self.key(x), self.value(x)))
         size = self.width // self.heads
@@ -200,9 +236,5 @@ class CausalSelfAttention(Module):
         return f"CausalSelfAttention({self.width}, heads={self.heads}, bias={has_bias})"
 
 
-def _check_row(x: Sequence[Any], width: int, module: Module) -> None:
-    taken = f"{module!r} takes a list of {width} numbers or Values"
-    if listed(x) is None or getattr(x, "ndim", 1) > 1:
-        raise TypeError(f"{taken}, not {type(x).__name__}")
-    if len(x) != width:
-        raise ValueError(f"{taken}, but was given {len(x)}")
+def _divisors(n: int) -> str:
+    return ", ".join(str(d) for d in range(1, min(n, 100) + 1) if n % d == 0)

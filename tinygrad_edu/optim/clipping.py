@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import repeat
 
 from ..engine.value import Number, Value
-from ..errors import number
+from ..errors import number, short_repr
 from .parameters import assign_all, checked_leaves, read_numbers
 
 
@@ -67,7 +67,9 @@ def checked_limit(x: Number, what: str) -> float:
         TypeError: ``x`` is not a number.
         ValueError: ``x`` is not > 0.
     """
-    x = number(x, what)
-    if not x > 0:
-        raise ValueError(f"{what} must be a number > 0, not {x!r}; pass inf to switch clipping off")
-    return x
+    limit = number(x, what)
+    if not limit > 0:
+        raise ValueError(
+            f"{what} must be a number > 0, not {short_repr(x)}; pass inf to switch clipping off"
+        )
+    return limit

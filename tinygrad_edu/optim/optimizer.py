@@ -15,9 +15,12 @@ from ..errors import (
     GradientWarning,
     check_int,
     check_number,
+    check_texts,
     counted,
+    is_number,
     number,
     short_repr,
+    wrong_type,
 )
 from .parameters import UsedGradient, assign_all, checked_leaves, read_numbers
 from .schedules import Rate, Schedule
@@ -62,6 +65,8 @@ class Optimizer:
     ) -> None:
         self.params: tuple[Value, ...] = checked_leaves(params, type(self).__name__)
         self.steps: int = 0
+        slots = check_texts(slots, f"{type(self).__name__}: slots", "write slots=('velocity',)")
+        options = check_texts(options, f"{type(self).__name__}: options", "write options=('eps',)")
         self.state: dict[str, list[float]] = {slot: [0.0] * len(self.params) for slot in slots}
         self._options: tuple[str, ...] = tuple(options)
         self.schedule: Rate = self._checked_rate(lr)
@@ -150,6 +155,8 @@ class Optimizer:
         Raises:
             Others: see `lr`.
         """
+        if not is_number(step):
+            raise wrong_type(f"{type(self).__name__}: step", "a number of steps", step)
         rate = self.schedule
         if not callable(rate):
             return rate
@@ -203,7 +210,7 @@ class Optimizer:
                 for slot in self.state
             }
         except (TypeError, ValueError, OverflowError) as error:
-            raise CheckpointError(f"{error}; the state is damaged") from None
+            raise CheckpointError(f"{error}; the state is damaged, pass another one") from error
         assign_all([self] * 3, ["schedule", "steps", "state"], [lr, steps, state])
 
     def __repr__(self) -> str:

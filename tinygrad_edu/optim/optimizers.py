@@ -16,7 +16,7 @@ from typing import Any
 
 from ..engine.table import sqrt
 from ..engine.value import Number, Value
-from ..errors import short_repr
+from ..errors import check_bool, short_repr
 from .optimizer import Optimizer, State
 from .schedules import Rate
 
@@ -46,9 +46,9 @@ class SGD(Optimizer):
         weight_decay: Number = 0.0,
     ) -> None:
         self.momentum = self._option("momentum", momentum, "0 (none) or 0.9")
-        self.nesterov = bool(nesterov)
+        self.nesterov = check_bool(nesterov, "SGD: nesterov")
         self.weight_decay = self._option("weight_decay", weight_decay, "0 (none) or 0.0001")
-        if nesterov and not self.momentum:
+        if self.nesterov and not self.momentum:
             raise ValueError(
                 "SGD: momentum must be > 0 with nesterov=True, not 0; pass momentum=0.9"
             )
@@ -153,8 +153,8 @@ class Adam(Optimizer):
                 f"not {short_repr(betas)}; usual: (0.9, 0.999)"
             )
         self.betas = (
-            self._option("beta1", betas[0], "0.9", 1.0),
-            self._option("beta2", betas[1], "0.999", 1.0),
+            self._option("beta1 of betas", betas[0], "0.9", 1.0),
+            self._option("beta2 of betas", betas[1], "0.999", 1.0),
         )
         self.eps = self._option("eps", eps, "1e-8")
         self.weight_decay = self._option("weight_decay", weight_decay, "0 (none) or 0.01")

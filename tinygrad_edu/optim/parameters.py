@@ -9,8 +9,9 @@ from functools import partial
 from itertools import repeat
 from typing import Any, TypeVar
 
+from ..engine.interpreter import own_number
 from ..engine.value import Value
-from ..errors import number, short_repr
+from ..errors import is_list_like, short_repr, wrong_entry, wrong_type
 
 Result = TypeVar("Result")
 
@@ -39,12 +40,12 @@ class UsedGradient(float):
         return float, (float(self),)
 
 
-def read_numbers(params: Iterable[Value], attribute: str) -> list[float]:
+def read_numbers(params: Sequence[Value], attribute: str) -> list[float]:
     """Returns the data or the gradients of parameters, as floats."""
     numbers = [getattr(parameter, attribute) for parameter in params]
     for i, x in enumerate(numbers):
         if x.__class__ is not float and x.__class__ is not UsedGradient:
-            numbers[i] = number(x, f"the {attribute} of parameter {i}")
+            numbers[i] = own_number(params[i], attribute)
     return numbers
 
 
@@ -84,35 +85,35 @@ def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
         ValueError: there are no parameters; a parameter is not a leaf, is a constant, or occurs
             twice.
     """
-    if isinstance(params, Value) or not isinstance(params, Iterable):
-        raise TypeError(
-            f"{user}: the parameters must be a list of Values, not {short_repr(params)}; "
-            "pass model.parameters(), or put a single Value into a list"
-        )
+    remedy = "pass model.parameters(), or a list such as [w, b]"
+    name = f"{user}: params"
+    if not is_list_like(params):
+        raise wrong_type(name, "a list of Values", params, remedy)
     leaves = tuple(params)
     if not leaves:
         raise ValueError(
-            f"{user}: there are no parameters; pass model.parameters(), "
-            "or a new generator (one that was read already is empty)"
+            f"{name} must have at least one Value, but {short_repr(params)} has none; "
+            f"{remedy} (a generator that was read already is empty)"
         )
     position: dict[Value, int] = {}
     for i, x in enumerate(leaves):
-        what = f"{user}: parameter {i}"
+        what = f"{user}: entry {i} of params"
         if not isinstance(x, Value):
-            raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")
+            raise wrong_entry(name, "a list of Values", params, i, x, remedy)
         if x.op:
             raise ValueError(
-                f"{what} must be a leaf, not {x!r}, the result of an operation; pass the leaves it "
-                "depends on"
+                f"{what} must be a leaf, not {short_repr(x)}, the result of an operation; pass the "
+                "leaves it depends on"
             )
         if x.constant:
             raise ValueError(
-                f"{what} must not be a constant, {x!r}, which receives no gradient; make it a "
-                "Value before it is used"
+                f"{what} must not be a constant, {short_repr(x)}, which receives no gradient; make "
+                "it a Value before it is used"
             )
         if x in position:
             raise ValueError(
-                f"{what}, {x!r}, is the same as parameter {position[x]}; pass each parameter once"
+                f"{what}, {short_repr(x)}, is the same as entry {position[x]}; pass each parameter "
+                "once"
             )
         position[x] = i
     return leaves

@@ -24,10 +24,7 @@ class Schedule:
     """
 
     def __call__(self, step: int) -> float:
-        if step < 0:
-            raise ValueError(
-                f"{self!r}: the step must be >= 0, not {step!r}; count steps from 0"
-            )
+        check_number(step, f"{self!r}: step", 0, "count steps from 0")
         return self._rate(plain(step))
 
     def _rate(self, step: int) -> float:
@@ -124,10 +121,14 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
         ValueError: a number is negative, inf or nan, or a count of steps is below 1.
     """
     if not callable(schedule):
-        schedule = check_number(schedule, "warmup: the learning rate", 0)
+        schedule = check_number(schedule, "warmup: schedule", 0, "or a function of the step")
     return _Planned(_warmup, schedule, {"steps": check_int(steps, "warmup: steps", 1)})
 
 
 def _warmup(step: int, schedule: Rate, steps: int) -> float:
-    rate = schedule(max(0, step - steps)) if callable(schedule) else schedule
+    if callable(schedule):
+        at = max(0, step - steps)
+        rate = check_number(schedule(at), f"warmup: what schedule returns for step {at}", 0)
+    else:
+        rate = schedule
     return rate * (step + 1) / steps if step < steps else rate

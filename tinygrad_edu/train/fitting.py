@@ -165,7 +165,7 @@ def fit(
         max_norm=None if max_norm is None else checked_limit(max_norm, "max_norm"),
         on_epoch=on_epoch,
         record_every=_positive_or_none(record_every, "record_every", "no snapshots"),
-        history=History(named),
+        history=History(list(named)),
     )
     _Run(task).run()
     if task.history.warning:

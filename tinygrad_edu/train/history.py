@@ -11,8 +11,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, counted
-from ..files import FilePath, each_number, from_json, to_json, write_atomically
+from ..errors import DataError, check_text, check_texts, counted, short_repr
+from ..files import (
+    FilePath,
+    check_path,
+    each_number,
+    from_json,
+    reading,
+    to_json,
+    write_atomically,
+)
 from .snapshots import TrainingRecord
 
 FORMAT = "tinygrad_edu history"
@@ -44,6 +52,7 @@ class History:
         self.loss: list[float] = []
         self.learning_rates: list[float] = []
         self.seconds: list[float] = []
+        metrics = check_texts(metrics, "History: metrics", "write metrics=['accuracy']")
         self.metrics: dict[str, list[float]] = {name: [] for name in metrics}
         self.epoch_ends: list[int] = []
         self.interrupted = False
@@ -118,8 +127,10 @@ class History:
         """Returns the history that `to_json` wrote.
 
         Raises:
+            TypeError: ``text`` is not text.
             DataError: the text is any other one.
         """
+        check_text(text, "History.from_json: text", "pass what to_json returned")
         try:
             content = json.loads(text)
             if content["format"] != FORMAT or content["version"] != VERSION:
@@ -140,8 +151,9 @@ class History:
                 raise ValueError("its parts do not fit together")
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise DataError(
-                f"not a history of tinygrad_edu, version {VERSION}, or damaged: {error}"
-            ) from None
+                f"not a history of tinygrad_edu, version {VERSION}, or damaged: {error}; give what "
+                "History.save wrote"
+            ) from error
         return history
 
     def _is_consistent(self) -> bool:
@@ -161,6 +173,7 @@ class History:
         Raises:
             OSError: the file cannot be written.
         """
+        check_path(path, "History.save", "history.json")
         return write_atomically(path, self.to_json() + "\n")
 
     @classmethod
@@ -171,13 +184,15 @@ class History:
             DataError: the file has any other content.
             OSError: the file cannot be read.
         """
+        with reading(path, "History.load", "give a file that History.save wrote") as file:
+            content = file.read_bytes()
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(content.decode("utf-8"))
         except (DataError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: {error}") from None
+            raise DataError(f"{path}: {error}") from error
 
 
 def _decoded(entries: Any) -> list[float]:
     if not isinstance(entries, list):
-        raise ValueError(f"{entries!r} is not a list")
+        raise ValueError(f"{short_repr(entries)} is not a list")
     return [from_json(entry) for entry in entries]

@@ -278,7 +278,7 @@ def test_invalid_paths_are_rejected_before_anything_is_computed(tmp_path):
         ValueError, match=r"'y\.svg': '\.svg' is not a format it can have; use one of \.html, \.htm"
     ):
         explore(y, "y.svg")
-    with pytest.raises(ValueError, match="path must be the name of a file, not ''; to save"):
+    with pytest.raises(ValueError, match="cannot save a page: path must name a file"):
         explore(y, "")
     with pytest.raises(IsADirectoryError, match="it is a folder; name a file in it"):
         explore(y, tmp_path)

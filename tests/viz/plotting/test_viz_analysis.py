@@ -223,7 +223,7 @@ def test_a_model_is_left_as_it_was(look):
 
 def test_mode_is_restored_if_the_model_raises():
     model = with_dropout()
-    with pytest.raises(ValueError, match="takes 2 inputs"):
+    with pytest.raises(ValueError, match="x must be a list of 2 numbers"):
         outputs(model, [[1, 2, 3]])
     assert all(module.training for module in model.modules())
 
