@@ -142,11 +142,15 @@ CALLS = {
     "jacobian, called": lambda: Call(jacobian(norm), "xs", {"xs": ["argument"]}, xs=[1.0, 2.0]),
     "jit": lambda: Call(jit, "f", f=square, static=(), cache_size=4),
     "jit, called": lambda: Call(jit(square), "x", x=2.0),
-    "jit, value_and_grad": lambda: Call(jit(square).value_and_grad, "x", {"x": ["square must return"]}, x=2.0),
+    "jit, value_and_grad": lambda: Call(
+        jit(square).value_and_grad, "x", {"x": ["square must return"]}, x=2.0),
     "jit, hessian": lambda: Call(jit(norm).hessian, "xs", xs=[1.0, 2.0]),
     "jit, batch": lambda: Call(jit(square).batch, "x", x=[1.0, 2.0]),
-    "jit, batch_value_and_grad": lambda: Call(jit(square).batch_value_and_grad, "x", {"x": ["square must return"]}, x=[1.0, 2.0]),
-    "jvp": lambda: Call(jvp, "f", {"primals": ["argument x"], "f": ["must return"]}, f=square, primals=[2.0], tangents=[1.0]),
+    "jit, batch_value_and_grad": lambda: Call(
+        jit(square).batch_value_and_grad, "x", {"x": ["square must return"]}, x=[1.0, 2.0]),
+    "jvp": lambda: Call(
+        jvp, "f", {"primals": ["argument x"], "f": ["must return"]}, f=square, primals=[2.0],
+        tangents=[1.0]),
     "parse": lambda: Call(
         lambda text, variables: parse(text, variables), "text variables",
         text="x + 1", variables={"x": 1.0},
@@ -157,8 +161,8 @@ CALLS = {
         topological_order, "root", {"root": ["roots"]}, root=neuron()),
     "value_and_grad": lambda: Call(value_and_grad, f=square, argnum=0),
     "vjp": lambda: Call(
-        lambda f, primal: vjp(f, primal), "f primal", {"primal": ["argument x"], "f": ["must return"]},
-        f=square, primal=2.0,
+        lambda f, primal: vjp(f, primal), "f primal",
+        {"primal": ["argument x"], "f": ["must return"]}, f=square, primal=2.0,
     ),
     "Stepper": lambda: Call(Stepper, recording=record(neuron())),
     "Stepper.goto": lambda: method(
@@ -327,6 +331,7 @@ for _row in TABLE.values():
             **dict.fromkeys(row.parameters, 0.5),
         )
 for _name, _arguments in {
+    **{name: {"x": 0.5} for name in ("absolute", "degrees", "fabs", "gelu", "modf", "radians")},
     "softmax": {"xs": [1.0, 2.0]},
     "log_softmax": {"xs": [1.0, 2.0]},
     "logsumexp": {"xs": [1.0, 2.0]},

@@ -1,31 +1,38 @@
-"""Wrong arguments: each error names the argument, shows what was given and says what to write.
+"""Wrong arguments: each error names the argument, shows what was given, and says what to write.
 
-`calls.CALLS` has a right call of every public function.  One argument at a time is replaced by
-what it cannot be.  What is accepted is left alone; an error must have been raised on purpose.
+`calls.CALLS` has a right call of every public function.  One argument at a time is replaced by what
+it cannot be.  If the call raises, the error must have been raised on purpose, with a message of
+three parts.
 """
 
 import dis
+import random
 import re
 import traceback
+import types
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import calls
 import numpy as np
-from calls import CALLS
+import pytest
+from calls import CALLS, Call
+from helpers import scaled
 
+import tinygrad_edu
 import viz
-from tinygrad_edu import Value, nn
+from tinygrad_edu import Value, data, math, nn, optim, testing
 from tinygrad_edu.errors import PACKAGE_FOLDER
 
-VIZ_FOLDER = str(Path(viz.__file__).parent)
-
-COUNT = 1_000
+OURS = (PACKAGE_FOLDER, str(Path(viz.__file__).parent))
+REMEDY = re.compile(
+    r"\b(must|pass|use|write|give|call|choose|needs?|add|compute|make|return|usual|one of)\b"
+)
 
 
 class Thing:
-    """What nobody can use."""
+    """What nothing can use."""
 
     def __repr__(self):
         return "<a thing>"
@@ -54,27 +61,78 @@ def misfits(x):
 
 
 def cases():
-    """Yields (name of the call, name of the argument, number of the wrong argument)."""
-    for name, make in CALLS.items():
-        for argument, right in make().arguments.items():
-            for i in range(len([*wrongs(), *misfits(right)])):
-                yield name, argument, i
+    """Returns all (name of the call, name of the argument, number of the wrong argument)."""
+    return [
+        (name, argument, i)
+        for name, make in CALLS.items()
+        for argument, right in make().arguments.items()
+        for i in range(len([*wrongs(), *misfits(right)]))
+    ]
+
+
+def complaint_of(name, argument, i):
+    """Returns the `complaint` about one of the `cases`, and the wrong argument."""
+    call = CALLS[name]()
+    wrong = [*wrongs(), *misfits(call.arguments[argument])][i]
+    return complaint(call, argument, wrong), wrong
+
+
+def complaint(call, argument, wrong):
+    """Returns what is wrong with the error of a call, "" if it is good, None if there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            call(**{argument: wrong})
+    except Exception as error:
+        message = str(error)
+        if not is_raised_on_purpose(error):
+            if is_of_the_caller(error, call, argument, wrong):
+                return None
+            return f"a bare {type(error).__name__}: {message}"
+        names = [argument, *call.aliases.get(argument, [])]
+        if not any(re.search(rf"\b{re.escape(name)}\b", message) for name in names):
+            return f"does not name the argument: {message}"
+        if not shows(message, wrong):
+            return f"does not show what was given: {message}"
+        if not REMEDY.search(message):
+            return f"does not say what to write: {message}"
+        return ""
+    return None
+
+
+def is_raised_on_purpose(error):
+    """Returns whether a ``raise`` of the package raised an error."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    operations = {i.offset: i.opname for i in dis.get_instructions(code)}
+    is_raise = operations[trace.tb_lasti] in ("RAISE_VARARGS", "RERAISE")
+    return is_raise and code.co_filename.startswith(OURS)
+
+
+def is_of_the_caller(error, call, argument, wrong):
+    """Returns whether a function that the caller passed failed, or does not take its arguments."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_code.co_filename == calls.__file__ or (
+        callable(wrong) and callable(call.arguments[argument])
+    )
 
 
 def shows(message, wrong):
-    """Returns whether a message shows an argument, or its length, its type, or a wrong entry."""
+    """Returns whether a message shows an argument, its length, its type or one of its entries."""
     parts = [repr(wrong)[:12], type(wrong).__name__, getattr(wrong, "__name__", "") or "\0"]
     if isinstance(wrong, str):
         parts.append(wrong or "''")
     if isinstance(wrong, (int, float)) and not isinstance(wrong, bool):
-        parts += [f"{wrong:,}"[:12], str(float("inf" if wrong > 1e308 else wrong))[:12], "int of"]
-    if hasattr(wrong, "__len__") and getattr(wrong, "shape", 1) != ():
-        parts += [str(len(wrong)), "empty", "no "]
+        parts += [f"{wrong:,}"[:12], f"{min(wrong, 10**9)}", "int of"]
     if isinstance(wrong, Iterator):
         wrong = [1.0, 2.0]
         parts += ["not 2", "of 2"]
     elif isinstance(wrong, range) or getattr(wrong, "shape", ()):
         wrong = wrong.tolist() if hasattr(wrong, "tolist") else [*wrong]
+    if hasattr(wrong, "__len__") and getattr(wrong, "shape", 1) != ():
+        parts += [str(len(wrong)), "empty", "no "]
     if isinstance(wrong, (list, tuple)):
         parts += [repr(x)[:12] for x in wrong] + [type(x).__name__ for x in wrong]
     if callable(wrong):
@@ -82,42 +140,69 @@ def shows(message, wrong):
     return any(part in message for part in parts)
 
 
-REMEDY = re.compile(
-    r"\b(must|pass|use|write|give|call|choose|one of|need|needs|add|compute|make|return|usual|"
-    r"did you mean)\b")
+# ---- the test, and a test of the test ------------------------------------------------------------
 
 
-def complaint(call, argument, wrong):
-    """Returns what is wrong with the error of a call, None if there is no error, '' if it is good.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            call(**{argument: wrong})
-    except Exception as error:
-        message = str(error)
-        frames = list(traceback.walk_tb(error.__traceback__))
-        frame, _ = frames[-1]
-        if not frame.f_code.co_filename.startswith((PACKAGE_FOLDER, VIZ_FOLDER)):
-            is_users = frame.f_code.co_filename == calls.__file__
-            if callable(wrong) or callable(call.arguments[argument]) or is_users:
-                return None  # the user's function failed
-            return f"bare {type(error).__name__} from {frame.f_code.co_filename}: {message}"
-        last = error.__traceback__
-        while last.tb_next:
-            last = last.tb_next
-        operation = [i.opname for i in dis.get_instructions(frame.f_code)
-                     if i.offset == last.tb_lasti]
-        if operation[0] not in ("RAISE_VARARGS", "RERAISE"):
-            if callable(wrong) and callable(call.arguments[argument]):
-                return None  # a function that takes other arguments
-            return f"bare {type(error).__name__} in {frame.f_code.co_name}: {message}"
-        names = [argument, *call.aliases.get(argument, [])]
-        if not any(re.search(rf"\b{re.escape(name)}\b", message) for name in names):
-            return f"does not name the argument: {message}"
-        if not shows(message, wrong):
-            return f"does not show the value: {message}"
-        if not REMEDY.search(message):
-            return f"does not say what to write: {message}"
-        return ""
-    return None
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # "text" is also the name of a file
+
+
+@pytest.mark.parametrize("part", range(10))
+def test_errors_name_the_argument_show_it_and_say_what_to_write(part):
+    everything = cases()[part::10]
+    count = min(scaled(100, len(everything)), len(everything))
+    drawn = random.Random(part).sample(everything, count)
+    complaints = {case: complaint_of(*case) for case in drawn}
+    bad = [
+        f"{name}, {argument} = {wrong!r:.60}: {said}"
+        for (name, argument, _), (said, wrong) in complaints.items() if said
+    ]
+    assert not bad, "\n".join(bad)
+    assert sum(said == "" for said, _ in complaints.values()) > count / 2
+
+
+
+@pytest.mark.parametrize(("message", "said"), [
+    ("it must be a number, not None", "does not name the argument"),
+    ("x must be a number", "does not show what was given"),
+    ("x is None", "does not say what to write"),
+    ("x must be a number, not None", ""),
+])
+def test_a_message_without_one_of_the_parts_is_found(message, said, monkeypatch):
+    def planted(x):
+        raise TypeError(message)
+
+    monkeypatch.setattr("test_messages.OURS", (__file__,))
+    found = complaint(Call(planted, x=1.0), "x", None)
+    assert found == "" if not said else found.startswith(said)
+
+
+def test_a_bare_error_is_found():
+    found = complaint(Call(lambda x: x + 1.0, x=1.0), "x", None)
+    assert found.startswith("a bare TypeError: unsupported operand")
+
+
+# without arguments of their own, or with arguments of Python's
+EXEMPT = {
+    "detect_anomaly", "no_grad", "iris", "names", "Module", "ParameterName", "Initialiser",
+    "TinygradEduError", "plots", "Page", "Dataset", "Entry", "Report", "uniform", "xavier", "he",
+    "Standardizer", "Drawing", "isclose", "isfinite", "isinf", "isnan", "cond", "comb", "factorial",
+    "frexp", "gcd", "isqrt", "lcm", "ldexp", "nextafter", "perm", "ulp",
+}
+
+
+@pytest.mark.parametrize("module", [tinygrad_edu, nn, optim, data, math, testing, viz, viz.plots],
+                         ids=lambda module: module.__name__)
+def test_every_public_function_has_a_right_call(module):
+    covered = {name.partition(",")[0].rpartition(".")[2] for name in CALLS} | EXEMPT
+    public = {name for name in module.__all__ if callable(getattr(module, name))
+              and not isinstance(getattr(module, name), types.ModuleType)}
+    assert public <= covered, sorted(public - covered)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_right_calls_are_right(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        CALLS[name]()()

@@ -19,7 +19,7 @@ def as_row(
     what: the name of ``x`` in an error message.
 
     Raises:
-        TypeError: ``x`` is not one row, but for example a number, text or several rows.
+        TypeError: ``x`` is not one row; it is, for example, a number, text or several rows.
         ValueError: ``x`` has another length.
     """
     name = f"{type(module).__name__}: {what}"
