@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..engine.primitive import TABLE, Primitive
-from ..errors import check_number
+from ..errors import check_number, number
 from ..symbolic.formulas import position_of, row_of
 
 inf = math.inf
@@ -249,11 +249,12 @@ def floats_between(low: float, high: float) -> Floats:
     Raises:
         ValueError: the ends are not finite or not in order.
     """
-    low = check_number(low, "floats_between: low")
-    high = check_number(high, "floats_between: high")
-    if low > high:
+    low = number(low, "low")
+    high = number(high, "high")
+    if not -inf < low <= high < inf:
         raise ValueError(
-            f"floats_between: low must be at most high, not {low!r} and {high!r}; exchange them"
+            f"the ends of the interval must be finite and in this order, not {low!r} and {high!r}; "
+            "write low and then high"
         )
     least = max(abs(low), abs(high)) / 1000 if low <= 0 <= high else min(abs(low), abs(high))
     pieces: list[_Piece] = [(low, high, (None,))]
