@@ -208,7 +208,8 @@ def test_buffers_need_no_numpy():
         "f = jit(lambda x: x + 0.5)\n"
         "for x in (array('d', [1, 2]), memoryview(array('d', [1, 2])).toreadonly(),\n"
         "          memoryview(array('d', [1, 0, 2, 0]))[::2], array('f', [1, 2]),\n"
-        "          array('b', [1, 2]), bytearray([1, 2]), memoryview(array('f', [1, 0, 2, 0]))[::2]):\n"
+        "          array('b', [1, 2]), bytearray([1, 2]),\n"
+        "          memoryview(array('f', [1, 0, 2, 0]))[::2]):\n"
         "    print(*f.batch(x))\n"
         "print('numpy' in sys.modules)\n"
     )

@@ -153,7 +153,11 @@ def sample(x: Any) -> Any:
 
     A table, such as a row of a DataFrame, becomes an array.
     """
-    return plain_numbers(as_array(x) if is_table(x) else x)
+    is_other = x.__class__ not in _USUAL and is_table(x)
+    return plain_numbers(as_array(x) if is_other else x)
+
+
+_USUAL = {list, tuple, float, int, Value}
 
 
 def numbers(x: Any, what: str, error: type[Exception] = TypeError) -> Any:
@@ -164,7 +168,7 @@ def numbers(x: Any, what: str, error: type[Exception] = TypeError) -> Any:
     what: begins the message of an error, as in ``mse: the target``.
     error: what is raised for anything else.
     """
-    if isinstance(x, (Value, float)) or is_number(x):
+    if isinstance(x, (Value, float, int)) or is_number(x):
         return plain(x, whole=True)
     given = as_array(x) if is_table(x) else x
     is_row = hasattr(given, "__len__") and getattr(given, "ndim", 1) == 1

@@ -56,7 +56,8 @@ def hinge(score: Any, target: float) -> Any:
     t = _label(
         target,
         lambda t: t in (-1, 1),
-        "hinge: the target must be -1 or 1",
+        "hinge",
+        "-1 or 1",
         "; for targets 0 and 1 use binary_cross_entropy",
     )
     return math.relu(1 - t * score)
@@ -75,7 +76,8 @@ def binary_cross_entropy(logit: Any, target: float) -> Any:
     t = _label(
         target,
         lambda t: 0 <= t <= 1,
-        "binary_cross_entropy: the target must be a probability, 0 to 1",
+        "binary_cross_entropy",
+        "a probability, 0 to 1",
     )
     if isinstance(t, Value):
         t = t.detach()
@@ -108,7 +110,8 @@ def cross_entropy(logits: Any, target: int) -> Any:
     t = _label(
         target,
         lambda t: t.is_integer() and 0 <= t < len(xs),
-        f"cross_entropy: the target must be the index of a class, 0 to {len(xs) - 1}",
+        "cross_entropy",
+        f"the index of a class, 0 to {len(xs) - 1}",
         "; of a list with 1 for the right class pass target.index(1)",
     )
     return math.take(_Surprisals(xs), t)
@@ -138,9 +141,12 @@ def _one(x: Any, what: str) -> Any:
     return found
 
 
-def _label(target: Any, holds: Callable[[float], bool], message: str, remedy: str = "") -> Any:
-    """Returns a target of one number.  Raises ValueError if it does not hold."""
-    t = numbers(target, message.partition(" must")[0], ValueError)
+def _label(
+    target: Any, holds: Callable[[float], bool], user: str, wanted: str, remedy: str = ""
+) -> Any:
+    """Returns a target of one number.  Raises ValueError if it is something else."""
+    t = numbers(target, f"{user}: the target", ValueError)
+    message = f"{user}: the target must be {wanted}"
     if isinstance(t, list):
         raise ValueError(f"{message}, not {short_repr(target)}{remedy}")
     _require(t, holds, message, remedy)
@@ -175,7 +181,7 @@ def accuracy(prediction: Any, target: float) -> float:
         ValueError: the target is not one number, or the prediction is empty.
     """
     scores = numbers(prediction, "accuracy: the prediction")
-    t = _label(target, lambda t: True, "accuracy: the target must be the number of a class")
+    t = _label(target, lambda t: True, "accuracy", "the number of a class")
     if isinstance(scores, list):
         scores = list(map(float, scores))
         return float(scores.index(max(scores)) == float(t))
