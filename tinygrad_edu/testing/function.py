@@ -257,7 +257,7 @@ class Function:
 
 
 def slopes(root: Value, leaves: Sequence[Value]) -> list[float]:
-    """Returns the derivatives of ``root`` with respect to each leaf, as `backward` computes them."""
+    """Returns the derivatives of ``root`` for each leaf, as `backward` computes them."""
     adjoints = accumulate([root], [1.0], leaves)
     return [adjoints.get(leaf, 0.0) for leaf in leaves]
 

@@ -15,8 +15,8 @@ The tolerance is relative: by default 1e-7 of the derivative.  Only two absolute
 it.  One is the smallest normal float, below which digits are lost.  The other is a bound on the
 rounding error of the differences, computed from the graph: each operation has an error of about a
 unit in its last place, and its adjoint says how much of this error reaches the result.  If this
-bound is larger than the tolerance, the entry is reported as "imprecise" and does not count as
-passed.
+bound is larger than the tolerance, or the differences underflow, the entry is reported as
+"imprecise": it is neither right nor wrong.  `report` defines the verdicts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SMALLEST_NORMAL = 2.0**-1022
 ROUNDING = 4 * 2.0**-53  # an operation's relative error: at most 4 units in the last place
 # The function is evaluated again at the point, to see whether it is deterministic.
 MIN_REPEATS = 8  # in a row, so that a change at every eighth call, or more often, is found
-REPEATS_SHARE = 0.1  # of the time of the comparison is spent on more; if there is a doubt, all
+REPEATS_SHARE = 0.1  # of the time of the comparison is spent on more
 REPEATS_SECONDS = 3e-4  # or this time; for most functions enough to find one change in 20 calls
 
 
@@ -95,16 +95,16 @@ def gradcheck(
     point: Any = args if isinstance(args, (list, tuple)) else [args]
     function = Function(f, point, parameters, names)
     report = compare(function, order, rtol)
-    share = REPEATS_SHARE
     if function.has_kinks or any(entry.status != "ok" for entry in report.entries):
-        share = 1.0  # there would be another reason if the function were random
         recheck(function)
-    function.repeat(MIN_REPEATS, max(share * (perf_counter() - started), REPEATS_SECONDS))
+    function.repeat(MIN_REPEATS, max(REPEATS_SHARE * (perf_counter() - started), REPEATS_SECONDS))
+    function.repeat_graph()
     return report
 
 
 def recheck(function: Function) -> None:
-    """Raises ValueError if the function is not deterministic, after a result that is in doubt."""
+    """Raises ValueError if the function is not deterministic, which is another reason for a result
+    that is not "ok"."""
     function.repeat_graph(MIN_REPEATS)
     function.repeat(MIN_REPEATS, REPEATS_SECONDS)
 
@@ -133,10 +133,9 @@ def compare(function: Function, order: int, rtol: float) -> Report:
             name = prefix + function.names[j]
             entry = _entry(function, j, name, analytic, partial(at, j), bound, rtol)
             report.entries.append(entry)
-            if entry.status == "singular" and (note := _singular_operation(root)) not in report.notes:
-                report.notes.append(note)
             function.repeat()
-    function.repeat_graph()
+        if any(entry.status == "singular" for entry in report.entries[-len(function.leaves):]):
+            report.notes.append(_singular_operation(root))
     return report
 
 
@@ -166,9 +165,12 @@ def _entry(
 
 
 def _is_finite_around(f: Callable[[float], float], x: float) -> bool:
-    """Returns whether ``f`` is finite on both sides of ``x``, and not infinite at ``x``."""
-    step = SMALLEST_STEP * (abs(x) or 1.0)
-    return isfinite(f(x - step)) and isfinite(f(x + step)) and abs(f(x)) != inf
+    """Returns whether ``f`` is finite on both sides of ``x``, and not infinite at ``x``.
+
+    The quotient of differences has to be finite, too; if not, the derivative truly overflows.
+    """
+    step = _step(x, SMALLEST_STEP)
+    return isfinite((f(x + step) - f(x - step)) / step) and abs(f(x)) != inf
 
 
 def _singular_operation(root: Value) -> str:
@@ -183,13 +185,18 @@ def _singular_operation(root: Value) -> str:
     return f"{explanation}\nIts local derivatives are {slopes}."
 
 
+def _step(x: float, relative: float) -> float:
+    """Returns a step relative to ``x``; absolute at 0."""
+    return relative * max(abs(x), SMALLEST_NORMAL) if x else relative
+
+
 def _smooth_step(function: Function, j: int, relative: float) -> tuple[float, bool]:
     """Returns the first step for coordinate ``j``, and whether it is free of kinks.
 
     The step is reduced until there is no kink within it.
     """
     x = function.leaves[j].data
-    step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
+    step = _step(x, relative)
     while relative >= SMALLEST_STEP * 0.99:
         if function.is_smooth_to(j, x + step) and function.is_smooth_to(j, x - step):
             return step, True

@@ -1,11 +1,11 @@
-"""The places in arguments where `gradient_test` draws: intervals, strategies and defaults.
+"""The arguments of `gradient_test`, and the places in them where it draws.
 
-Floats are drawn at each place.  Some points are always tried, because programs are most often
-singular there: `special_points`.
+Some points are always tried, because programs are most often singular there: `special_points`.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from math import isfinite
@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
 from ..engine.primitive import REALS, Primitive
-from ..errors import number
+from ..errors import number, short_repr
 from .arguments import Floats, floats_between
-from .function import is_real
+from .function import is_real, signature_of
 
 # the values for all arguments at once, the simplest first, and those for one argument alone
 SPECIAL = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5, 4.0, -4.0, 16.0, -16.0)
@@ -29,6 +29,40 @@ GOLDEN = 0.618  # multiples of it, without their whole parts, are spread evenly
 
 Place = Any  # DEFAULT, an interval, or a strategy
 DEFAULT = st.nothing()  # the place of an argument that nothing is said about
+
+
+def named_arguments(
+    f: Callable[..., Any], name: str, arguments: Mapping[str, Any]
+) -> tuple[inspect.Signature, bool]:
+    """Returns the named arguments of ``f``, and whether it is a method, without its ``self``.
+
+    Raises:
+        TypeError: ``f`` is not a function.
+        ValueError: ``f`` does not have one of ``arguments``.
+    """
+    if not callable(f):
+        raise TypeError(
+            "gradient_test: f must be a function, a row of the table or a row's name, not "
+            f"{short_repr(f)}"
+        )
+    parameters = [
+        parameter
+        for parameter in signature_of(f).parameters.values()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    place = getattr(f, "__qualname__", "").rpartition(".")[0]
+    is_method = (
+        bool(place)
+        and not place.endswith("<locals>")
+        and not inspect.ismethod(f)
+        and [parameter.name for parameter in parameters[:1]] in (["self"], ["cls"])
+    )
+    signature = inspect.Signature(parameters[1:] if is_method else parameters)
+    for argument in arguments:
+        if argument not in signature.parameters:
+            known = ", ".join(signature.parameters) or "none"
+            raise ValueError(f"{name} has no argument {argument!r}; it has {known}")
+    return signature, is_method
 
 
 def is_place(x: Any) -> bool:

@@ -38,9 +38,17 @@ from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 from ..engine.primitive import Primitive, lookup
 from ..errors import short_repr
 from .arguments import MODERATE, Arguments, arguments_for, moderate_floats
-from .function import Function, NondeterministicError, is_float, name_of, signature_of, substituted
+from .function import Function, NondeterministicError, is_float, name_of, substituted
 from .gradcheck import compare, recheck
-from .places import DEFAULT, Place, as_place, is_place, special_points, strategy_of
+from .places import (
+    DEFAULT,
+    Place,
+    as_place,
+    is_place,
+    named_arguments,
+    special_points,
+    strategy_of,
+)
 from .report import Entry, Report
 from .suspects import suspects
 
@@ -50,6 +58,7 @@ MAX_REJECTED = 40
 MIN_COMPARED = 10
 # After this many compared points, the test fails if some derivative was never compared.
 MIN_POINTS = 20
+RECHECKED = 10  # one point of as many is evaluated several times
 MAX_SHOWN = 4  # wrong derivatives in a message
 DEADLINE = timedelta(milliseconds=200)  # of hypothesis, unless settings or a profile say otherwise
 _SETTINGS = "_hypothesis_internal_use_settings"  # where hypothesis keeps the settings of a test
@@ -163,7 +172,7 @@ class Property:
         self.name = name_of(self.f)
         name = re.sub(r"\W", "_", self.name.strip("<>"))
         self.test_name = name if name.startswith("test") else f"test_{name}"
-        self._signature, self._is_method = _signature(self.f, self.name, arguments)
+        self._signature, self._is_method = named_arguments(self.f, self.name, arguments)
         self._given = {
             name: as_place(arguments.get(name, DEFAULT))
             for name, parameter in self._signature.parameters.items()
@@ -222,7 +231,7 @@ class Property:
             function.is_row = isinstance(self.f, Primitive)
             report = compare(function, self.order, self.rtol)
             failures = self._failures(point, report)
-            if failures:
+            if failures or self.counts.total() % RECHECKED == 0:
                 recheck(function)
         except NondeterministicError as error:
             self._error = error
@@ -298,6 +307,7 @@ class Property:
             __tracebackhide__ = True
             self._examine(point, owner)
 
+        test.__name__ = test.__qualname__ = self.test_name
         for point in reversed(points):  # the last is tried first
             test = example(point=point)(test)
         test()
@@ -399,7 +409,7 @@ class Property:
         self, point: Point, function: Function, failures: list[Entry], notes: list[str]
     ) -> str:
         """Returns the message about failures: their numbers, and the graph."""
-        kept = {name: short_repr(x) for name, x in self._given.items() if name not in point}
+        kept = {name: short_repr(x) for name, x in self._given.items() if name not in self._drawn}
         shown = {**{name: repr(x) for name, x in point.items()}, **kept}
         at = ", ".join(f"{name}={text}" for name, text in shown.items())
         second = "second " if self.order == 2 else ""
@@ -440,7 +450,12 @@ def rejections(counts: Counter[str]) -> str:
     return ", ".join(rejected)
 
 
-_REASONS = {"nonfinite": "not finite", "singular": "not finite", "kink": "at a kink", "imprecise": "too inexact"}
+_REASONS = {
+    "nonfinite": "not finite",
+    "singular": "not finite",
+    "kink": "at a kink",
+    "imprecise": "too inexact",
+}
 
 
 def _place(f: Callable[..., Any]) -> str:
@@ -450,40 +465,6 @@ def _place(f: Callable[..., Any]) -> str:
     """
     line = getattr(getattr(f, "__code__", None), "co_firstlineno", 0)
     return f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', repr(f))}:{line}"
-
-
-def _signature(
-    f: Callable[..., Any], name: str, arguments: Mapping[str, Any]
-) -> tuple[inspect.Signature, bool]:
-    """Returns the named arguments of ``f``, and whether it is a method, without its ``self``.
-
-    Raises:
-        TypeError: ``f`` is not a function.
-        ValueError: ``f`` does not have one of ``arguments``.
-    """
-    if not callable(f):
-        raise TypeError(
-            "gradient_test: f must be a function, a row of the table or a row's name, not "
-            f"{short_repr(f)}"
-        )
-    parameters = [
-        parameter
-        for parameter in signature_of(f).parameters.values()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    place = getattr(f, "__qualname__", "").rpartition(".")[0]
-    is_method = (
-        bool(place)
-        and not place.endswith("<locals>")
-        and not inspect.ismethod(f)
-        and [parameter.name for parameter in parameters[:1]] in (["self"], ["cls"])
-    )
-    signature = inspect.Signature(parameters[1:] if is_method else parameters)
-    for argument in arguments:
-        if argument not in signature.parameters:
-            known = ", ".join(signature.parameters) or "none"
-            raise ValueError(f"{name} has no argument {argument!r}; it has {known}")
-    return signature, is_method
 
 
 def _row_arguments(row: Primitive, order: int) -> Arguments:
