@@ -187,7 +187,7 @@ def test_floats_in_structures_become_values():
         "rest": st.fixed_dictionaries({"a": st.tuples(st.floats(1, 2), st.integers())}),
     })
     gradients.run(10)
-    assert set(gradients._entry_counts) == {"w[0]", "w[1]", "rest['a'][0]"}
+    assert set(gradients._entry_counts) == {"w", "rest"}
 
 
 def test_failure_message_names_entry_of_structure():

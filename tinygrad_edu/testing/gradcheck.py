@@ -126,7 +126,7 @@ def compare(function: Function, order: int, rtol: float) -> Report:
             (f"{name}, ", derivative, partial(function.derivative, i))
             for i, (name, derivative) in enumerate(first)
         ]
-    report = Report(title, [], rtol)
+    report = Report(title, [], rtol, function.names)
     for prefix, root, at in graphs:
         bound = _rounding_bound(root)
         for j, analytic in enumerate(slopes(root, function.leaves)):

@@ -210,14 +210,24 @@ class Property:
         self.counts[outcome] += 1
         event(f"points {outcome}")
         if outcome == "compared":
-            for entry in report.entries:
-                counts = self._entry_counts.setdefault(entry.name, Counter())
+            for place, entry in zip(self._places_of(report), report.entries):
+                counts = self._entry_counts.setdefault(place, Counter())
                 counts[_REASONS.get(entry.status, "compared")] += 1
             if report.worst > self.worst:
                 self.worst, self.worst_at = report.worst, point
         self._check_counts()
         if outcome != "compared":
             reject()
+
+    def _places_of(self, report: Report) -> list[str]:
+        """Returns for each derivative the place, or two, of its numbers: ``w`` for ``w[0]``."""
+        places = [
+            next(place for place in self._places if name == place or name.startswith(f"{place}["))
+            for name in report.names
+        ]
+        if self.order == 1:
+            return places
+        return [f"{first}, {second}" for first in places for second in places]
 
     def _examine(self, point: Point, owner: tuple[Any, ...] = ()) -> tuple[str, Report]:
         """Returns the outcome of the comparison at ``point``, and the report."""

@@ -58,12 +58,14 @@ class Report:
 
     A report is true if its verdict is "ok": at least one derivative was compared, and none failed.
 
+    names: the names of the numbers that are differentiated.
     notes: for singular points, which operation made the derivative inf or nan.
     """
 
     title: str
     entries: list[Entry]
     rtol: float
+    names: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
