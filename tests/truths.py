@@ -381,7 +381,8 @@ def draw(interval, rng, wide=True):
             return math.copysign(size, rng.random() - 0.5)
         if math.isinf(high):
             return low + size
-        return min(max(rng.uniform(low, high), low * 0.95, -3.0), high * 0.95, 3.0)
+        moderate = min(max(rng.uniform(low, high), low * 0.95, -3.0), high * 0.95, 3.0)
+        return min(max(moderate, low), high)
     has_zero = low <= 0 <= high
     anchors = [end for end in interval if math.isfinite(end) and end != 0] + [0.0, 0.0] * has_zero
     anchor = rng.choice([*anchors, None] if math.isfinite(low) and math.isfinite(high) else anchors)
@@ -392,12 +393,13 @@ def draw(interval, rng, wide=True):
     least = (
         -307.0
         if anchor == 0
-        else math.log10(abs(math.nextafter(anchor, anchor + sign) - anchor)) + 1e-9
+        else math.log10(abs(math.nextafter(anchor, sign * math.inf) - anchor)) + 1e-9
     )
     most = math.log10(min(room, 1.7e308, abs(anchor) if anchor and has_zero else math.inf))
     moderate = max(least, min(-4.0, most - 4)), min(4.0, most)
     near = (least, least + 4) if anchor else moderate
-    return anchor + sign * 10 ** rng.uniform(*rng.choice([(least, most), moderate, near]))
+    drawn = anchor + sign * 10 ** rng.uniform(*rng.choice([(least, most), moderate, near]))
+    return min(max(drawn, low), high)
 
 
 def points(row, n, seed=0, wide=True):

@@ -299,6 +299,29 @@ def test_check_exits_with_1_when_it_fails():
     assert "FAILED" in done.stdout
 
 
+@pytest.mark.parametrize(("args", "verdict"), [
+    (["abs(x)", "x=0"], "abs(x): nothing to compare, 0 compared"),
+    (["floor(x)", "x=2"], "floor(x): nothing to compare, 0 compared"),
+    (["sin(x)/x", "x=1e164"], "sin(x)/x: imprecise, 0 compared"),
+])
+def test_check_exits_with_1_when_nothing_was_compared(args, verdict, capsys):
+    assert cli.main(["check", *args]) == 1
+    out = capsys.readouterr().out
+    assert verdict in out
+    assert "FAILED" not in out
+    assert "the graph:" not in out
+
+
+@pytest.mark.parametrize("args", [["sqrt(x*x)"], ["sqrt(x*x)", "x=0"], ["expm1(x)/x", "x=-1..1"]])
+def test_check_reports_singular_point(args, capsys):
+    assert cli.main(["check", *args, "--examples", "5"]) == 1
+    out = capsys.readouterr().out
+    assert "FAILED" in out
+    assert "singular" in out
+    assert "local derivative" in out
+    assert cli.main(["check", args[0], "x=0.1..1", "--examples", "5"]) == 0
+
+
 def test_check_shows_the_graph_when_it_fails():
     done = run("check", "log(x*0)*x", "x=1")
     assert "the graph:\nx = 1\nv2 = x * 0 = 1 × 0 = 0\n" in done.stdout

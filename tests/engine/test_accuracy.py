@@ -54,6 +54,15 @@ def test_value_and_partials_are_within_the_contract_over_the_whole_domain(row):
     )
 
 
+@pytest.mark.parametrize(("low", "high"), [
+    (2.0**53, 2.0**53 + 8), (1e16, 2e16), (-1e20, -9e19), (1e300, 1.1e300), (2.0**60, std.inf),
+    (2.0**70, 2.0**70 + 2.0**18), (0.0, 1e300), (3.0, 4.0)])
+def test_draw_stays_in_intervals_with_large_ends(low, high):
+    rng = random.Random(0)
+    for wide in [True, False] * 200:
+        assert low <= truths.draw((low, high), rng, wide) <= high
+
+
 @every_row
 def test_points_reach_every_magnitude_and_both_signs(row):
     drawn = points(row, 2000)

@@ -1,23 +1,28 @@
 """Tests of gradient_test: it passes right derivatives, finds bugs at the simplest point, and
 fails if it could not compare anything."""
 
+import itertools
 import os
 import re
 import subprocess
 import sys
+import time
+import unittest
 
+import numpy as np
 import pytest
 from helpers import ROOT, replaced, run_python, scaled
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck
+from hypothesis.extra.numpy import arrays
 
 from tinygrad_edu import Value, math, testing
 from tinygrad_edu.engine import table
 from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.testing import gradient_test, profiles, suspects
+from tinygrad_edu.testing import gradient_test, profiles, strategies, suspects
 from tinygrad_edu.testing.properties import Point, Property
 
 REPEATABLE = settings(
@@ -35,10 +40,10 @@ def bell(x):
     return math.exp(-x * x)
 
 
-def failure(test):
+def failure(test, examples=60):
     """Returns the message of a test that must fail, without the notes of hypothesis."""
     with pytest.raises(AssertionError) as caught:
-        REPEATABLE(test)()
+        settings(REPEATABLE, max_examples=examples)(test)()
     return str(caught.value)
 
 
@@ -96,11 +101,11 @@ def test_gradient_test_passes_for_second_derivatives_of_every_row(name):
 
 
 @pytest.mark.parametrize("f", [
-    lambda x: x * math.sin(1 / x),
+    lambda x: math.sin(1 / x) if x else x * 1.0,
     lambda x, y: x**y,
-    lambda x: math.sqrt(abs(x)) + math.relu(x - 1),
+    lambda x: math.sqrt(1 + abs(x)) + math.relu(x - 1),
     lambda x, y, z: math.logsumexp([x, y * z, z]),
-    lambda a, b: math.atan2(a, b) * (a % b),
+    lambda a, b: math.atan2(a, 1 + b) * (a % 3.0),
     lambda x: math.tan(x) + math.floor(x) * x,
     lambda x: (x + 1e6) - 1e6,
 ])
@@ -109,6 +114,259 @@ def test_gradient_test_passes_for_right_functions(f):
     gradients.run(scaled(ci=100, thorough=5000))
     assert gradients.counts["compared"] == scaled(ci=100, thorough=5000)
     assert gradients.worst < 1
+
+
+# ---- arguments of any kind
+
+
+def polynomial(x, n):
+    return sum(x**k for k in range(n))
+
+
+def chosen(x, kind, flag):
+    assert flag is True or flag is False
+    return getattr(math, kind)(x) if flag else x * 1.0
+
+
+def length(w):
+    return math.sqrt(1 + sum(x * x for x in w))
+
+
+def product(X, w):
+    return ((X @ w) ** 2).sum()
+
+
+def model(p):
+    assert type(p["n"]) is int
+    return p["w"][0] * math.exp(p["w"][1]) ** p["n"] + p["b"]
+
+
+test_kept_whole_number = gradient_test(polynomial, n=3)
+test_drawn_whole_number = gradient_test(polynomial, n=st.integers(1, 4))
+test_kept_text_and_drawn_boolean = gradient_test(chosen, kind="sin", flag=st.booleans())
+test_drawn_text = gradient_test(chosen, kind=st.sampled_from(["sin", "cos"]), flag=True)
+test_list_of_any_length = gradient_test(length, w=st.lists(st.floats(-3, 3), min_size=1))
+test_list_of_intervals = gradient_test(length, w=[(-1, 1), 2, (2, 3)])
+test_array = gradient_test(
+    product, X=np.arange(6.0).reshape(2, 3), w=arrays(float, 3, elements=st.floats(-2, 2)), order=2)
+test_dict = gradient_test(model, p={"w": [(-1, 1), (0.5, 2)], "b": st.floats(1, 2), "n": 2})
+
+
+@pytest.mark.parametrize(("kept", "drawn"), [
+    (3, None), (True, None), ("text", None), (None, None), (np.arange(3), None), ([1, 2, 3], None),
+    ((4.0, 5.0, 6.0), None), ({"a": 0.5}, None), (len, None), ([[0.1, 0.2], [0.3, 0.4]], None),
+    (None, st.integers(2, 3)), (None, st.booleans()), (None, st.text("ab", min_size=1)),
+    (None, st.just((3, 4))), (None, st.fractions(1, 2)), (None, st.just(np.arange(2))),
+])
+def test_kept_and_drawn_arguments_pass_unchanged(kept, drawn):
+    seen = []
+
+    def f(x, other):
+        seen.append(other)
+        return x * x
+
+    gradients = Property(f, {"other": kept if drawn is None else drawn})
+    gradients.run(5)
+    for other in seen:
+        if drawn is None:
+            assert other is kept
+        else:
+            assert not isinstance(other, (float, Value))
+
+
+def test_floats_in_structures_become_values():
+    def f(w, rest):
+        assert type(w) is np.ndarray
+        assert w.dtype == object
+        assert all(isinstance(x, Value) for x in [*w, rest["a"][0]])
+        assert type(rest["a"][1]) is int
+        return w[0] * w[1] * rest["a"][0]
+
+    gradients = Property(f, {
+        "w": arrays(float, 2, elements=st.floats(1, 2)),
+        "rest": st.fixed_dictionaries({"a": st.tuples(st.floats(1, 2), st.integers())}),
+    })
+    gradients.run(10)
+    assert set(gradients._entry_counts) == {"w", "rest"}
+
+
+def test_failure_message_names_entry_of_structure():
+    message = failure(gradient_test(
+        lambda p, kind: p["w"][0] * float(p["w"][1]), p={"w": [(1, 2), (1, 2)]}, kind="mean"))
+    assert message.startswith("the derivative of <lambda> with respect to p['w'][1] is wrong at "
+                              "p['w'][0]=1.0, p['w'][1]=1.0, kind='mean'\n")
+
+
+# ---- points that are always tried
+
+
+@pytest.mark.parametrize(("f", "at"), [
+    (lambda x: math.sqrt(x * x), "x=0.0"),
+    (lambda x, y: x / math.sqrt(x * x + y * y), "x=0.0, y=0.0"),
+    (lambda x: math.expm1(x) / x, "x=0.0"),
+    (lambda x: x * math.log(x * x), "x=0.0"),
+    (lambda x: math.sqrt(abs(x)), "x=0.0"),
+    (lambda x: x * math.sin(1 / x), "x=0.0"),
+    (lambda x: math.cbrt(x) + x, "x=0.0"),
+    (lambda x, y: math.sqrt((x - y) ** 2), "x=1.0, y=1.0"),  # a tie
+    (lambda x, y: y + math.sqrt(math.square(x)), "x=0.0, y=0.0"),
+    (lambda x, y: math.log(y * y) * math.sqrt(x * x), "x=0.0, y="),  # one argument alone
+    (lambda x: math.log(x) / (x - 1), "x=1.0"),
+    (lambda x: math.sqrt((x + 0.5) ** 2), "x=-0.5"),
+    (lambda x: math.sqrt((x - 16) ** 2), "x=16.0"),
+    (lambda x: math.acos(math.cos(x)), "x=0.0"),
+])
+def test_gradient_test_reports_singular_point(f, at):
+    message = failure(gradient_test(f), examples=5)
+    first, second, *_ = message.splitlines()
+    assert re.match(r"the derivative of <lambda> with respect to \w is (nan|inf|-inf) at ", first)
+    assert f" at {at}" in first
+    assert second == "  this point is singular: the function is finite on both sides of it"
+    assert re.search("local derivatives? ", message)
+    assert "give an interval or a strategy without it, such as " in message
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: math.sqrt(x * x), lambda x: math.expm1(x) / x, lambda x: x * math.log(x * x),
+])
+def test_gradient_test_passes_if_singular_point_is_excluded(f):
+    Property(f, {"x": (0.1, 5)}).run(10)
+    Property(f, {"x": st.floats(-5, -0.1)}).run(10)
+
+    def assumed(x):
+        assume(x.data != 0)
+        return f(x)
+
+    REPEATABLE(gradient_test(assumed))()
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: 1 / x, lambda x: math.log(abs(x)), lambda x: math.log(x), lambda x: math.sqrt(x),
+    lambda x: math.sqrt(1 - x * x) + 1 / (x - 1), lambda x: abs(x) + math.relu(x - 1),
+])
+def test_gradient_test_passes_at_poles_kinks_and_ends_of_domain(f):
+    Property(f, {}).run(10)
+
+
+def test_special_points_are_tried_within_intervals_only():
+    tried = []
+
+    def f(x, y, z):
+        tried.append((x.data, y.data, z.data))
+        return x * y * z
+
+    Property(f, {"x": (0.5, 3), "y": st.floats(7, 8)}).run(1)
+    xs, ys, zs = map(set, zip(*tried))
+    assert {1.0, 2.0, 0.5} <= xs
+    assert min(xs) > 0.4
+    assert max(xs) < 3.4
+    assert min(ys) > 6  # 7, less the longest step of a difference
+    assert {0.0, 1.0, -1.0, 2.0, -16.0} <= zs
+    assert (1.0, 7.0, 1.0) in tried
+
+
+def test_special_points_are_tried_for_rows_of_ones_own(own_row):
+    row = own_row("sinc", lambda x: table.div(math.sin(x), x), lambda x, o: (math.cos(x) - o) / x)
+    message = failure(gradient_test(row), examples=5)
+    assert message.startswith("the derivative of sinc with respect to x is nan at x=0.0\n")
+
+
+def test_wrong_derivative_at_one_special_point_is_found(own_row):
+    row = own_row("bent", lambda x: x * x, lambda x, o: math.where(abs(x) < 1e-9, 1.0, 2 * x))
+    message = failure(gradient_test(lambda x: row(x) + x))
+    assert message.startswith("the derivative of <lambda> with respect to x is wrong at x=0.0\n")
+
+
+# ---- functions that change, deadlines, methods
+
+
+@pytest.mark.parametrize("k", [5, 7, 20])
+def test_gradient_test_finds_function_that_is_not_deterministic(k):
+    calls = itertools.count(1)
+    test = gradient_test(lambda x: x * x + 1 if next(calls) % k == 0 else x * x)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="<lambda> must be deterministic"):
+            test()
+
+
+@pytest.fixture
+def _default_profile():
+    """Loads hypothesis's own profile, with its deadline of 200 ms."""
+    before = profiles.scale()
+    settings.register_profile("own_deadline", deadline=200, max_examples=3)
+    settings.load_profile("own_deadline")
+    yield
+    profiles.load(before)
+
+
+@pytest.mark.parametrize("decorate", [
+    lambda test: test, lambda test: settings(max_examples=2)(test)
+])
+@pytest.mark.parametrize("seconds", [[0.25], itertools.repeat(0.02)])
+@pytest.mark.usefixtures("_default_profile")
+def test_gradient_test_has_no_deadline(decorate, seconds):
+    waits = iter(seconds)
+
+    def slow(x):
+        time.sleep(next(waits, 0))
+        return x * x
+
+    test = decorate(gradient_test(slow, x=st.sampled_from([1.0, 2.0])))
+    test()
+
+
+class TestClass:
+    factor = 2.0
+    test_without_self = gradient_test(bell)
+    test_static = staticmethod(gradient_test(bell))
+
+    @gradient_test(x=(0.1, 10), order=2)
+    def test_with_self(self, x):
+        return self.factor * math.log(x) ** 3
+
+    @settings(max_examples=5)
+    @gradient_test
+    def test_with_settings(self, x, y):
+        return self.factor * x * y
+
+    @classmethod
+    @gradient_test
+    def test_of_class(cls, x):
+        return cls.factor * x * x
+
+
+class TestUnittest(unittest.TestCase):
+    test_without_self = gradient_test(bell)
+
+    factor = 2.0
+
+    @gradient_test(x=(0.1, 10))
+    def test_with_self(self, x):
+        return self.factor * math.log(x)
+
+
+def test_method_that_is_wrong_fails():
+    class Wrong:
+        @gradient_test
+        def test_wrong(self, x):
+            return float(x) * x
+
+    with pytest.raises(AssertionError, match="derivative of test_wrong with respect to x is wrong"):
+        Wrong().test_wrong()
+
+
+def test_decorators_of_hypothesis_hold_for_the_test():
+    seen = []
+
+    @example(point={"x": 123.0})
+    @settings(phases=[Phase.explicit])
+    @gradient_test
+    def test(x):
+        seen.append(x.data)
+        return x * x
+
+    test()
+    assert 123.0 in seen
 
 
 # ---- the test that it makes
@@ -130,10 +388,11 @@ def test_gradient_test_draws_as_many_examples_as_settings_say():
         calls.append(float(x))
         return x * x
 
-    settings(REPEATABLE, max_examples=7)(gradient_test(counted))()
+    moderate = strategies.moderate_floats()  # without the points that are always tried
+    settings(REPEATABLE, max_examples=7)(gradient_test(counted, x=moderate))()
     few = len(set(calls))
     calls.clear()
-    settings(REPEATABLE, max_examples=70)(gradient_test(counted))()
+    settings(REPEATABLE, max_examples=70)(gradient_test(counted, x=moderate))()
     assert len(set(calls)) > 5 * few > 0
 
 
@@ -198,11 +457,7 @@ def test_points_of_row_lie_in_sample_if_none_are_moderate(own_row):
     (lambda: gradient_test(lambda: 1.0, y=1), ValueError, "has no argument 'y'; it has none"),
     (lambda: gradient_test(bell, x=(1, 0)), ValueError,
      "the ends of the interval must be finite and in this order, not 1.0 and 0.0"),
-    (lambda: gradient_test(bell, x=(1, 2, 3)), ValueError,
-     r"argument x must be an interval, not \(1, 2, 3\); write x=\(low, high\)"),
-    (lambda: gradient_test(bell, x="wide"), TypeError, "argument x must be a real number, not str"),
-    (lambda: gradient_test(bell, x=("a", 2)), TypeError,
-     "an end of the interval of x must be a real number"),
+    (lambda: gradient_test(bell, x="wide"), ValueError, "bell has no argument to differentiate"),
     (lambda: gradient_test(lambda *xs: xs[0]), ValueError,
      "no argument to differentiate; .* such as lambda x, y"),
     (lambda: gradient_test(bell, x=1), ValueError, "bell has no argument to differentiate"),
@@ -322,7 +577,7 @@ def test_failure_message_shows_first_of_many_wrong_derivatives(own_row):
 def test_failure_message_includes_fixed_arguments():
     message = failure(gradient_test(lambda x, scale: float(x) * x * scale, scale=4))
     assert message.startswith(
-        "the derivative of <lambda> with respect to x is wrong at x=1.0, scale=4.0\n"
+        "the derivative of <lambda> with respect to x is wrong at x=1.0, scale=4\n"
     )
 
 

@@ -334,7 +334,7 @@ def test_expressions_shrink_to_few_operations(condition, text):
 
 @given(f=expressions(size=(1, 25)))
 def test_gradcheck_passes_for_random_expressions(f):
-    assert gradcheck(f, f.point)
+    assert not gradcheck(f, f.point).failures  # a difference may be imprecise, as of square(z)**x
 
 
 @given(f=scalar_functions(2, size=(1, 6)))

@@ -10,7 +10,8 @@ the points from `strategies`; the number of points depends on the profile (`prof
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from .gradcheck import Entry, Report, gradcheck
+from .gradcheck import gradcheck
+from .report import Entry, Report
 from .suspects import suspects
 
 if TYPE_CHECKING:

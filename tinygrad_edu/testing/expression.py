@@ -16,7 +16,7 @@ from ..engine.primitive import TABLE, Primitive
 from ..errors import counted
 from ..symbolic.formulas import Name, as_name
 from .arguments import MODERATE
-from .gradcheck import name_of, signature
+from .function import name_of, signature
 
 CONSTANTS = (1.0, 2.0, 3.0, 0.5, -1.0, 0.1, 10.0)  # constants that occur in expressions
 # Relative distance from the point within which an expression is smooth: twice the first step of

@@ -15,27 +15,25 @@ The tolerance is relative: by default 1e-7 of the derivative.  Only two absolute
 it.  One is the smallest normal float, below which digits are lost.  The other is a bound on the
 rounding error of the differences, computed from the graph: each operation has an error of about a
 unit in its last place, and its adjoint says how much of this error reaches the result.  If this
-bound is larger than the tolerance, the entry is reported as "imprecise" and does not count as
-passed.
+bound is larger than the tolerance, or the differences underflow, the entry is reported as
+"imprecise": it is neither right nor wrong.  `report` defines the verdicts.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf, isfinite, nan
-from typing import Any, NamedTuple
+from time import perf_counter
+from typing import Any
 
 from ..engine.accumulation import accumulate
 from ..engine.autodiff import gradients
 from ..engine.graph import topological_order
-from ..engine.interpreter import no_grad
-from ..engine.primitive import TABLE, Primitive
 from ..engine.value import Value
-from ..errors import check_number, counted, number, short_repr
+from ..errors import check_number, short_repr
+from .function import Function, slopes
+from .report import Entry, Report
 
 # The first steps of the differences, in order of trial, relative to the argument; absolute at 0.
 STEPS = (1e-3, 1e-5, 1e-7, 1e-1)
@@ -45,113 +43,15 @@ MAX_STEPS = 8  # steps of an extrapolation
 AGREEMENT = 1e-3  # largest relative difference of two numbers that agree with each other
 SMALLEST_NORMAL = 2.0**-1022
 ROUNDING = 4 * 2.0**-53  # an operation's relative error: at most 4 units in the last place
-MAX_SHOWN = 20  # entries of a printed report
-
-
-class Entry(NamedTuple):
-    """One derivative, compared with finite differences.
-
-    name: the argument, ``x``; for a second derivative the two arguments, ``x, y``.
-    analytic: the derivative that the engine computes.
-    numeric: the derivative that finite differences give; nan if they cannot be taken.
-    step: the first step of the differences, in units of the argument.
-    error: the estimated error of ``numeric``.
-    allowed: the largest difference that is allowed between the two derivatives: the tolerance plus
-        the rounding error of the differences.
-    status: the outcome of the comparison.
-        "ok": the derivatives agree.
-        "mismatch": they do not agree; or ``analytic`` is inf or nan, although the differences agree
-        on a number.
-        "kink": they were not compared, because the function has a kink or jump at this point or
-        closer than the smallest step.
-        "imprecise": the differences are not precise enough for a comparison.
-        "nonfinite": a derivative, or the function near the point, is inf or nan.
-    """
-
-    name: str
-    analytic: float
-    numeric: float
-    step: float
-    error: float
-    allowed: float
-    status: str
-
-    @property
-    def excess(self) -> float:
-        """The difference between the two derivatives, as a fraction of the allowed difference."""
-        if self.analytic == self.numeric:
-            return 0.0
-        if not self.allowed or not isfinite(self.analytic):
-            return inf
-        return abs(self.analytic - self.numeric) / self.allowed
-
-
-@dataclass(eq=False, repr=False)
-class Report:
-    """The result of `gradcheck`.
-
-    A report is true if it has entries, and the status of each is "ok" or "kink".
-    """
-
-    title: str
-    entries: list[Entry]
-    rtol: float
-
-    def __bool__(self) -> bool:
-        return bool(self.entries) and not self.failures
-
-    @property
-    def failures(self) -> list[Entry]:
-        """The entries that make the report false."""
-        return [entry for entry in self.entries if entry.status not in ("ok", "kink")]
-
-    @property
-    def kinks(self) -> list[Entry]:
-        """The entries that were not compared, because the function has a kink there."""
-        return [entry for entry in self.entries if entry.status == "kink"]
-
-    @property
-    def compared(self) -> list[Entry]:
-        """The entries whose differences were precise enough for a comparison."""
-        return [entry for entry in self.entries if entry.status in ("ok", "mismatch")]
-
-    @property
-    def worst(self) -> float:
-        """The largest difference among the compared entries, as a fraction of the allowed one.
-
-        Above 1 is a mismatch.
-        """
-        return max((entry.excess for entry in self.compared), default=0.0)
-
-    def __str__(self) -> str:
-        verdict = "ok" if self.compared else "nothing to compare"
-        if not self:
-            verdict = "FAILED"
-        lines = [
-            f"{self.title}: {verdict}, {len(self.compared)} compared, {len(self.failures)} failed, "
-            f"{len(self.kinks)} at kinks; tolerance {self.rtol:g} relative, "
-            f"largest difference {self.worst:.1g} of what is allowed"
-        ]
-        ranks = {"kink": 1, "ok": 2}
-        ordered = sorted(self.entries, key=lambda entry: ranks.get(entry.status, 0))
-        shown = ordered[:MAX_SHOWN]
-        width = max([len(entry.name) for entry in shown], default=0)
-        for entry in shown:
-            lines.append(
-                f"  {entry.name:{width}}  {entry.status:9}  analytic {entry.analytic:<23.16g} "
-                f"numeric {entry.numeric:<23.16g} error estimate {entry.error:.0e}  "
-                f"step {entry.step:.1e}"
-            )
-        if len(ordered) > MAX_SHOWN:
-            lines.append(f"  ... and {len(ordered) - MAX_SHOWN} more")
-        return "\n".join(lines)
-
-    __repr__ = __str__
+# The function is evaluated again at the point, to see whether it is deterministic.
+MIN_REPEATS = 8  # in a row, so that a change at every eighth call, or more often, is found
+REPEATS_SHARE = 0.1  # of the time of the comparison is spent on more
+REPEATS_SECONDS = 3e-4  # or this time; for most functions enough to find one change in 20 calls
 
 
 def gradcheck(
     f: Callable[..., Any],
-    args: Sequence[float] | float = (),
+    args: Any = (),
     order: int = 1,
     *,
     rtol: float = 1e-7,
@@ -160,12 +60,19 @@ def gradcheck(
 ) -> Report:
     """Compares the derivatives of ``f(*args)`` with finite differences, and returns a `Report`.
 
-    Derivatives are taken with respect to each argument and each parameter.
+    Derivatives are taken with respect to each number in the arguments and each parameter.
 
         >>> assert gradcheck(lambda x, y: x * y**2, [0.5, 2.0])
+        >>> report = gradcheck(lambda p, kind: p["w"][0] * p["w"][1], [{"w": [0.5, 2.0]}, "mean"])
+        >>> [entry.name for entry in report.entries]
+        ["p['w'][0]", "p['w'][1]"]
 
-    f: a function from scalars to a scalar.  It is called with Values and must be deterministic.
-    args: the numbers at which derivatives are compared; a single number for one argument.
+    f: a function whose result is a scalar.  It must be deterministic: it is evaluated several times
+        at the point, and all values have to be the same.
+    args: the list of arguments.  Numbers become Values, also in lists, tuples, dicts and numpy
+        arrays, which become arrays of Values.  Everything else, such as text, True and None, is
+        passed unchanged.  If there is one argument, and it is not a list, the list may be left out;
+        one list is written ``[[2.0, 3.0]]``.
     order: 1 for first derivatives; 2 for second derivatives, which are compared with differences of
         the first.
 
@@ -175,22 +82,39 @@ def gradcheck(
     names: the names of the arguments in the report; by default from the signature of ``f``.
 
     Raises:
-        TypeError: ``f`` does not return one Value, an argument is not a number, or ``parameters``
-            is not a list.
+        TypeError: ``f`` does not return one Value, or ``parameters`` is not a list.
         ValueError: ``order`` is neither 1 nor 2; ``rtol`` is not between 0 and 1; ``names`` does
             not have one name for each argument; or ``f`` is not deterministic.
     """
+    if not isinstance(parameters, (list, tuple)):
+        raise TypeError(
+            "gradcheck: parameters must be a list of Values, such as model.parameters(), not "
+            f"{short_repr(parameters)}"
+        )
+    started = perf_counter()
+    point: Any = args if isinstance(args, (list, tuple)) else [args]
+    function = Function(f, point, parameters, names)
+    report = compare(function, order, rtol)
+    if function.has_kinks or any(entry.status != "ok" for entry in report.entries):
+        recheck(function)
+    function.repeat(MIN_REPEATS, max(REPEATS_SHARE * (perf_counter() - started), REPEATS_SECONDS))
+    function.repeat_graph()
+    return report
+
+
+def recheck(function: Function) -> None:
+    """Raises ValueError if the function is not deterministic, which is another reason for a result
+    that is not "ok"."""
+    function.repeat_graph(MIN_REPEATS)
+    function.repeat(MIN_REPEATS, REPEATS_SECONDS)
+
+
+def compare(function: Function, order: int, rtol: float) -> Report:
+    """Compares the derivatives of ``function`` with finite differences."""
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order must be 1 or 2, not {order!r}")
     wanted = "between 0 and 1, such as 1e-7"
     rtol = check_number(rtol, "gradcheck: rtol", above=0, below=1, wanted=wanted)
-    if not isinstance(parameters, (list, tuple)):
-        raise TypeError(
-            "gradcheck: parameters must be a list of Values, such as model.parameters(), not "
-            f"{parameters!r}"
-        )
-    point: Any = args if isinstance(args, (list, tuple)) else [args]
-    function = _Function(f, point, parameters, names)
     graphs: list[tuple[str, Value, Callable[[int, float], float]]] = [
         ("", function.root, function.value)
     ]
@@ -202,121 +126,21 @@ def gradcheck(
             (f"{name}, ", derivative, partial(function.derivative, i))
             for i, (name, derivative) in enumerate(first)
         ]
-    entries = []
+    report = Report(title, [], rtol, function.names)
     for prefix, root, at in graphs:
         bound = _rounding_bound(root)
-        for j, derivative in enumerate(gradients(root, function.leaves)):
+        for j, analytic in enumerate(slopes(root, function.leaves)):
             name = prefix + function.names[j]
-            entries.append(_entry(function, j, name, derivative.data, partial(at, j), bound, rtol))
-    return Report(title, entries, rtol)
-
-
-class _Function:
-    """``f`` as a function of coordinates: its arguments first, then the parameters.
-
-    Its methods evaluate it with one coordinate changed.
-    """
-
-    def __init__(self, f: Callable[..., Any], args: Sequence[float], parameters: Sequence[Value],
-                 names: Sequence[str] | None) -> None:
-        self.f = f
-        self.args = [Value(number(x, f"gradcheck: argument {i}")) for i, x in enumerate(args)]
-        self.leaves = [*self.args, *parameters]
-        self.name = name_of(f)
-        if names is not None and len(names) != len(args):
-            raise ValueError(
-                "gradcheck: names must have one name for each argument, not "
-                f"{counted(len(names), 'name')} for {counted(len(args), 'argument')}"
-            )
-        self.names = [*(names or _argument_names(f, len(args))),
-                      *[str(p.label) or f"parameter {i}" for i, p in enumerate(parameters)]]
-        self.root = self._checked(f(*self.args))
-        again = self._checked(f(*self.args)).data
-        if again != self.root.data and again == again:
-            raise ValueError(
-                f"gradcheck: {self.name} must be deterministic, but it returned {self.root.data!r} "
-                f"and then {again!r} for the same arguments; switch off dropout and random numbers"
-            )
-        self.pieces = _pieces(self.root)
-        self._derivatives: dict[tuple[int, float], list[float]] = {}
-
-    def _checked(self, root: Any) -> Value:
-        """Returns ``root`` if it is a Value.
-
-        Raises TypeError otherwise.
-        """
-        if isinstance(root, Value):
-            return root
-        raise TypeError(
-            f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; use `from "
-            "tinygrad_edu import math` instead of the standard math module, which returns plain "
-            "numbers, and return Value(number) from a branch that returns a number"
-        )
-
-    @contextmanager
-    def _at(self, j: int, x: float) -> Iterator[Any]:
-        """Yields the function with coordinate ``j`` at ``x``, inside a with block."""
-        leaf = self.leaves[j]
-        before = leaf.data
-        leaf.data = x
-        try:
-            yield self.f(*self.args)
-        finally:
-            leaf.data = before
-
-    def value(self, j: int, x: float) -> float:
-        """Returns the function with coordinate ``j`` at ``x``."""
-        with no_grad(), self._at(j, x) as root:
-            return float(root)
-
-    def derivative(self, i: int, j: int, x: float) -> float:
-        """Returns the derivative for coordinate ``i``, with coordinate ``j`` at ``x``."""
-        if (j, x) not in self._derivatives:
-            with self._at(j, x) as root:
-                self._derivatives[j, x] = [d.data for d in gradients(root, self.leaves)]
-        return self._derivatives[j, x][i]
-
-    def smooth_step(self, j: int, relative: float) -> tuple[float, bool]:
-        """Returns the first step for coordinate ``j``, and whether it is free of kinks.
-
-        The step is reduced until there is no kink within it.
-        """
-        x = self.leaves[j].data
-        step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
-        while relative >= SMALLEST_STEP * 0.99:
-            if self._is_smooth_to(j, x + step) and self._is_smooth_to(j, x - step):
-                return step, True
-            relative /= 10
-            step /= 10
-        return step, False
-
-    def _is_smooth_to(self, j: int, x: float) -> bool:
-        """Returns whether there is no kink between the point and coordinate ``j`` at ``x``."""
-        with self._at(j, x) as root:
-            return _pieces(self._checked(root)) == self.pieces
-
-
-def _pieces(root: Value) -> list[Any]:
-    """Returns the smooth piece of each primitive in a graph.
-
-    There is no kink between two points with equal lists.
-
-    An infinite piece, such as a quotient that overflows, is equal to no other, because any number
-    of pieces may lie between the points.
-    """
-    pieces: list[Any] = []
-    for node in topological_order(root, constants=False):
-        if node.op:
-            rule = TABLE[node.op].piece
-            piece: Any = rule(*[float(arg) for arg, _ in node.edges]) if rule else None
-            if piece in (inf, -inf):
-                piece = object()  # equal to nothing else
-            pieces.append((node.op, *[slope is None for _, slope in node.edges], piece))
-    return pieces
+            entry = _entry(function, j, name, analytic, partial(at, j), bound, rtol)
+            report.entries.append(entry)
+            function.repeat()
+        if any(entry.status == "singular" for entry in report.entries[-len(function.leaves):]):
+            report.notes.append(_singular_operation(root))
+    return report
 
 
 def _entry(
-    function: _Function,
+    function: Function,
     j: int,
     name: str,
     analytic: float,
@@ -329,24 +153,90 @@ def _entry(
     at: the function of this coordinate.
     bound: the `_rounding_bound` of the graph that ``at`` evaluates.
     """
+    entry = _compared(function, j, name, analytic, at, bound, rtol)
+    x = function.leaves[j].data
+    if isfinite(analytic) or not _is_finite_around(at, x):
+        return entry
+    if analytic == analytic and (function.is_row or entry.status == "kink"):
+        return entry  # the derivative of a row may truly be inf, as of cbrt at 0
+    if function.is_row and entry.status == "mismatch":
+        return entry
+    return entry._replace(status="singular")
+
+
+def _is_finite_around(f: Callable[[float], float], x: float) -> bool:
+    """Returns whether ``f`` is finite on both sides of ``x``, and not infinite at ``x``.
+
+    The quotient of differences has to be finite, too; if not, the derivative truly overflows.
+    """
+    step = _step(x, SMALLEST_STEP)
+    return isfinite((f(x + step) - f(x - step)) / step) and abs(f(x)) != inf
+
+
+def _singular_operation(root: Value) -> str:
+    """Returns which operation made a derivative inf or nan, with its local derivatives."""
+    from ..debug.explain import explain_nonfinite
+    from ..debug.text import short_number
+
+    explanation = explain_nonfinite(root)
+    if explanation is None or explanation.phase == "backward" or not explanation.node.op:
+        return str(explanation or "")
+    slopes = ", ".join(map(short_number, explanation.node.partials))
+    return f"{explanation}\nIts local derivatives are {slopes}."
+
+
+def _step(x: float, relative: float) -> float:
+    """Returns a step relative to ``x``; absolute at 0."""
+    return relative * max(abs(x), SMALLEST_NORMAL) if x else relative
+
+
+def _smooth_step(function: Function, j: int, relative: float) -> tuple[float, bool]:
+    """Returns the first step for coordinate ``j``, and whether it is free of kinks.
+
+    The step is reduced until there is no kink within it.
+    """
+    x = function.leaves[j].data
+    step = _step(x, relative)
+    while relative >= SMALLEST_STEP * 0.99:
+        if function.is_smooth_to(j, x + step) and function.is_smooth_to(j, x - step):
+            return step, True
+        relative /= 10
+        step /= 10
+    return step, False
+
+
+def _compared(
+    function: Function,
+    j: int,
+    name: str,
+    analytic: float,
+    at: Callable[[float], float],
+    bound: tuple[float, dict[Value, float]],
+    rtol: float,
+) -> Entry:
+    """Returns the entry of a derivative, without regard to singular points; see `_entry`."""
     x = function.leaves[j].data
     rounding, adjoints = bound
     scale = adjoints.get(function.leaves[j], 0.0)
     tried: list[Entry] = []
     for relative in STEPS:
-        step, is_smooth = function.smooth_step(j, relative)
+        step, is_smooth = _smooth_step(function, j, relative)
         kink = Entry(name, analytic, nan, step, nan, nan, "kink")
         if not is_smooth:
             return kink
         numeric, error, last = _ridders(at, x, step, rtol)
-        noise = rounding / last
+        # the values that were subtracted may be much larger than the one at the point
+        largest = max(abs(at(x + step)), abs(at(x - step)))
+        noise = max(rounding, ROUNDING * largest if isfinite(largest) else 0.0) / last
         allowed = rtol * min(abs(analytic), abs(numeric)) + noise + SMALLEST_NORMAL
         is_precise = noise <= rtol * max(scale, abs(numeric)) or not scale
         status = _status(analytic, numeric, allowed, is_precise)
         entry = Entry(name, analytic, numeric, step, error + noise, allowed, status)
         if status == "ok" and scale:
             return entry
-        if status == "mismatch" and _is_a_kink(at, x, step):
+        if status == "mismatch" and not numeric and at(x + step) != at(x - step):
+            entry = entry._replace(status="imprecise")  # the quotients underflow
+        elif status == "mismatch" and _is_a_kink(at, x, step):
             return kink
         tried.append(entry)
     # the graph does not depend on the coordinate, which every step confirms
@@ -450,33 +340,3 @@ def _rounding_bound(root: Value) -> tuple[float, dict[Value, float]]:
 
 def _absolute_edges(node: Value) -> list[tuple[Any, float | None]]:
     return [(arg, None if slope is None else abs(slope)) for arg, slope in node.edges]
-
-
-def _argument_names(f: Callable[..., Any], n: int) -> list[str]:
-    """Returns names for ``n`` arguments, from the signature of ``f`` if it has as many."""
-    try:
-        parameters = list(signature_of(f).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return names[:n] if len(names) >= n else [f"args[{i}]" for i in range(n)]
-
-
-def name_of(f: Callable[..., Any]) -> str:
-    """Returns the name of a function or a row."""
-    return f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
-
-
-def signature_of(f: Callable[..., Any]) -> inspect.Signature:
-    """Returns the signature of a function or a row.
-
-    Raises:
-        TypeError, ValueError: a function has none.
-    """
-    return signature(f.parameters) if isinstance(f, Primitive) else inspect.signature(f)
-
-
-def signature(names: Iterable[str]) -> inspect.Signature:
-    """Returns the signature of a function whose arguments have these names."""
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    return inspect.Signature([inspect.Parameter(name, kind) for name in names])

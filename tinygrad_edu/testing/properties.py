@@ -23,21 +23,33 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from hypothesis import HealthCheck, event, given, reject, settings
+from hypothesis import HealthCheck, Phase, event, example, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 
 from ..engine.primitive import Primitive, lookup
-from ..engine.value import Value
-from ..errors import number, short_repr
-from .arguments import MODERATE, Arguments, Floats, arguments_for, floats_between, moderate_floats
-from .gradcheck import Entry, gradcheck, name_of, signature_of
+from ..errors import short_repr
+from .arguments import MODERATE, Arguments, arguments_for, moderate_floats
+from .function import Function, NondeterministicError, is_float, name_of, substituted
+from .gradcheck import compare, recheck
+from .places import (
+    DEFAULT,
+    Place,
+    as_place,
+    is_place,
+    named_arguments,
+    special_points,
+    strategy_of,
+)
+from .report import Entry, Report
 from .suspects import suspects
 
 # The test fails if at least this many points were rejected and fewer than MIN_COMPARED compared,
@@ -46,9 +58,12 @@ MAX_REJECTED = 40
 MIN_COMPARED = 10
 # After this many compared points, the test fails if some derivative was never compared.
 MIN_POINTS = 20
+RECHECKED = 10  # one point of as many is evaluated several times
 MAX_SHOWN = 4  # wrong derivatives in a message
+DEADLINE = timedelta(milliseconds=200)  # of hypothesis, unless settings or a profile say otherwise
+_SETTINGS = "_hypothesis_internal_use_settings"  # where hypothesis keeps the settings of a test
 
-Point = dict[str, float]
+Point = dict[str, Any]
 
 
 def gradient_test(
@@ -67,54 +82,79 @@ def gradient_test(
         def test_cube_of_log(x):
             return math.log(x) ** 3
 
-    f: a function from scalars to a scalar, a row of the table, or the name of a row.
+    A test may be a method of a test class; ``self`` is then passed on.
+
+    f: a function whose result is a scalar, a row of the table, or the name of a row.
     order: 1 for first derivatives; 2 for second derivatives, which are compared with differences of
         the first.
     rtol: the allowed difference, as a fraction of the derivative.
     arguments: how to draw each argument of ``f``, by name.
         An interval, ``x=(0.1, 10)``, or a hypothesis strategy: the argument is drawn from it.
-        A number: the argument has this value and is not differentiated.
+        A list, tuple or dict with intervals or strategies in it, ``w=[(0, 1), (2, 3)]``: they are
+        drawn, the rest is kept.
+        Anything else: the argument has this value and is passed unchanged.  A pair of numbers is an
+        interval; to keep one, write ``st.just((3, 4))``.
         By default, an argument of a function keeps its default value if it has one.  All other
         arguments are drawn with magnitudes from 0.01 to 30 and either sign; first derivatives of a
         row are also tested in its whole domain.
+        Of what is drawn, floats are differentiated, also in lists, tuples, dicts and numpy arrays.
+        Everything else, such as whole numbers, is passed unchanged.
+
+    Some points are always tried: 0, and 1, 0.5, 2, 4 and 16 with either sign, for all arguments at
+    once, and 0, 1 and -1 for each argument alone.  They are not tried outside of a given interval;
+    for an argument with a strategy, they are left to the strategy.
+
+    A point is singular if the derivative is inf or nan there, although the function is finite on
+    both sides, as of sqrt(x*x) and x*log(x*x) at 0.  This is a failure, since one such point in a
+    training makes all parameters nan.  If it is known and will not occur, give an interval or a
+    strategy without it, or call `hypothesis.assume` in the function.  A pole, such as 1/x at 0, is
+    no failure: the function itself is inf there and says so.  It is not compared, and neither are
+    points outside of the domain, at kinks, or where differences are too imprecise to tell right
+    from wrong.
 
     The result is an ordinary hypothesis test: ``settings(max_examples=1000)(gradient_test(f))``
-    tests more points, and ``pytest --hypothesis-show-statistics`` says how many were compared.
+    tests more points, and ``pytest --hypothesis-show-statistics`` says how many were compared.  It
+    has no deadline unless you set one other than hypothesis's own, 200 ms.
 
     Raises:
         TinygradEduError: there is no row of this name.
-        TypeError: ``f`` is not a function, or an argument is not an interval, a strategy or a
-            number.
+        TypeError: ``f`` is not a function.
         ValueError: ``f`` has no argument of a given name, an interval is empty, or there is no
             argument to differentiate.
 
     The test raises:
-        AssertionError: a derivative is wrong.
+        AssertionError: a derivative is wrong, or a point is singular.
+        ValueError: ``f`` is not deterministic.
         FailedHealthCheck (of hypothesis): hardly any point can be compared.
     """
     if f is None:
         return partial(gradient_test, order=order, rtol=rtol, **arguments)
     gradients = Property(f, arguments, order, rtol)
+    drawn = gradients.test()
 
-    def test(point: Point) -> None:
-        gradients.check(point)
+    def test(*owner: Any) -> None:
+        __tracebackhide__ = True
+        used = vars(test).get(_SETTINGS)
+        if used is not None and used.deadline == DEADLINE:
+            setattr(test, _SETTINGS, settings(used, deadline=None))
+        gradients.try_points(drawn, owner)
 
-    # hypothesis distinguishes tests, and the failures that it remembers, by source and signature
-    test.__annotations__["point"] = f"a point of {_place(gradients.f)}"
-    name = gradients.name.strip("<>")
-    test.__name__ = test.__qualname__ = name if name.startswith("test") else f"test_{name}"
+    test.__name__ = test.__qualname__ = gradients.test_name
     test.__module__ = getattr(f, "__module__", __name__)
     test.__doc__ = f"Compares the derivatives of {gradients.name} with finite differences."
-    return given(point=gradients.points)(test)
+    # what `settings`, `example` and `seed` write on this test holds for the one that draws points
+    test.__dict__ = vars(drawn)
+    return test
 
 
 class Property:
     """The property that `gradient_test` tests: the derivatives of ``f`` are right at every point.
 
-    name: the name of ``f``.
-    points: the strategy for points, which are dicts with a number for each argument.
-    counts: the number of points by outcome: "compared", or the reason for which they were rejected,
-        "not finite", "at a kink" or "too inexact".
+    name, test_name: the name of ``f``, and of a test of it.
+    points: the strategy for points, which are dicts with a value for each argument that is drawn.
+        A drawn part of an argument has its own value: ``{"w[0]": 0.5, "w[1]": 2.0}``.
+    counts: the number of drawn points by outcome: "compared", or the reason for which they were
+        rejected, "not finite", "at a kink" or "too inexact".
     worst: the largest difference so far, as a fraction of the allowed difference.
     worst_at: the point of this difference.
     """
@@ -130,49 +170,48 @@ class Property:
         self.order = order
         self.rtol = rtol
         self.name = name_of(self.f)
-        self._signature = _signature(self.f, self.name, arguments)
-        self._fixed: dict[str, float] = {}
-        drawn: dict[str, Floats] = {}
-        for name, x in arguments.items():
-            if isinstance(x, (tuple, list, st.SearchStrategy)):
-                drawn[name] = _argument(name, x)
-            else:
-                self._fixed[name] = number(x, f"argument {name}")
-        self.points = self._strategy(drawn)
+        name = re.sub(r"\W", "_", self.name.strip("<>"))
+        self.test_name = name if name.startswith("test") else f"test_{name}"
+        self._signature, self._is_method = named_arguments(self.f, self.name, arguments)
+        self._given = {
+            name: as_place(arguments.get(name, DEFAULT))
+            for name, parameter in self._signature.parameters.items()
+            if name in arguments or parameter.default is parameter.empty
+        }
+        self._places: dict[str, Place] = {}
+        self._drawn = {name for name, x in self._given.items() if self._add_places(x, name)}
+        self.points = self._strategy()
         self.counts: Counter[str] = Counter()
         self.worst = 0.0
         self.worst_at = Point()
         self._entry_counts: dict[str, Counter[str]] = {}
+        self._error: NondeterministicError | None = None
 
-    def check(self, point: Point) -> None:
-        """Compares every derivative at ``point``.
+    def _add_places(self, x: Any, name: str) -> bool:
+        """Adds the places where something is drawn; returns whether there is one."""
+        before = len(self._places)
+        substituted(x, name, is_place, lambda place, name: self._places.update({name: place}))
+        return len(self._places) > before
+
+    def check(self, point: Point, owner: tuple[Any, ...] = ()) -> None:
+        """Compares every derivative at ``point``, which was drawn.
 
         Tells hypothesis to reject the point if nothing can be compared.
+
+        owner: the instance, if ``f`` is a method.
 
         Raises:
             AssertionError: a derivative is wrong; the message has everything about it.
             FailedHealthCheck: nearly all points have been rejected.
+            ValueError: ``f`` is not deterministic.
         """
         __tracebackhide__ = True
-        call = self._function(point)
-        report = gradcheck(
-            call, list(point.values()), self.order, rtol=self.rtol, names=list(point)
-        )
-        root = call(*[Value(x, name) for name, x in point.items()])
-        wrong = [entry for entry in report.entries if entry.status == "mismatch"]
-        if self._is_outside(point):  # nan is a right derivative, as of (-1)**y with respect to y
-            wrong = [entry for entry in wrong if not math.isnan(entry.analytic)]
-        if not math.isfinite(root.data):
-            outcome = "not finite"
-        elif wrong:
-            raise AssertionError(self._failure_message(point, root, wrong))
-        else:
-            outcome = "compared" if report.compared else _REASONS[report.entries[0].status]
+        outcome, report = self._examine(point, owner)
         self.counts[outcome] += 1
         event(f"points {outcome}")
         if outcome == "compared":
-            for entry in report.entries:
-                counts = self._entry_counts.setdefault(entry.name, Counter())
+            for place, entry in zip(self._places_of(report), report.entries):
+                counts = self._entry_counts.setdefault(place, Counter())
                 counts[_REASONS.get(entry.status, "compared")] += 1
             if report.worst > self.worst:
                 self.worst, self.worst_at = report.worst, point
@@ -180,16 +219,112 @@ class Property:
         if outcome != "compared":
             reject()
 
+    def _places_of(self, report: Report) -> list[str]:
+        """Returns for each derivative the place, or two, of its numbers: ``w`` for ``w[0]``."""
+        places = [
+            next(place for place in self._places if name == place or name.startswith(f"{place}["))
+            for name in report.names
+        ]
+        if self.order == 1:
+            return places
+        return [f"{first}, {second}" for first in places for second in places]
+
+    def _examine(self, point: Point, owner: tuple[Any, ...] = ()) -> tuple[str, Report]:
+        """Returns the outcome of the comparison at ``point``, and the report."""
+        __tracebackhide__ = True
+        if self._error is not None:
+            raise self._error  # at every point, so that hypothesis does not call the test flaky
+        try:
+            function = Function(
+                self._function(point, owner), list(point.values()), (), list(point), is_float
+            )
+            function.is_row = isinstance(self.f, Primitive)
+            report = compare(function, self.order, self.rtol)
+            failures = self._failures(point, report)
+            if failures or self.counts.total() % RECHECKED == 0:
+                recheck(function)
+        except NondeterministicError as error:
+            self._error = error
+            raise
+        if failures:
+            raise AssertionError(self._failure_message(point, function, failures, report.notes))
+        if not math.isfinite(function.root.data):
+            return "not finite", report
+        if report.compared or not report.entries:
+            return "compared" if report.compared else "without floats", report
+        return _REASONS[report.entries[0].status], report
+
+    def _failures(self, point: Point, report: Report) -> list[Entry]:
+        """Returns the wrong and the singular derivatives at ``point``."""
+        failures = [entry for entry in report.entries if entry.status in ("mismatch", "singular")]
+        if self._is_outside(point):  # nan is a right derivative, as of (-1)**y with respect to y
+            failures = [entry for entry in failures if not math.isnan(entry.analytic)]
+        return failures
+
     def _is_outside(self, point: Point) -> bool:
         """Returns whether ``f`` is a row and ``point`` is outside its domain."""
         if not isinstance(self.f, Primitive) or self.f.domain is None:
             return False
         defaults = dict(zip(self.f.parameters[::-1], self.f.defaults[::-1]))
-        numbers = {**defaults, **self._fixed, **point}
+        numbers = {**defaults, **self._given, **point}
         return not self.f.domain(*[numbers[name] for name in self.f.parameters])
 
+    def test(self) -> Callable[..., None]:
+        """Returns the hypothesis test that draws points and checks them."""
+
+        def test(*owner: Any, point: Point) -> None:
+            __tracebackhide__ = True
+            self.check(point, owner)
+
+        # hypothesis distinguishes tests, and the failures that it remembers, by source and
+        # signature
+        test.__annotations__["point"] = f"a point of {_place(self.f)}"
+        test.__name__ = test.__qualname__ = self.test_name
+        return given(point=self.points)(test)
+
+    def try_points(self, drawn: Callable[..., None], owner: tuple[Any, ...] = ()) -> None:
+        """Checks the points that are always tried, then those that the test ``drawn`` draws.
+
+        Raises the failure of a drawn point, which is the simplest one, or else the first failure of
+        the others.
+        """
+        __tracebackhide__ = True
+        failure: Exception | None = None
+        try:
+            self._try_special_points(owner)
+        except Exception as error:  # f may raise anything
+            failure = error
+        try:
+            drawn(*owner)
+        except (FailedHealthCheck, Unsatisfiable):
+            if failure is None:
+                raise
+        if failure is not None:
+            raise failure
+
+    def _try_special_points(self, owner: tuple[Any, ...]) -> None:
+        __tracebackhide__ = True
+        points = special_points(self._places, self.f)
+        if not points:
+            return
+        quiet = settings(
+            phases=[Phase.explicit], database=None, deadline=None, report_multiple_bugs=False
+        )
+
+        @quiet
+        @given(point=self.points)
+        def test(point: Point) -> None:
+            __tracebackhide__ = True
+            self._examine(point, owner)
+
+        test.__name__ = test.__qualname__ = self.test_name
+        for point in reversed(points):  # the last is tried first
+            test = example(point=point)(test)
+        test()
+
     def run(self, examples: int) -> None:
-        """Checks ``examples`` points, the same points each time.
+        """Checks the points that are always tried, and ``examples`` others, the same ones each
+        time.
 
         Raises what `check` raises.
         """
@@ -201,52 +336,49 @@ class Property:
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         )
-
-        @quiet
-        @given(point=self.points)
-        def test(point: Point) -> None:
-            self.check(point)
-
         try:
-            test()
+            self.try_points(quiet(self.test()))
         except Unsatisfiable:
             raise self._too_few_error() from None
 
-    def _strategy(self, drawn: dict[str, Floats]) -> st.SearchStrategy[Point]:
-        """Returns the strategy for points, with a number for each argument to differentiate.
-
-        Arguments that are not in ``drawn`` come from the default intervals.
-        """
-        self._names = [
-            name
-            for name, parameter in self._signature.parameters.items()
-            if name not in self._fixed and (name in drawn or parameter.default is parameter.empty)
-        ]
-        if not self._names:
+    def _strategy(self) -> st.SearchStrategy[Point]:
+        """Returns the strategy for points, with a value for each place that is drawn."""
+        if not self._places:
             raise ValueError(
                 f"{self.name} has no argument to differentiate; pass a function with named "
                 "arguments, such as lambda x, y: f([x, y])"
             )
+        given_ones = {
+            name: strategy_of(place, name)
+            for name, place in self._places.items()
+            if place is not DEFAULT
+        }
         if isinstance(self.f, Primitive):
             others = list(self.f.parameters)
             numbers = _row_arguments(self.f, self.order)
         else:
-            others = [name for name in self._names if name not in drawn]
+            others = [name for name in self._places if name not in given_ones]
             numbers = st.tuples(*[moderate_floats() for _ in others])
 
-        def point(numbers: tuple[float, ...], given: Point) -> Point:
-            everything = {**dict(zip(others, numbers)), **given}
-            return {name: everything[name] for name in self._names}
+        def point(numbers: tuple[float, ...], drawn: Point) -> Point:
+            everything = {**dict(zip(others, numbers)), **drawn}
+            return {name: everything[name] for name in self._places}
 
-        return st.builds(point, numbers, st.fixed_dictionaries(drawn))
+        return st.builds(point, numbers, st.fixed_dictionaries(given_ones))
 
-    def _function(self, point: Point) -> Callable[..., Any]:
-        """Returns ``f`` as a function of the arguments in ``point``, in the point's order."""
+    def _function(self, point: Point, owner: tuple[Any, ...]) -> Callable[..., Any]:
+        """Returns ``f`` as a function of the values in ``point``, in the point's order."""
+        first = owner if self._is_method else ()
+
         def call(*xs: Any) -> Any:
-            given = {**self._fixed, **dict(zip(point, xs))}
-            ordered = {n: given[n] for n in self._signature.parameters if n in given}
-            bound = inspect.BoundArguments(self._signature, ordered)
-            return self.f(*bound.args, **bound.kwargs)
+            drawn = dict(zip(point, xs))
+            arguments = dict(self._given)
+            for name in self._drawn:
+                arguments[name] = substituted(
+                    arguments[name], name, is_place, lambda _, place: drawn[place]
+                )
+            bound = inspect.BoundArguments(self._signature, arguments)
+            return self.f(*first, *bound.args, **bound.kwargs)
 
         call.__name__ = self.name
         return call
@@ -274,7 +406,7 @@ class Property:
         """
         counts = self._entry_counts[entry] if entry else self.counts
         what = f"the derivative with respect to {entry}" if entry else "the derivatives"
-        argument = entry.partition(",")[0] or self._names[0]
+        argument = entry.partition(",")[0] or next(iter(self._places))
         self.counts = Counter()
         self._entry_counts = {}
         return FailedHealthCheck(
@@ -283,25 +415,42 @@ class Property:
             f"is finite and smooth, such as {argument}=(0.1, 10)"
         )
 
-    def _failure_message(self, point: Point, root: Value, wrong: list[Entry]) -> str:
-        """Returns the message about wrong derivatives: their numbers, and the graph."""
-        at = ", ".join(f"{name}={x!r}" for name, x in {**point, **self._fixed}.items())
+    def _failure_message(
+        self, point: Point, function: Function, failures: list[Entry], notes: list[str]
+    ) -> str:
+        """Returns the message about failures: their numbers, and the graph."""
+        kept = {name: short_repr(x) for name, x in self._given.items() if name not in self._drawn}
+        shown = {**{name: repr(x) for name, x in point.items()}, **kept}
+        at = ", ".join(f"{name}={text}" for name, text in shown.items())
         second = "second " if self.order == 2 else ""
         what = f"the {second}derivative of {self.name} with respect to"
         lines = []
-        for entry in wrong[:MAX_SHOWN]:
-            lines += [
-                f"{what} {entry.name} is wrong at {at}",
-                f"  the engine gives  {entry.analytic: .16g}",
-                f"  differences give  {entry.numeric: .16g}   "
-                f"(error estimate {entry.error:.0e}, step {entry.step:.1g})",
-                f"  they differ by     {abs(entry.analytic - entry.numeric):.2g}   "
-                f"(allowed {entry.allowed:.0e})",
-            ]
-        if len(wrong) > MAX_SHOWN:
-            lines.append(f"... and {len(wrong) - MAX_SHOWN} more are wrong")
+        for entry in failures[:MAX_SHOWN]:
+            numeric = f"{entry.numeric: .16g}"
+            details = f"(error estimate {entry.error:.0e}, step {entry.step:.1g})"
+            if entry.status == "singular":
+                lines += [
+                    f"{what} {entry.name} is {entry.analytic} at {at}",
+                    "  this point is singular: the function is finite on both sides of it",
+                ]
+            else:
+                lines += [
+                    f"{what} {entry.name} is wrong at {at}",
+                    f"  the engine gives  {entry.analytic: .16g}",
+                    f"  differences give  {numeric}   {details}",
+                    f"  they differ by     {abs(entry.analytic - entry.numeric):.2g}   "
+                    f"(allowed {entry.allowed:.0e})",
+                ]
+        if len(failures) > MAX_SHOWN:
+            lines.append(f"... and {len(failures) - MAX_SHOWN} more are wrong")
+        lines += [textwrap.indent(note, "  ") for note in notes]
+        if failures[0].status == "singular":
+            lines.append(
+                "if this point is known and does not occur, give an interval or a strategy without "
+                f"it, such as {failures[0].name.partition(',')[0]}=(0.1, 10)"
+            )
         lines.append("the graph at this point, each operation with its local derivatives:")
-        lines.append(textwrap.indent(suspects(root, self.order, self.rtol), "  "))
+        lines.append(textwrap.indent(suspects(function.root, self.order, self.rtol), "  "))
         return "\n".join(lines)
 
 
@@ -311,7 +460,12 @@ def rejections(counts: Counter[str]) -> str:
     return ", ".join(rejected)
 
 
-_REASONS = {"nonfinite": "not finite", "kink": "at a kink", "imprecise": "too inexact"}
+_REASONS = {
+    "nonfinite": "not finite",
+    "singular": "not finite",
+    "kink": "at a kink",
+    "imprecise": "too inexact",
+}
 
 
 def _place(f: Callable[..., Any]) -> str:
@@ -321,42 +475,6 @@ def _place(f: Callable[..., Any]) -> str:
     """
     line = getattr(getattr(f, "__code__", None), "co_firstlineno", 0)
     return f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', repr(f))}:{line}"
-
-
-def _signature(f: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> inspect.Signature:
-    """Returns the named arguments of ``f``.
-
-    Raises:
-        TypeError: ``f`` is not a function.
-        ValueError: ``f`` does not have one of ``arguments``.
-    """
-    if not callable(f):
-        raise TypeError(
-            "gradient_test: f must be a function, a row of the table or a row's name, not "
-            f"{short_repr(f)}"
-        )
-    signature = inspect.Signature([
-        parameter
-        for parameter in signature_of(f).parameters.values()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ])
-    for argument in arguments:
-        if argument not in signature.parameters:
-            known = ", ".join(signature.parameters) or "none"
-            raise ValueError(f"{name} has no argument {argument!r}; it has {known}")
-    return signature
-
-
-def _argument(name: str, given: Any) -> Floats:
-    """Returns the strategy for an argument that is given as a strategy or an interval."""
-    if isinstance(given, st.SearchStrategy):
-        return given
-    if len(given) != 2:
-        raise ValueError(
-            f"argument {name} must be an interval, not {short_repr(given)}; write "
-            f"{name}=(low, high)"
-        )
-    return floats_between(*[number(end, f"an end of the interval of {name}") for end in given])
 
 
 def _row_arguments(row: Primitive, order: int) -> Arguments:

@@ -110,9 +110,8 @@ def scalar_functions(arity: int = 1, size: Size = (1, 10),
     Options and errors are the same as for `expressions`, but a function need not use all of its
     arguments.
 
-    ``gradcheck(f, f.point)`` holds for each function, and so does everything that is true of all
-    smooth functions.  For example, the Hessian is symmetric, and a Jacobian times a vector is a
-    `jvp`.
+    ``gradcheck(f, f.point)`` has no failures, and everything that is true of all smooth functions
+    holds.  For example, the Hessian is symmetric, and a Jacobian times a vector is a `jvp`.
     """
     arity = check_int(arity, "scalar_functions: arity", 1, most=MAX_SIZE)
     return _drawn(*_options(size, arity, primitives), keep=True)

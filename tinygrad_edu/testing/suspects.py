@@ -13,7 +13,8 @@ from ..engine.graph import topological_order
 from ..engine.primitive import lookup
 from ..engine.value import Value
 from ..errors import check_choice, check_number
-from .gradcheck import Entry, gradcheck
+from .gradcheck import gradcheck
+from .report import Entry
 
 MAX_OPERATIONS = 40  # operations that are shown and compared
 MAX_RULE_LENGTH = 80  # characters of a rule; a longer rule is left out

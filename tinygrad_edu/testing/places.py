@@ -1,0 +1,138 @@
+"""The arguments of `gradient_test`, and the places in them where it draws.
+
+Some points are always tried, because programs are most often singular there: `special_points`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from math import isfinite
+from typing import Any
+
+from hypothesis import HealthCheck, find, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample, Unsatisfiable
+
+from ..engine.primitive import REALS, Primitive
+from ..errors import number, short_repr
+from .arguments import Floats, floats_between
+from .function import is_real, signature_of
+
+# the values for all arguments at once, the simplest first, and those for one argument alone
+SPECIAL = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5, 4.0, -4.0, 16.0, -16.0)
+SPECIAL_ALONE = (0.0, 1.0, -1.0)
+MAX_ALONE = 8  # arguments that are tried alone
+GENERIC = (0.3, 3.0)  # where the other arguments are then
+GOLDEN = 0.618  # multiples of it, without their whole parts, are spread evenly
+
+Place = Any  # DEFAULT, an interval, or a strategy
+DEFAULT = st.nothing()  # the place of an argument that nothing is said about
+
+
+def named_arguments(
+    f: Callable[..., Any], name: str, arguments: Mapping[str, Any]
+) -> tuple[inspect.Signature, bool]:
+    """Returns the named arguments of ``f``, and whether it is a method, without its ``self``.
+
+    Raises:
+        TypeError: ``f`` is not a function.
+        ValueError: ``f`` does not have one of ``arguments``.
+    """
+    if not callable(f):
+        raise TypeError(
+            "gradient_test: f must be a function, a row of the table or a row's name, not "
+            f"{short_repr(f)}"
+        )
+    parameters = [
+        parameter
+        for parameter in signature_of(f).parameters.values()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    place = getattr(f, "__qualname__", "").rpartition(".")[0]
+    is_method = (
+        bool(place)
+        and not place.endswith("<locals>")
+        and not inspect.ismethod(f)
+        and [parameter.name for parameter in parameters[:1]] in (["self"], ["cls"])
+    )
+    signature = inspect.Signature(parameters[1:] if is_method else parameters)
+    for argument in arguments:
+        if argument not in signature.parameters:
+            known = ", ".join(signature.parameters) or "none"
+            raise ValueError(f"{name} has no argument {argument!r}; it has {known}")
+    return signature, is_method
+
+
+def is_place(x: Any) -> bool:
+    """Returns whether ``x`` says what to draw: an interval, ``(low, high)``, or a strategy."""
+    return isinstance(x, st.SearchStrategy) or (type(x) is tuple and _is_pair(x))
+
+
+def as_place(x: Any) -> Any:
+    """Returns what is given for a whole argument, where an interval may also be a list."""
+    return tuple(x) if isinstance(x, list) and _is_pair(x) else x
+
+
+def _is_pair(x: Any) -> bool:
+    return len(x) == 2 and all(map(is_real, x))
+
+
+def strategy_of(place: Place, name: str) -> Floats:
+    """Returns the strategy for a place that is given as a strategy or an interval.
+
+    Raises ValueError if the interval is empty.
+    """
+    if isinstance(place, st.SearchStrategy):
+        return place
+    return floats_between(*[number(end, f"an end of the interval of {name}") for end in place])
+
+
+def special_points(places: Mapping[str, Place], f: Callable[..., Any]) -> list[dict[str, Any]]:
+    """Returns the points that are always tried.
+
+    They do not leave the intervals that are given, or those of the row ``f``.  Values from a
+    strategy are the simplest ones that it draws.
+    """
+    intervals = {
+        name: _intervals(name, place, f) for name, place in places.items() if _is_open(place)
+    }
+    if not intervals:
+        return []
+    try:
+        rest = {name: _simplest(place) for name, place in places.items() if name not in intervals}
+    except (NoSuchExample, Unsatisfiable):
+        return []
+    for k, (name, pieces) in zip(count(1), intervals.items()):
+        low, high = pieces[0] if all(map(isfinite, pieces[0])) else GENERIC
+        rest[name] = low + (high - low) * (k * GOLDEN % 1)
+    groups = [(list(intervals), x) for x in SPECIAL]
+    if len(intervals) > 1:
+        groups += [([name], x) for name in list(intervals)[:MAX_ALONE] for x in SPECIAL_ALONE]
+    points = []
+    for names, x in groups:
+        inside = [
+            name for name in names if any(low <= x <= high for low, high in intervals[name])
+        ]
+        if inside:
+            points.append({name: x if name in inside else rest[name] for name in places})
+    return points
+
+
+def _is_open(place: Place) -> bool:
+    """Returns whether special values may be put at a place."""
+    return place is DEFAULT or not isinstance(place, st.SearchStrategy)
+
+
+def _intervals(name: str, place: Place, f: Callable[..., Any]) -> Sequence[tuple[float, float]]:
+    if place is not DEFAULT:
+        return [place]
+    return f.sample[f.parameters.index(name)] if isinstance(f, Primitive) else REALS
+
+
+def _simplest(strategy: st.SearchStrategy[Any]) -> Any:
+    quiet = settings(
+        database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    return find(strategy, lambda _: True, settings=quiet)
