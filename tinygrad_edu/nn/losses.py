@@ -8,7 +8,7 @@ batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import math
@@ -97,20 +97,7 @@ def cross_entropy(logits: Any, target: int) -> Any:
         lambda t: t.is_integer() and 0 <= t < len(logits),
         f"cross_entropy: the target must be the index of a class, 0 to {len(logits) - 1}",
     )
-    return math.take(_Surprisals(logits), target)
-
-
-class _Surprisals(Sequence[Any]):
-    """The surprisals of classes, each computed when it is asked for."""
-
-    def __init__(self, logits: Sequence[Any]) -> None:
-        self.logits = logits
-
-    def __len__(self) -> int:
-        return len(self.logits)
-
-    def __getitem__(self, i: Any) -> Any:
-        return math.surprisal(self.logits, i)
+    return math.surprisal(logits, target)
 
 
 @interpreted
