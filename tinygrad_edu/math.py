@@ -25,6 +25,7 @@ from __future__ import annotations
 import math as _math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, reduce, wraps
+from itertools import accumulate
 from math import e, inf, nan, pi, tau
 from typing import Any, TypeVar
 
@@ -329,28 +330,76 @@ def softmax(xs: Iterable[T]) -> list[T]:
 def log_softmax(xs: Iterable[T]) -> list[T]:
     """Returns the logarithms of `softmax`, as a list, with all digits for probabilities near 0 or
     1."""
-    xs = _plain(xs)
-    return [log_softmax_at(xs, i) for i in range(len(xs))]
+    return [-x for x in surprisals(_plain(xs))]
 
 
-def log_softmax_at(xs: Sequence[T], i: int) -> T:
-    """Returns the logarithm of the i-th softmax probability."""
-    return -surprisal(xs, i)
+def surprisals(xs: Sequence[T]) -> list[T]:
+    """Returns `surprisal` of every position, made of at most 14 nodes for each number."""
+    index = _index_of_largest(xs)
+    are_largest = [1 - ((index < i) | (index > i)) for i in range(len(xs))]
+    shift = _shift(xs)
+    sums = _sums(xs, shift)
+    # Where the others of the largest number have exponentials of 0, its sum needs another shift.
+    rest = list(map(_unless, are_largest, xs))
+    shift_of_rest = _shift(rest)
+    sums_of_rest = _sums(rest, shift_of_rest)
+
+    def at(i: int) -> Any:
+        is_largest = are_largest[i]
+        others = cond(is_largest, lambda: _sum(*sums_of_rest[i]), lambda: _sum(*sums[i]))
+        difference = xs[i] - cond(is_largest, lambda: shift_of_rest, lambda: shift)
+        return _t.softplus(_t.log(others) - difference)
+
+    return list(map(at, range(len(xs))))
 
 
-def surprisal(xs: Sequence[T], i: int) -> T:
+@interpreted
+def surprisal(xs: Sequence[T], i: Any) -> T:
     """Returns -log(softmax(xs)[i]), computed as softplus(logsumexp(the others) - x_i).
 
     This form has no cancellation, and neither has its derivative with respect to x_i,
-    softmax_i - 1.
+    softmax_i - 1.  The exponentials of the others are added from both ends of the list towards i,
+    so that `surprisals` can have the same sums for all positions.
     """
     xs = _plain(xs)
-    # an entry of -inf adds nothing to the sum
-    others = [x for j, x in enumerate(xs) if j != i and not _is_nothing(x)]
-    if not others:
-        return _t.softplus(-inf - xs[i])
-    shift = _shift(others)
-    return _t.softplus(_t.log(total(_exponential(x, shift) for x in others)) - (xs[i] - shift))
+    i = int(float(i))
+    x = xs[i]
+    xs[i] = -inf
+    shift = _shift(xs)
+    terms = _terms(xs, shift)
+    others = _sum(reduce(_sum, terms[:i], 0.0), reduce(_sum, terms[:i:-1], 0.0))
+    return _t.softplus(_t.log(others) - (x - shift))
+
+
+def _terms(xs: Sequence[Any], shift: Any) -> list[Any]:
+    """Returns the list of exp(x - shift); an entry of -inf adds nothing to `_sum`, not even a node.
+    """
+    return [0.0 if _is_nothing(x) else _exponential(x, shift) for x in xs]
+
+
+def _sums(xs: Sequence[Any], shift: Any) -> list[tuple[Any, Any]]:
+    """Returns for each position the sum of the `_terms` before it, and of those after it."""
+    terms = _terms(xs, shift)
+    before = accumulate(terms, _sum, initial=0.0)
+    after = list(accumulate(reversed(terms), _sum, initial=0.0))
+    return list(zip(before, after[-2::-1]))
+
+
+def _sum(x: Any, y: Any) -> Any:
+    """Returns x + y, or one of them if the other one is the number 0."""
+    if x.__class__ is float and x == 0:
+        return y
+    return x if y.__class__ is float and y == 0 else x + y
+
+
+@interpreted
+def _index_of_largest(xs: Sequence[Any]) -> int:
+    return max(range(len(xs)), key=lambda i: float(xs[i]), default=0)
+
+
+@interpreted
+def _unless(condition: Any, x: Any) -> Any:
+    return -inf if condition else x
 
 
 @interpreted

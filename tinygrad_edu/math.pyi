@@ -723,27 +723,29 @@ def log_softmax(xs: Iterable[Number]) -> list[Value]:
     1."""
 
 @overload
-def log_softmax_at(xs: Sequence[float], i: int) -> float:
-    """Returns the logarithm of the i-th softmax probability."""
+def surprisals(xs: Sequence[float]) -> list[float]:
+    """Returns `surprisal` of every position, made of at most 14 nodes for each number."""
 
 @overload
-def log_softmax_at(xs: Sequence[Number], i: int) -> Value:
-    """Returns the logarithm of the i-th softmax probability."""
+def surprisals(xs: Sequence[Number]) -> list[Value]:
+    """Returns `surprisal` of every position, made of at most 14 nodes for each number."""
 
 @overload
-def surprisal(xs: Sequence[float], i: int) -> float:
+def surprisal(xs: Sequence[float], i: Any) -> float:
     """Returns -log(softmax(xs)[i]), computed as softplus(logsumexp(the others) - x_i).
 
     This form has no cancellation, and neither has its derivative with respect to x_i,
-    softmax_i - 1.
+    softmax_i - 1.  The exponentials of the others are added from both ends of the list towards i,
+    so that `surprisals` can have the same sums for all positions.
     """
 
 @overload
-def surprisal(xs: Sequence[Number], i: int) -> Value:
+def surprisal(xs: Sequence[Number], i: Any) -> Value:
     """Returns -log(softmax(xs)[i]), computed as softplus(logsumexp(the others) - x_i).
 
     This form has no cancellation, and neither has its derivative with respect to x_i,
-    softmax_i - 1.
+    softmax_i - 1.  The exponentials of the others are added from both ends of the list towards i,
+    so that `surprisals` can have the same sums for all positions.
     """
 
 def __getattr__(name: str) -> Primitive: ...  # a row that you define

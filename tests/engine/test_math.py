@@ -309,6 +309,50 @@ def test_log_softmax_keeps_the_digits_of_probabilities_near_one():
     assert (x.grad, y.grad) == pytest.approx((std.exp(-50), -std.exp(-50)), rel=1e-14, abs=0)
 
 
+@pytest.mark.parametrize("xs", [
+    [0.0, 800.0, -800.0], [1.0, 1.0, 1.0], [5.0, 5.0, -700.0], [720.0, 0.0, 1.0], [0.0, 40.0],
+    [2.0, -inf, 1.0], [-inf, -inf, 3.0], [1e6, 1e6 + 1, 1e6 + 3, 1e6 - 2],
+    [0.01 * i for i in range(20)],
+])
+def test_log_softmax_and_its_derivatives_are_right_at_ties_and_large_differences(xs):
+    with mp.workdps(700):
+        ps = truth_softmax(xs)
+        for i, p in enumerate(ps):
+            values = [Value(x) for x in xs]
+            y = math.log_softmax(values)[i]
+            rests = [mp.fsum(q for k, q in enumerate(ps) if k != j) for j in range(len(xs))]
+            log = mp.log1p(-rests[i]) if p > 0.5 else mp.log(p) if p else -mp.inf
+            assert y.data == log or abs(y.data - log) <= 4 * std.ulp(float(log))
+            first = gradients(y, values)
+            for j, q in enumerate(ps):
+                expected = float(rests[i] if i == j else -q)
+                assert abs(first[j].data - expected) <= 8 * std.ulp(expected)
+            if std.isfinite(y.data):
+                second = [x.data for x in gradients(first[i], values)]
+                for j, q in enumerate(ps):
+                    expected = float(-p * rests[i] if i == j else p * q)
+                    assert abs(second[j] - expected) <= 16 * std.ulp(expected) + 1e-300
+
+
+OF_LISTS = {
+    "logsumexp": math.logsumexp, "softmax": math.softmax, "log_softmax": math.log_softmax,
+    "prod": math.prod, "total": math.total, "fsum": math.fsum, "norm": math.norm,
+    "hypot": lambda xs: math.hypot(*xs), "dist": lambda xs: math.dist(xs, xs[::-1]),
+    "sumprod": lambda xs: math.sumprod(xs, xs), "take": lambda xs: math.take(xs, 1.0),
+    "a squaring": lambda xs: [x * y for x in xs for y in xs],  # planted
+}
+
+
+@pytest.mark.parametrize("name", OF_LISTS)
+def test_functions_of_lists_make_a_number_of_nodes_that_grows_linearly(name):
+    counts = []
+    for n in (50, 100):
+        xs = [Value(i % 7 / 3) for i in range(n)]
+        OF_LISTS[name](xs)
+        counts.append(Value(0.0).serial - xs[-1].serial)  # all nodes, also those not returned
+    assert (counts[1] <= 2.2 * counts[0]) == (name != "a squaring")
+
+
 def test_functions_of_lists_handle_empty_and_nonfinite_input():
     assert math.logsumexp([]) == -inf
     assert math.softmax([]) == math.log_softmax([]) == []

@@ -33,6 +33,7 @@ from tinygrad_edu import (
 )
 from tinygrad_edu.engine.graph import Node
 from tinygrad_edu.errors import TraceError
+from tinygrad_edu.jit.tracing import record_trace
 
 # ---- booleans, texts and whole numbers
 
@@ -271,6 +272,26 @@ def test_entries_of_minus_infinity_have_the_gradients_of_the_eager_engine(f):
         y = f(leaves)
         y.backward()
         assert repr(compiled.value_and_grad(xs)) == repr((y.data, [x.grad for x in leaves]))
+
+
+@pytest.mark.parametrize("f", [
+    lambda xs, t: nn.cross_entropy(xs, t), lambda xs, t: math.log_softmax(xs)[2] * t,
+    lambda xs, t: math.softmax(xs)[2] * t, lambda xs, t: math.logsumexp(xs) + take(xs, t),
+])
+def test_programs_of_lists_grow_linearly_and_have_the_bits_of_the_eager_engine(f):
+    compiled = jit(f)
+    counts = []
+    for n in (30, 60):
+        xs = [math.sin(float(i * i)) for i in range(n)]
+        counts.append(len(record_trace(f, [*map(str, range(n + 1))],
+                                       lambda values: ((values[:-1], values[-1]), {}))[0].nodes))
+        for target in (0.0, 1.0, float(xs.index(max(xs))), n - 1.0):
+            leaves = [*map(Value, xs)]
+            y = f(leaves, target)
+            y.backward()
+            value, (slopes, _) = compiled.value_and_grad(xs, target)
+            assert repr((value, slopes)) == repr((y.data, [x.grad for x in leaves]))
+    assert counts[1] <= 2.2 * counts[0]
 
 
 # ---- copies, and other ways to the number of a leaf

@@ -286,7 +286,6 @@ ATTACKS = {
     "nots": "not " * 2000 + "x",
     "calls": "sin(" * 2000 + "x" + ")" * 2000,
     "lists": "[" * 3000 + "]" * 3000,
-    "sums": "+".join("x" * 4000),
     "powers": "**".join("9" * 3000),
     "attributes": "x" + ".a" * 4000,
     "indices": "x" + "[0]" * 3000,
@@ -334,8 +333,7 @@ ATTACKS = {
     "comprehension": "[x for x in ().__class__.__mro__]",
     "towers of functions": "exp(" * 3000 + "x",
     "600 minus signs": "-" * 600 + "x",
-    "700 terms": "+".join("x" * 700),
-    "a hundred thousand names": "+".join("x" * 100_000),
+    "a million names": "+".join("x" * 1_000_000),
     "f-string in an f-string": "f'{f\"{x}\"}'",
     "exponent of many digits": "1e" + "9" * 9000 + ".",
     "double attribute": "x.data.__class__",
@@ -1018,6 +1016,7 @@ IN_TESTS = {
     "test_optim.py": "a schedule's repr is the call that makes it, which only making it can show",
     "test_every_optimizer.py": "the same of every schedule, and a module with a planted bug",
     "test_every_loss.py": "a module with a planted bug, found as the real ones are",
+    "test_expressions.py": "what Python makes of a text that is drawn from eight parts",
     "test_every_data_set.py": "a module with a planted bug, found as the real ones are",
 }
 

@@ -2,6 +2,7 @@
 messages."""
 
 import math as std
+import warnings
 
 import pytest
 from helpers import bits, inf, nan, same
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from tinygrad_edu import Value, gradients, math, parse, topological_order
 from tinygrad_edu.engine import table
 from tinygrad_edu.errors import ExpressionError, TinygradEduError
-from tinygrad_edu.symbolic.expressions import MAX_DEPTH, MAX_LENGTH, function_names, variables_of
+from tinygrad_edu.symbolic.expressions import MAX_LENGTH, function_names, variables_of
+from tinygrad_edu.symbolic.reading import MAX_DEPTH
 
 # ---- what it reads
 
@@ -148,7 +150,7 @@ def test_rounding_to_an_invalid_number_of_digits_follows_ieee_754(digits, expect
 def test_length_is_capped():
     assert parse("x" + " " * (MAX_LENGTH - 1), x=1).data == 1.0
     with pytest.raises(
-        ExpressionError, match=r"the expression has 10,001 characters; at most 10,000 are read"
+        ExpressionError, match=r"has 1,000,001 characters; at most 1,000,000 are read; compute"
     ):
         parse("x" + " " * MAX_LENGTH, x=1)
 
@@ -156,18 +158,57 @@ def test_length_is_capped():
 def test_depth_is_capped():
     assert MAX_DEPTH == 200
     assert parse("-" * (MAX_DEPTH - 1) + "x", x=1).data == -1.0
-    assert parse("+".join(["x"] * MAX_DEPTH), x=1).data == 200.0
     assert parse("sin(" * 90 + "x" + ")" * 90, x=1).data > 0
-    for deeper in ("-" * MAX_DEPTH + "x", "+".join(["x"] * (MAX_DEPTH + 1))):
+    for deeper in (
+        "-" * MAX_DEPTH + "x", "-" * 100_000 + "x", "**".join(["x"] * 5000),
+        "sin(" * 300 + "x" + ")" * 300, "(" * 300 + "x" + ")" * 300,
+        "+".join(["x"] * 5000) + "+" + "-" * 300 + "x",
+    ):
         with pytest.raises(
-            ExpressionError, match="the expression is nested deeper than 200 levels"
+            ExpressionError, match=r"the expression is nested deeper than 200 levels: .*; compute"
         ):
             parse(deeper, x=1)
 
 
-def test_wide_expressions_close_to_the_caps_are_read():
-    wide = "max(" + ",".join(["-" * 100 + "1"] * 98) + ")"  # 9,899 parts in 10,000 characters
-    assert len(wide) == MAX_LENGTH
+@pytest.mark.parametrize(("text", "expected"), [
+    ("+".join(["x"] * 100_000), 100_000.0),
+    ("1" + " - x" * 5000, -4999.0),
+    ("y" + "*y/y" * 3000, 0.5),
+    ("-y*2" * 1001, -1001.0),
+    ("where(" + "+".join(["x"] * 4000) + " < y, 1, " + "*".join(["y"] * 200) + ")", 0.5**200),
+    ("(" + " +\n x" * 4000 + ") // 7 % 4", 3.0),
+    ("max(" + "+".join(["x * -y**2"] * 4000) + ", " + ",".join(["x"] * 4000) + ")", 1.0),
+    ("(" * 150 + "x" + "+x)" * 150 + "+1e-5" * 500, 151 + 0.005),
+])
+def test_sums_and_products_have_any_length(text, expected):
+    assert parse(text, x=1, y=0.5).data == pytest.approx(expected, rel=1e-12, abs=0)
+
+
+@given(st.lists(st.sampled_from(["+x", "-y", "*y", "/x", "//x", "%y", "**2", "*(x-y)"]),
+                min_size=250, max_size=400))
+def test_long_expressions_have_the_value_and_the_nodes_that_python_gives_them(parts):
+    text = "x" + "".join(parts)
+    x, y = Value(1.25), Value(-0.75)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = eval(text, {"x": x, "y": y})
+    result = parse(text, x=x, y=y)
+    assert bits(result.data) == bits(expected.data)
+    assert [n.op for n in topological_order(result)] == [n.op for n in topological_order(expected)]
+
+
+def test_names_in_long_expressions_are_in_order_and_mistakes_are_shown():
+    text = "b + (" + "+".join(["c"] * 500) + ") * a" + " - d" * 500
+    assert variables_of(text) == ["b", "c", "a", "d"]
+    with pytest.raises(ExpressionError) as refused:
+        parse(text.replace("* a", "* 2a"), a=1, b=1, c=1, d=1)
+    message, line, caret = str(refused.value).split("\n")
+    assert message.endswith("a product is written with *: 2*a")
+    assert line[caret.index("^"):].startswith("2a")
+
+
+def test_wide_expressions_are_read():
+    wide = "max(" + ",".join(["-" * 100 + "1"] * 98) + ")"
     assert parse(wide).data == 1.0  # an even number of minus signs
 
 
@@ -220,6 +261,27 @@ def test_errors_name_the_place_and_a_remedy(text):
     with pytest.raises(ExpressionError) as refused:
         parse(text, x=1.0, y=2.0)
     assert str(refused.value) == GOLDEN[text]
+
+
+ADVICE = {
+    "2a": "2*a", "2(a+b)": "2*(a+b)", "(a)(b)": "(a)*(b)", "a b": "a*b", "(a+b)c": "(a+b)*c",
+    "3.5 a": "3.5*a", "2sin(a)": "2*sin(a)", "sin(a)cos(b)": "sin(a)*cos(b)", "a^2": "x**y",
+    "a(b)": "write * after it", "sin a": "sin(a)", "sin 2a": "sin(2a)", "|a|": "abs(a)",
+    "2 + |a - b|*a": "abs(a - b)", "a²": "a**2", "(a+b)⁻¹²": "(a+b)**-12", "sin²(a)": "sin(x)**2",
+    "2\N{MULTIPLICATION SIGN}a": "* for", "2·a": "* for", "a·b": "* for", "a÷b": "/ for",
+    "a \N{MINUS SIGN} b": "- for", "√a": "sqrt(a)", "√(a+b)": "sqrt(a+b)", "5!": "1*2*3",
+    "a=b": "as in a=2", "a==b": "comparisons are <", "\N{FULLWIDTH DIGIT ONE}*a": "1 for",
+    "a\N{FULLWIDTH PLUS SIGN}b": "+ for", "“a”": "without quotes", '"a"': "without quotes",
+    "1,5": "1.5", "½*a": "1/2 for", "a≤b": "<= for", "∞": "inf for", "ln(a)": "did you mean log?",
+    "[a] + b": "brackets are ( and )", "{a}": "brackets are ( and )", "9" * 9999: "1e308",
+}
+
+
+@pytest.mark.parametrize("text", ADVICE)
+def test_errors_say_what_to_write_instead_of_what_is_written_on_paper(text):
+    with pytest.raises(ExpressionError) as refused:
+        parse(text, a=1.0, b=2.0)
+    assert ADVICE[text] in str(refused.value).split("\n")[0]
 
 
 def test_variable_without_a_value_is_rejected_with_an_example():

@@ -1,4 +1,5 @@
-"""Choices among numbers that are not known while a function is traced: `take`, and copies.
+"""Choices among numbers that are not known while a function is traced: `take`, the largest number,
+and copies.
 
     >>> from tinygrad_edu import jit, take
     >>> print(jit(lambda i: take([2.0, 3.0, 5.0], i)).show(1.0))
@@ -14,6 +15,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
+from .. import math
 from ..engine.arrays import array_of, entries_of, is_array
 from ..engine.value import Value
 from ..errors import TraceError, exact_number, short_repr
@@ -53,6 +55,18 @@ def take(trace: Any, entries: Sequence[Any], index: Any) -> Any:
     except TypeError:
         raise _no_entry(len(refs) - 1, entry) from None
     return trace.boolean(trace.value(TAKE, tuple(refs), (index, *entries)), *entries)
+
+
+def largest(xs: Sequence[Any]) -> tuple[Any, Any]:
+    """Returns the index of the largest number, the first one if there are several, and the number.
+    """
+    index: Any = 0.0
+    found = xs[0]
+    for i, x in enumerate(xs[1:], 1):
+        is_larger = x > found
+        index = math.where(is_larger, float(i), index)
+        found = math.where(is_larger, x, found)
+    return index, found
 
 
 def _no_entry(i: int, entry: Any) -> TraceError:

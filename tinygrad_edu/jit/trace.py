@@ -20,7 +20,6 @@ of the trace.
 
 from __future__ import annotations
 
-import marshal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -37,7 +36,7 @@ from ..engine.value import Value
 from ..errors import TraceError, number, short_repr
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
-from .choosing import copied, take
+from .choosing import copied, largest, take
 from .structure import TRACED, is_boolean
 from .sweeps import Sweeps
 from .tape.operations import (
@@ -385,6 +384,15 @@ class Trace(Interpreter):
         """Returns whether a number is known to be -inf."""
         return not self.is_unknown(x) and usual(x)
 
+    def call_surprisal(self, usual: Any, xs: Sequence[Any], i: Any) -> Any:
+        """Appends all surprisals and a choice, if the index is not known."""
+        return math.take(math.surprisals(xs), i) if self.is_unknown(i) else usual(xs, i)
+
+    def call_unless(self, usual: Any, condition: Any, x: Any) -> Any:
+        """Appends -inf or x, which is no operand if the condition holds."""
+        unknown = self.is_unknown(condition)
+        return math.where(condition, -math.inf, x) if unknown else usual(condition, x)
+
     def call_exponential(self, usual: Any, x: Any, shift: Any) -> Any:
         """Appends exp(x - shift), in which x is not an operand if it is -inf."""
         if self.is_unknown(x):
@@ -446,10 +454,12 @@ class Trace(Interpreter):
         """Appends the largest of ``xs``, or 0 if it is not finite; it has no derivatives."""
         if not any(map(self.is_unknown, xs)):
             return usual(xs)
-        largest = xs[0]
-        for x in xs[1:]:
-            largest = math.where(x > largest, x, largest)
-        return self.number(math.where(abs(largest) < math.inf, largest, 0.0))
+        _, x = largest(xs)
+        return self.number(math.where(abs(x) < math.inf, x, 0.0))
+
+    def call_index_of_largest(self, usual: Any, xs: Sequence[Any]) -> Any:
+        """Appends the index of the largest of ``xs``, the first one if there are several."""
+        return self.number(largest(xs)[0]) if any(map(self.is_unknown, xs)) else usual(xs)
 
     def call_drawn(self, usual: Any, draw: Callable[[], float]) -> Traced:
         """Appends a number that ``draw`` draws at each call, such as a dropout mask."""
@@ -458,19 +468,6 @@ class Trace(Interpreter):
         self.draws.append(draw)
         self.labels[ref] = f"draw{len(self.draws)}"
         return Traced(self, ref)
-
-    def difference(self, other: Trace) -> tuple[Ref, str] | None:
-        """Returns the first node that differs in another run, and how; None if all are equal."""
-        # as bytes, nan equals nan, and 0.0 differs from -0.0
-        if marshal.dumps(self.nodes, 2) == marshal.dumps(other.nodes, 2):
-            pairs = zip(self._parameter_refs.items(), other.parameters)
-            return next(((ref, "it uses other leaves") for (leaf, ref), there in pairs
-                         if leaf is not there), None)
-        for i, (here, there) in enumerate(zip(self.nodes, other.nodes)):
-            if repr(here) != repr(there):
-                return i, f"once `{self.text(i)}`, and once `{other.text(i)}`"
-        counts = len(self.nodes), len(other.nodes)
-        return min(counts) - 1, "once it has {} nodes, and once {}".format(*counts)
 
     def trace_error(self, x: Value, what: str) -> TraceError:
         """Returns the error for ``what``, which needs the number or the truth of ``x``."""

@@ -10,6 +10,7 @@ would become constants.  What the function changes is put back (`state`).
 
 from __future__ import annotations
 
+import marshal
 import random
 import sys
 import threading
@@ -183,12 +184,12 @@ def _check_again(trace: Trace, run: Callable[..., tuple[Trace, Any]], state: Sta
         if changed := state.changes():
             error.args = (f"{error}\nthe function changes {some(changed)} when it is called",)
         raise
-    difference = trace.difference(again)
-    if difference is None and not state.draws(lambda generator: generator is MODULE_RANDOM):
+    found = difference(trace, again)
+    if found is None and not state.draws(lambda generator: generator is MODULE_RANDOM):
         return
-    line, draws = _watched(run, difference[0] if difference else 0)
+    line, draws = _watched(run, found[0] if found else 0)
     # other generators are put back; and another thread may have drawn from this one
-    if difference is not None or id(MODULE_RANDOM) in draws:
+    if found is not None or id(MODULE_RANDOM) in draws:
         for _, where in draws.values():
             raise located_error(
                 "the function draws random numbers while it is traced: they would be the same at "
@@ -196,14 +197,29 @@ def _check_again(trace: Trace, run: Callable[..., tuple[Trace, Any]], state: Sta
                 "draw them outside and pass them as arguments",
                 where,
             )
-    if difference is not None:
+    if found is not None:
         changed = state.changes()
         because = f", and it changes {some(changed)}" if changed else ""
         raise located_error(
-            f"the function does not do the same at every call: {difference[1]}{because}",
+            f"the function does not do the same at every call: {found[1]}{because}",
             "draw or count outside of it, and pass the numbers as arguments",
             line,
         )
+
+
+def difference(here: Trace, there: Trace) -> tuple[Ref, str] | None:
+    """Returns the first node that differs in another run, and how; None if all are equal."""
+    # as bytes, nan equals nan, and 0.0 differs from -0.0
+    if marshal.dumps(here.nodes, 2) == marshal.dumps(there.nodes, 2):
+        refs = (ref for ref, (op, _) in enumerate(here.nodes) if op == "parameter")
+        return next(((ref, "it uses other leaves")
+                     for ref, x, y in zip(refs, here.parameters, there.parameters) if x is not y),
+                    None)
+    for i, (node, other) in enumerate(zip(here.nodes, there.nodes)):
+        if repr(node) != repr(other):
+            return i, f"once `{here.text(i)}`, and once `{there.text(i)}`"
+    counts = len(here.nodes), len(there.nodes)
+    return min(counts) - 1, "once it has {} nodes, and once {}".format(*counts)
 
 
 def _drawn_by(

@@ -9,7 +9,7 @@ as this number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import math
@@ -114,20 +114,7 @@ def cross_entropy(logits: Any, target: int) -> Any:
         f"the index of a class, 0 to {len(xs) - 1}",
         "; of a list with 1 for the right class pass target.index(1)",
     )
-    return math.take(_Surprisals(xs), t)
-
-
-class _Surprisals(Sequence[Any]):
-    """The surprisals of classes, each computed when it is asked for."""
-
-    def __init__(self, logits: Sequence[Any]) -> None:
-        self.logits = logits
-
-    def __len__(self) -> int:
-        return len(self.logits)
-
-    def __getitem__(self, i: Any) -> Any:
-        return math.surprisal(self.logits, i)
+    return math.surprisal(xs, t)
 
 
 def _one(x: Any, what: str) -> Any:

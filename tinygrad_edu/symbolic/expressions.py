@@ -14,7 +14,6 @@ import ast
 import math as _math
 import operator
 import unicodedata
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,10 +23,10 @@ from typing import Any
 from .. import math
 from ..engine.primitive import TABLE
 from ..engine.value import Value
-from ..errors import ExpressionError, number, shortened
+from ..errors import ExpressionError, number
+from .reading import advice, operands, pointer, quoted, tree_of
 
-MAX_LENGTH = 10_000  # characters, enough for any formula that a person writes
-MAX_DEPTH = 200  # levels of nesting; `_Builder` recurses, and Python allows 1,000 nested calls
+MAX_LENGTH = 1_000_000  # characters
 CONSTANTS = {"pi": _math.pi, "e": _math.e, "tau": _math.tau, "inf": _math.inf, "nan": _math.nan}
 # functions that are not rows, or that take other arguments than the row of their name
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -68,9 +67,9 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
         so their gradients can be read after ``backward()``.
 
     Raises:
-        ExpressionError: ``text`` is not an expression of the language, is longer than 10,000
-            characters, is nested deeper than 200 levels, or has a variable without a value.  The
-            message shows the place.
+        ExpressionError: ``text`` is not an expression of the language, is longer than a
+            million characters, is nested deeper than 200 levels, or has a variable without a value.
+            The message shows the place.  A sum or product of any length is one level.
         TypeError: ``text`` is not text, or a variable is not a number.
     """
     given = {**(variables or {}), **more}
@@ -83,13 +82,14 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
             leaves[name] = x if isinstance(x, Value) else Value(number(x, f"variable {name}"), name)
         elif name not in CONSTANTS:
             remedy = f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5"
+            remedy += advice(name, name.find("·"))  # a letter, for Python
             raise ExpressionError(
-                f"no value for variable {_quoted(name)} in {_quoted(text)}; {remedy}"
+                f"no value for variable {quoted(name)} in {quoted(text)}; {remedy}"
             )
     result = _Builder(text, leaves).build(tree.body)
     if isinstance(result, bool):
         raise ExpressionError(
-            f"{_quoted(text)} is a condition, not a number; choose with where(condition, x, y)"
+            f"{quoted(text)} is a condition, not a number; choose with where(condition, x, y)"
         )
     return result if isinstance(result, Value) else Value(result)
 
@@ -104,46 +104,30 @@ def variables_of(text: str) -> list[str]:
 
 
 def read(text: str) -> ast.Expression:
-    """Returns the syntax tree of ``text``.
-
-    Only its length and depth have been checked.
-    """
+    """Returns the syntax tree of ``text``, whose length and depth have been checked."""
     if not isinstance(text, str):
         raise TypeError(f"parse: the expression must be text, not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
         raise ExpressionError(
-            f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read"
+            f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read; "
+            "compute a longer one in Python, with a loop"
         )
-    stripped = text.strip()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # CPython's hints: "invalid escape sequence"
-            tree = ast.parse(stripped, mode="eval")
-    except SyntaxError as error:
-        offset = error.offset - 1 if error.offset else len(stripped)
-        where = _pointer(stripped, offset) if error.lineno == 1 else f" in {_quoted(text)}"
-        raise ExpressionError(f"not an expression: {error.msg}{where}") from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise ExpressionError(
-            f"not an expression: {str(error) or 'nested too deeply'} in {_quoted(text)}"
-        ) from None
-    level: list[ast.expr] = [tree.body]
-    for _ in range(MAX_DEPTH):
-        parts = [part for node in level for part in ast.iter_child_nodes(node)]
-        level = [part for part in parts if isinstance(part, ast.expr)]
-    if level:
-        raise ExpressionError(
-            f"the expression is nested deeper than {MAX_DEPTH} levels: {_quoted(text)}"
-        )
-    return tree
+    return tree_of(text.strip())
 
 
 def names_in(tree: ast.Expression) -> list[str]:
     """Returns the names that are not called as functions, in order of appearance."""
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    names.sort(key=lambda node: (node.lineno, node.col_offset))
-    return list(dict.fromkeys(node.id for node in names if id(node) not in called))
+    called: set[int] = set()
+    names: dict[str, None] = {}
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Call):
+            called.add(id(node.func))
+        elif isinstance(node, ast.Name) and id(node) not in called:
+            names[node.id] = None
+        waiting += reversed(operands(node))
+    return list(names)
 
 
 @dataclass(frozen=True)
@@ -160,36 +144,45 @@ class _Builder:
     def build(self, node: ast.expr) -> Any:
         """Returns the Value, number or condition of ``node``.
 
-        It recurses; `read` has limited the depth.
+        It recurses, but not along a sum or product; `read` has limited the depth.
         """
+        chain: list[ast.BinOp] = []
+        while isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+            chain.append(node)
+            node = node.left
         match node:
             case ast.Constant(value=int() | float() as x) if not isinstance(x, bool):
                 try:
-                    return float(x)
+                    value: Any = float(x)
                 except OverflowError:
                     raise self.error(node, "this number is too large for a float") from None
             case ast.Name(id=name):
-                return self.leaves[name]
+                value = self.leaves[name]
             case ast.UnaryOp(op=ast.USub()):
-                return -self.number(node.operand)
+                value = -self.number(node.operand)
             case ast.UnaryOp(op=ast.UAdd()):
-                return self.number(node.operand)
-            case (
-                ast.BinOp(left=left, op=op, right=right)
-                | ast.Compare(left=left, ops=[op], comparators=[right])
-            ) if type(op) in _OPERATORS:
-                return _OPERATORS[type(op)](self.number(left), self.number(right))
+                value = self.number(node.operand)
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
+                value = _OPERATORS[type(op)](self.number(left), self.number(right))
             case ast.Call(func=ast.Name(id=name)):
-                return self.call(node, name)
-        raise self.error(
-            node,
-            f"{_NODE_KINDS.get(type(node), type(node).__name__)} is not part of the language: "
-            "numbers, names, + - * / // % **, and function calls are",
-        )
+                value = self.call(node, name)
+            case _:
+                raise self.error(
+                    node,
+                    f"{_NODE_KINDS.get(type(node), type(node).__name__)} is not part of the "
+                    "language: numbers, names, + - * / // % **, and function calls are",
+                )
+        for step in reversed(chain):
+            left_value = self.checked(step.left, value)
+            value = _OPERATORS[type(step.op)](left_value, self.number(step.right))
+        return value
 
     def number(self, node: ast.expr) -> Any:
         """Returns the Value or number of ``node``."""
-        value = self.build(node)
+        return self.checked(node, self.build(node))
+
+    def checked(self, node: ast.expr, value: Any) -> Any:
+        """Returns the ``value`` of ``node``; raises ExpressionError if it is a condition."""
         if isinstance(value, bool):
             raise self.error(
                 node,
@@ -201,14 +194,16 @@ class _Builder:
         """Returns the result of the function ``name``."""
         function = FUNCTIONS.get(name) or TABLE.get(name)
         if function is None:
-            near = get_close_matches(name, function_names(), n=3)
+            near = {"ln": ["log"]}.get(name) or get_close_matches(name, function_names(), n=3)
             remedy = (
                 "an expression may call the rows of the table, such as exp, log, sin, tanh, relu, "
                 "maximum, where"
             )
+            if len(name) == 1:
+                remedy = "if it is a variable, write * after it"
             if near:
                 remedy = f"did you mean {' or '.join(near)}?"
-            raise self.error(node, f"unknown function {_quoted(name)}; {remedy}")
+            raise self.error(node, f"unknown function {quoted(name)}; {remedy}")
         if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
             raise self.error(node, f"{name}() takes plain arguments only")
         if not node.args:
@@ -227,11 +222,11 @@ class _Builder:
         """Returns an error that points to ``node``."""
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
             why = "^ is not part of the language; a power is written x**y"
-        text = self.text.strip()
+        text: str = node.source  # type: ignore[attr-defined]
         before = text.encode()[:node.col_offset]  # `ast` counts bytes
         offset = len(before.decode(errors="ignore"))
-        place = _pointer(text, offset) if node.lineno == 1 else f": {_quoted(self.text)}"
-        return ExpressionError(why + place)
+        place = pointer(text, offset) if node.lineno == 1 else f": {quoted(self.text)}"
+        return ExpressionError(why + advice(text, offset) + place)
 
 
 def function_names() -> list[str]:
@@ -248,6 +243,7 @@ _NODE_KINDS: dict[type[ast.expr], str] = {
     ast.List: "a list",
     ast.Tuple: "a tuple",
     ast.Dict: "a dict",
+    ast.Set: "a set",
     ast.JoinedStr: "an f-string",
     ast.Constant: "this constant",
     ast.Compare: "this comparison",
@@ -256,14 +252,3 @@ _NODE_KINDS: dict[type[ast.expr], str] = {
     ast.UnaryOp: "this operator",
     ast.Call: "calling this",
 }
-
-
-def _pointer(text: str, offset: int) -> str:
-    """Returns the part of the first line around ``offset``, with a caret below it."""
-    line = "".join(c if c.isprintable() else " " for c in text.split("\n")[0])
-    start = max(0, offset - 30)
-    return f"\n    {line[start:offset + 40]}\n    {' ' * (offset - start)}^"
-
-
-def _quoted(text: str) -> str:
-    return repr(shortened(text, 60))

@@ -22,7 +22,7 @@ from ...jit.tape.gradient import Graph
 from ...jit.tape.tape import Tape
 from ...jit.trace import Trace
 from ...jit.traced import located_error, trace_in_progress
-from ...jit.tracing import check_unchanged, record_trace
+from ...jit.tracing import check_unchanged, difference, record_trace
 from ...optim import Optimizer
 from ...optim.parameters import read_numbers
 from .buffers import Buffers
@@ -150,7 +150,7 @@ class Rule:
     def is_current(self) -> bool:
         """Returns whether the optimiser still has the rule that was compiled."""
         traced = _traced(self._optimizer, self._progress, check=False)
-        return traced is not None and self._trace.difference(traced[0]) is None
+        return traced is not None and difference(self._trace, traced[0]) is None
 
 
     def is_right(self) -> bool:

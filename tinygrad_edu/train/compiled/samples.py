@@ -29,7 +29,7 @@ from ...jit.tape.operations import SOURCES
 from ...jit.tape.tape import Tape
 from ...jit.trace import Trace
 from ...jit.traced import STATIC
-from ...jit.tracing import Arguments, record_trace
+from ...jit.tracing import Arguments, difference, record_trace
 from ...optim.parameters import read_numbers
 from .buffers import Buffers, whole_vectors
 
@@ -139,7 +139,7 @@ class Program:
         trace, _ = self._record(check=False)
         parameter_nodes(trace, self._trained)  # makes nodes of unused parameters, as in __init__
         self.draws = trace.draws
-        return self.trace.difference(trace) is None
+        return difference(self.trace, trace) is None
 
 
 class Loss(Program):
