@@ -462,6 +462,8 @@ def check_number(
         TypeError: ``x`` is not a number (see `number`).
         ValueError: ``x`` is inf or nan, or outside the bounds.
     """
+    if not is_number(x):
+        raise wrong_type(name, "a real number", x, remedy)
     value = number(x, name)
     if math.isfinite(value) and least <= value <= most and above < value < below:
         return value

@@ -39,24 +39,25 @@ def check_path(path: Any, user: str, example: str) -> None:
         TypeError: ``path`` is not a path.
         ValueError: ``path`` is empty.
     """
-    remedy = f"name a file, such as {example!r}"
-    check_type(path, f"{user}: path", (str, os.PathLike), "text or a Path", f"use {remedy}")
+    kinds = (str, os.PathLike)
+    check_type(path, f"{user}: path", kinds, "text or a Path", f"write {example!r}")
     text = os.fspath(path)
     if not text or "\0" in text:
-        raise ValueError(f"{user}: path must {remedy}, not {text!r}")
+        raise ValueError(f"{user}: path must name a file, such as {example!r}, not {text!r}")
 
 
 @contextmanager
-def reading(path: FilePath, user: str, remedy: str) -> Iterator[Path]:
+def reading(path: FilePath, user: str, example: str, remedy: str) -> Iterator[Path]:
     """Gives the path of a file that is read inside a ``with`` block.
 
     user, remedy: begin and end the message of an error.
+    example: a path, for the message of an error.
 
     Raises:
         TypeError, ValueError: see `check_path`.
         OSError: the file cannot be read.
     """
-    check_path(path, user, "model.json")
+    check_path(path, user, example)
     try:
         yield Path(path)
     except OSError as error:

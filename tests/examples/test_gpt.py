@@ -272,7 +272,7 @@ def test_model_rejects_tokens_outside_the_vocabulary():
     for token in (3, -1):
         with pytest.raises(
             IndexError,
-            match=rf"^Embedding: x must be .* whole number from 0 to 2, not {token}$",
+            match=rf"^GPT: each token must be a whole number from 0 to 2, not {token}; write",
         ):
             model.read(token, past)
     assert past == [[]]

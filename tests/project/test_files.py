@@ -29,7 +29,7 @@ def test_a_destination_gets_the_suffix_of_the_example_unless_it_has_one(home):
 
 
 @pytest.mark.parametrize(("path", "error", "message"), [
-    (3, TypeError, "cannot save a page: path must be text or a Path, not int .3.; use"),
+    (3, TypeError, "cannot save a page: path must be text or a Path, not int .3.; write"),
     ("", ValueError, "cannot save a page: path must name a file, such as 'graph.html', not ''"),
     ("a\0b.html", ValueError, "name a file"),
     ("~/page.gif", ValueError, "'.gif' is not a format it can have; use one of .html, .svg"),

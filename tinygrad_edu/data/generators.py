@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..engine.arrays import listed
 from ..errors import check_int, check_number, is_list_like, is_number, number, short_repr
@@ -202,7 +202,8 @@ def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
     if not is_list_like(centers):
         count = check_int(centers, "blobs: centers", 1, "or a list of points")
         return [_on_circle(k / count) for k in range(count)]
-    rows = [list(point) if is_list_like(point) else [] for point in centers]
+    points: Any = centers
+    rows = [list(point) if is_list_like(point) else [] for point in points]
     if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
         raise ValueError(
             "blobs: centers must be points of the same dimension, such as [(0, 0), (2, 1)], "

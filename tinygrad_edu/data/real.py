@@ -27,7 +27,8 @@ class Dataset(tuple[list[list[float]], list[int]]):
     def __new__(
         cls, X: list[list[float]], y: list[int], feature_names: list[str], class_names: list[str]
     ) -> Dataset:
-        dataset = super().__new__(cls, matched(X, y, "Dataset"))  # type: ignore[arg-type]
+        matched(X, y, "Dataset")
+        dataset = super().__new__(cls, (X, y))
         dataset.feature_names = check_texts(feature_names, "Dataset: feature_names")
         dataset.class_names = check_texts(class_names, "Dataset: class_names")
         return dataset

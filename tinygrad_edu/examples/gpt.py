@@ -64,7 +64,8 @@ def documents(path: FilePath | None = None) -> list[str]:
     if path is None:
         return data.names()
     try:
-        with reading(path, "documents", "give a text file with one name a line") as file:
+        remedy = "give a text file with one name a line"
+        with reading(path, "documents", "names.txt", remedy) as file:
             lines = file.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise DataError(
@@ -231,7 +232,14 @@ class GPT(Module):
                 f"the model has {self.block} positions, so it cannot read token {position + 1}; "
                 "pass shorter sequences, or make the model with a larger block="
             )
-        x = self.norm(_sum(self.wte(token), self.wpe(position)))
+        try:
+            row = self.wte(token)
+        except IndexError as error:
+            raise IndexError(
+                f"GPT: each token must be a whole number from 0 to {self.lm_head.nout - 1}, not "
+                f"{short_repr(token)}; write vocabulary.encode(document)"
+            ) from error
+        x = self.norm(_sum(row, self.wpe(position)))
         for layer, its_past in zip(self.layers, past):
             x = layer.read(x, its_past)
         return self.lm_head(x)

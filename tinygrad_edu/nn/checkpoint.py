@@ -93,7 +93,7 @@ def _check(user: str, model: Any, path: Any, optimizer: Any) -> None:
 
 
 def _read(path: FilePath) -> dict[str, Any]:
-    with reading(path, "load", "give a file that nn.save wrote") as file:
+    with reading(path, "load", "model.json", "give a file that nn.save wrote") as file:
         data = file.read_bytes()
     try:
         content = json.loads(data)

@@ -53,10 +53,10 @@ _ONE_BY_ONE = "pass one sample at a time, as in [model(x) for x in X]"
 
 
 def _wanted(size: int) -> str:
-    return f"a list of {size} number{'s' * (size != 1)} or Values"
+    return "a list of 1 number or Value" if size == 1 else f"a list of {size} numbers or Values"
 
 
 def _remedy(x: Any, dimensions: int) -> str:
     if dimensions > 1:
         return _ONE_BY_ONE
-    return "pass all numbers of one sample in a list" if is_number(x) else "pass one sample"
+    return f"pass {'all numbers of ' if is_number(x) else ''}one sample in a list"

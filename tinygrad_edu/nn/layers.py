@@ -253,7 +253,7 @@ class Dropout(Module):
             return x
         row = [x] if is_number(x) else listed(x)
         if row is None:
-            raise wrong_type("Dropout: x", "a list of numbers, or a number", x, "pass one sample")
+            raise wrong_type("Dropout: x", "a list of numbers, or a number", x)
         try:
             kept: Any = [plain(xi) * drawn(self._draw) for xi in row]
         except (TypeError, OverflowError):

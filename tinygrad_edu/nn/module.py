@@ -166,10 +166,10 @@ class Module:
             what = f"load_state_dict: entry {name!r} of state"
             try:
                 if isinstance(entry, (bool, Value)):
-                    raise wrong_type(what, "a number", entry, "pass what state_dict() returned")
+                    raise wrong_type(what, "a number", entry)
                 data[name] = number(entry, what)
             except (TypeError, OverflowError) as error:
-                raise CheckpointError(str(error)) from error
+                raise CheckpointError(f"{error}; pass what state_dict() returned") from error
         numbers = [data[name] for name in parameters]
         assign_all(parameters.values(), repeat("data"), numbers)
 

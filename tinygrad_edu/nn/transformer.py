@@ -201,7 +201,7 @@ class CausalSelfAttention(Module):
             TypeError: ``x`` is not a list of rows.
             ValueError: a row has another width.
         """
-        if not isinstance(x, (list, tuple)) and not (is_array(x) and x.ndim == 2):
+        if not isinstance(x, (list, tuple)) and not (is_array(x) and getattr(x, "ndim", 0) == 2):
             raise wrong_type(
                 "CausalSelfAttention: x", "a list of rows, one for each position", x,
                 "write [row] for one position",

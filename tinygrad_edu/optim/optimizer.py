@@ -237,7 +237,7 @@ class Optimizer:
         if callable(lr):
             return lr
         name = f"{type(self).__name__}: lr"
-        return check_number(lr, name, 0, "a number such as 0.01, or a schedule")
+        return check_number(lr, name, 0, "write a number such as 0.01, or a schedule")
 
     def _option(self, name: str, x: Number, usual: str, below: float = math.inf) -> float:
         return check_number(x, f"{type(self).__name__}: {name}", 0, f"usual: {usual}", below=below)

@@ -126,9 +126,7 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
 
 
 def _warmup(step: int, schedule: Rate, steps: int) -> float:
-    if callable(schedule):
-        at = max(0, step - steps)
-        rate = check_number(schedule(at), f"warmup: what schedule returns for step {at}", 0)
-    else:
-        rate = schedule
+    at = max(0, step - steps)
+    what = f"warmup: what schedule returns for step {at}"
+    rate = check_number(schedule(at), what, 0) if callable(schedule) else schedule
     return rate * (step + 1) / steps if step < steps else rate

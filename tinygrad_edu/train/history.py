@@ -184,7 +184,8 @@ class History:
             DataError: the file has any other content.
             OSError: the file cannot be read.
         """
-        with reading(path, "History.load", "give a file that History.save wrote") as file:
+        remedy = "give a file that History.save wrote"
+        with reading(path, "History.load", "history.json", remedy) as file:
             content = file.read_bytes()
         try:
             return cls.from_json(content.decode("utf-8"))
