@@ -36,6 +36,7 @@ def data_of(output):
     ([], ValueError, r"not of 0 \(\[\]\)"),
     (BATCH, TypeError, r"entry 0 of .* is list \(\[1.0, 2.0\]\); pass one sample at a time"),
     ([*BATCH, [5.0, 6.0]], ValueError, "not of 3 .*; pass one sample at a time"),
+    (list(map(np.array, BATCH)), TypeError, "entry 0 of .* is ndarray .*; pass one sample at a"),
     (np.array(BATCH), TypeError, "x of 2 dimensions must be .*; pass one sample at a time"),
     (np.array([[Value(1.0)] * 2] * 2), TypeError, "x of 2 dimensions"),
     ([1.0, None], TypeError, r"entry 1 of \[1.0, None\] is NoneType"),

@@ -12,10 +12,10 @@ ENGINE = "tinygrad_edu.engine"
 # For each module of the engine: the modules of the package that it may import.
 MAY_IMPORT = {
     "primitive": {"errors"},
-    "interpreter": set(),
+    "interpreter": {"errors"},
     "numerics": set(),
     "arrays": {"errors"},
-    "graph": {"interpreter"},
+    "graph": {"interpreter", "errors"},
     "calls": {"graph", "interpreter", "errors"},
     "copies": {"graph"},
     "value": {"arrays", "primitive", "graph", "copies", "calls", "interpreter", "errors"},

@@ -97,6 +97,8 @@ class Neuron(Module):
         except (TypeError, OverflowError):
             check_entries(x, self)
             raise
+        if total.__class__ is not Value:  # an array times a Value is an array
+            check_entries(x, self)
         if self._activate is None:
             return total
         output = self._activate(total)
