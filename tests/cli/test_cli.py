@@ -450,9 +450,8 @@ def test_unwritable_folder_is_reported_in_one_line(command, tmp_path):
 
 
 def test_train_reports_divergence_and_keeps_the_history(tmp_path):
-    done = run(
-        "train", "--data", "line", "--optimizer", "sgd", "--lr", "1", "--live", "--out", tmp_path
-    )
+    line = ("train", "--data", "line", "--optimizer", "sgd", "--epochs", 20)
+    done = run(*line, "--lr", 1, "--live", "--out", tmp_path)
     assert done.returncode == 2
     assert "the loss is" in done.stderr or "gradient of parameter" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -463,17 +462,15 @@ def test_train_reports_divergence_and_keeps_the_history(tmp_path):
     assert "loss diverges: loss" in done.stdout
     rate = done.stdout.partition("Try again with --lr ")[2].partition(". In Python")[0]
     assert 0 < float(rate) < 0.5
-    cured = run(
-        "train", "--data", "line", "--optimizer", "sgd", "--lr", rate, "--out", tmp_path / "cured"
-    )
+    cured = run(*line, "--lr", rate, "--out", tmp_path / "cured")
     assert cured.returncode == 0
     assert "Try again" not in cured.stdout
     assert History.load(tmp_path / "cured" / "history.json").loss[-1] < 0.1
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    (("--optimizer", "sgd", "--lr", "1e4"), "the loss rose from"),
-    (("--lr", "1e-8"), "the loss stood still"),
+    (("--optimizer", "sgd", "--lr", "1e4", "--layers", 8), "the loss rose from"),
+    (("--lr", "1e-8", "--layers", 8), "the loss stood still"),
     (("--optimizer", "sgd", "--activation", "sigmoid", "--layers", "4,4,4,4,4,4,4,4"),
      "vanishing gradient: layers.0"),
 ])

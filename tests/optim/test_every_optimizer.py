@@ -29,6 +29,9 @@ from tinygrad_edu.errors import CheckpointError
 from tinygrad_edu.jit.traced import Traced
 from tinygrad_edu.optim import Optimizer, schedules
 
+# a learning rate of 0.75 is too large for some
+pytestmark = pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")
+
 # ---- published rules
 
 

@@ -56,7 +56,7 @@ def test_every_warning_is_documented():
         name for name, cls in vars(errors).items()
         if inspect.isclass(cls) and issubclass(cls, Warning) and cls.__module__ == errors.__name__
     }
-    assert warnings == {"GradientWarning", "GraphWarning"}
+    assert warnings == {"GradientWarning", "GraphWarning", "TrainingWarning"}
     assert all(f"`{name}`" in errors.__doc__ for name in warnings)
 
 

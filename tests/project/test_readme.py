@@ -53,12 +53,14 @@ def test_readme_examples_run_as_printed():
     assert results.failed == 0
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")  # it is not printed
 @pytest.mark.usefixtures("_table")
 @pytest.mark.parametrize("name", [*MODULES, "tinygrad_edu"])
 def test_docstring_examples_run_as_printed(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")  # it is not printed
 @pytest.mark.usefixtures("_table")
 @pytest.mark.parametrize("guide", GUIDES.values(), ids=list(GUIDES))
 def test_examples_of_every_guide_run_as_printed(guide):

@@ -314,6 +314,7 @@ class OfAttribute(optim.Optimizer):
         return data - self.factor * lr * grad, state
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")  # it does rise
 @pytest.mark.parametrize("epochs", [50, 150])
 def test_numbers_that_depend_on_the_steps_are_read_at_every_step(epochs):
     def run(engine, kind):
@@ -457,6 +458,7 @@ STEPS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")  # it does rise
 @pytest.mark.parametrize("factor", STEPS.values(), ids=STEPS)
 def test_use_of_the_steps_other_than_arithmetic_is_rejected(factor):
     model = network()

@@ -660,6 +660,7 @@ class Shaken:
         return [x + self.rng.gauss(0, 0.1) for x in LONG["X"][i]]
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")  # a tiny rate
 @pytest.mark.parametrize("options", [
     {}, {"batch_size": 16, "rng": 2}, {"on_epoch": lambda history: 0}, {"metrics": [nn.accuracy]},
 ], ids=["full batches", "mini-batches", "a callback", "a metric"])

@@ -374,6 +374,7 @@ def test_a_schedule_that_is_a_method_of_the_optimizer_reads_present_parameters()
     assert_engines_agree(optimizer=Own)
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")  # a rule that forgets
 def test_short_floats_of_numpy_become_floats():
     def run(engine):
         model = Model()

@@ -22,7 +22,7 @@ from .history import History
 
 # A run has diverged if its last loss, a mean over all samples, is this many times its first loss.
 DIVERGED_RATIO = 2.0
-# The same for losses of single batches, which are noisy.
+# The same for losses of single batches, and for few epochs of batches, which are noisy.
 DIVERGED_BATCH_RATIO = 10.0
 MAX_RELAPSE = 0.5  # a run has diverged if it loses again more than this fraction of its gain
 MIN_GAIN = 0.1  # relative fall of the loss; a smaller gain is not examined for a relapse
@@ -47,6 +47,7 @@ MIN_UNKNOWN_JUMP = 0.5  # the same if it is not known whether the model has drop
 MAX_JUMP_PROGRESS = 0.25  # relative fall as above; a loss that jumps may fall a little by chance
 MIN_JUMP_LEVELS = 10  # levels in the second half of the run
 JUMP_RATIO = 1.5  # a loss that was below the first one jumps if it rises above this many times it
+MIN_STILL_STEPS = 20  # `fit` does not warn earlier that the loss stands still
 # A parameter hardly moves if it does so by less than this fraction of the one that moves most.
 STILL_FRACTION = 0.01
 MAX_STILL = 0.6  # fraction of such parameters, above which a flat loss is no minimum
@@ -208,7 +209,8 @@ def _diverges(curve: Curve) -> bool:
         and curve.last > DIVERGED_RATIO * curve.lowest
         and curve.exact
     )
-    limit = DIVERGED_RATIO if curve.exact else DIVERGED_BATCH_RATIO
+    is_sure = curve.exact and (curve.every == 1 or len(curve.levels) >= MIN_STEPS)
+    limit = DIVERGED_RATIO if is_sure else DIVERGED_BATCH_RATIO
     if curve.last > limit * curve.first or relapsed:
         return curve.last > NEAR_ZERO_LOSS or curve.last > EXPLODED_RATIO * curve.first
     return has_exploded(curve) and curve.last > max(curve.first_loss / 2, NEAR_ZERO_LOSS)
@@ -283,11 +285,12 @@ def sentence(curve: Curve, kind: str) -> str:
             f"the loss jumped to the end, between {min(half):.4g} and {max(half):.4g} in the "
             "second half"
         )
+    still = "stood still" if last < (1 + MAX_PROGRESS) * first else "did not fall"
     return {
         "loss not finite": f"the loss went from {first:.4g} to {curve.last_loss:.4g}",
         "loss oscillates": f"the loss rose and fell by turns around {last:.4g} and got no lower",
         "loss stands still":
-            f"the loss stood still: {first:.4g} at first, {best:.4g} at best and {last:.4g} at the "
+            f"the loss {still}: {first:.4g} at first, {best:.4g} at best and {last:.4g} at the "
             "end",
     }[kind]
 
@@ -326,7 +329,8 @@ class Start:
         """
         is_high = curve.last > max(NEAR_ZERO_LOSS, CONVERGED_RATIO * curve.first)
         is_flat = is_high and curve.progress < MAX_PROGRESS and curve.swing < MIN_SWING
-        if not (self._is_new and curve.rate and is_flat):
+        is_long = curve.steps >= MIN_STILL_STEPS
+        if not (self._is_new and curve.rate and is_flat and is_long):
             return False
         if curve.fall < MIN_FALL / 2:
             return True
