@@ -125,7 +125,8 @@ CALLS = {
         parameters="x",
     ),
     "diagnose": lambda: Call(
-        diagnose, "subject", {"subject": ["model"]}, subject=nn.MLP(1, [2, 1], rng=0),
+        diagnose, "subject", {"subject": ["model"], "X": ["sample"]},
+        subject=nn.MLP(1, [2, 1], rng=0),
         X=line_data()[0], y=[1.0, 3.0, 5.0, 7.0], loss=nn.mse,
     ),
     "explain_nonfinite": lambda: Call(explain_nonfinite, root=neuron()),
@@ -145,14 +146,17 @@ CALLS = {
     "jit, value_and_grad": lambda: Call(
         jit(square).value_and_grad, "x", {"x": ["square must return"]}, x=2.0),
     "jit, hessian": lambda: Call(jit(norm).hessian, "xs", xs=[1.0, 2.0]),
-    "jit, batch": lambda: Call(jit(square).batch, "x", x=[1.0, 2.0]),
+    "jit, batch": lambda: Call(
+        jit(square).batch, "x", {"x": ["arguments"]}, x=[1.0, 2.0]),
     "jit, batch_value_and_grad": lambda: Call(
-        jit(square).batch_value_and_grad, "x", {"x": ["square must return"]}, x=[1.0, 2.0]),
+        jit(square).batch_value_and_grad, "x", {"x": ["square must return", "arguments"]},
+        x=[1.0, 2.0]),
     "jvp": lambda: Call(
         jvp, "f", {"primals": ["argument x"], "f": ["must return"]}, f=square, primals=[2.0],
         tangents=[1.0]),
     "parse": lambda: Call(
         lambda text, variables: parse(text, variables), "text variables",
+        {"text": ["expression", "variable"]},
         text="x + 1", variables={"x": 1.0},
     ),
     "record": lambda: Call(record, root=neuron(), order="topological"),

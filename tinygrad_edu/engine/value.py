@@ -263,7 +263,7 @@ class Value(graph.Node, NamesElsewhere):
 
     def pow(self, y: Value | Number) -> Value:
         """Returns ``self ** y``, a new node."""
-        return self**y
+        return self.apply_primitive(TABLE["pow"], (self, y))
 
     def __divmod__(self, other: Value | Number) -> tuple[Value, Value]:
         return self // other, self % other

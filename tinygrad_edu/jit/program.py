@@ -283,8 +283,8 @@ def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], in
         )
     if not lengths:
         raise ValueError(
-            "there is no column among the arguments, only numbers; call the function itself for "
-            "one sample"
+            "there is no column among the arguments, only numbers; pass a list or an array for at "
+            "least one, or call the function itself for one sample"
         )
     return varying, lengths[0]
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from .. import math
 from ..data.checks import numbers
+from ..engine.arrays import as_list
 from ..engine.interpreter import interpreted
 from ..engine.value import Value
-from ..errors import counted, plain, short_repr
+from ..errors import counted, number, plain, short_repr
 
 
 def mse(prediction: Any, target: Any) -> Any:
@@ -38,7 +39,8 @@ def mse(prediction: Any, target: Any) -> Any:
         is_list = hasattr(prediction, "__len__")
         wanted = f"a list of {counted(counts[0], 'number')}" if is_list else "one number"
         raise ValueError(
-            f"mse: the target must be {wanted}, as the prediction is, not {short_repr(target)}"
+            f"mse: the target must be {wanted}, as the prediction {short_repr(prediction)} is, "
+            f"not {short_repr(target)}"
         )
     if not isinstance(p, list):
         return _squared(p, t)
@@ -104,7 +106,7 @@ def cross_entropy(logits: Any, target: int) -> Any:
     xs = numbers(logits, "cross_entropy: logits")
     if not isinstance(xs, list) or not xs:
         raise ValueError(
-            "cross_entropy: logits must be a list of at least two logits; "
+            f"cross_entropy: logits must be a list of at least two, not {short_repr(logits)}; "
             "for one logit use binary_cross_entropy"
         )
     t = _label(
@@ -148,13 +150,21 @@ def _require(x: Any, holds: Callable[[float], bool], message: str, remedy: str) 
 
 def l1(parameters: Iterable[Value]) -> Any:
     """Returns the sum of absolute values, a penalty that drives parameters to exactly 0 (lasso)."""
-    return math.total(abs(plain(p)) for p in parameters)
+    return math.total(map(abs, _checked(parameters, "l1")))
 
 
 def l2(parameters: Iterable[Value]) -> Any:
     """Returns the sum of squares, a penalty with gradient 2 w for each parameter w (ridge)."""
-    parameters = list(parameters)
+    parameters = _checked(parameters, "l2")
     return math.sumprod(parameters, parameters)
+
+
+def _checked(parameters: Iterable[Value], user: str) -> list[Any]:
+    """Returns a list of parameters, each a Value or a float."""
+    return [
+        p if isinstance(p, Value) else number(p, f"{user}: parameters[{i}]")
+        for i, p in enumerate(as_list(parameters, f"{user}: parameters", "Values"))
+    ]
 
 
 def accuracy(prediction: Any, target: float) -> float:

@@ -23,7 +23,7 @@ from typing import Any
 from .. import math
 from ..engine.primitive import TABLE
 from ..engine.value import Value
-from ..errors import ExpressionError, number
+from ..errors import ExpressionError, check_type, number
 from .reading import advice, operands, pointer, quoted, tree_of
 
 MAX_LENGTH = 1_000_000  # characters
@@ -72,6 +72,9 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
             The message shows the place.  A sum or product of any length is one level.
         TypeError: ``text`` is not text, or a variable is not a number.
     """
+    if variables is not None:
+        check_type(variables, "parse: variables", Mapping, "a mapping from names to numbers",
+                   "write parse('x + 1', x=2.0)")
     given = {**(variables or {}), **more}
     given = {unicodedata.normalize("NFKC", name): value for name, value in given.items()}
     tree = read(text)

@@ -23,7 +23,7 @@ from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
 from ..engine.primitive import TABLE, Primitive
 from ..engine.value import Value
-from ..errors import counted, is_number, number, short_repr
+from ..errors import check_texts, counted, is_number, number, short_repr
 
 T = TypeVar("T")
 
@@ -109,11 +109,13 @@ class Function:
         self.is_row = isinstance(f, Primitive)
         self._args = args
         self._is_input = is_input
-        if names is not None and len(names) != len(args):
-            raise ValueError(
-                "gradcheck: names must have one name for each argument, not "
-                f"{counted(len(names), 'name')} for {counted(len(args), 'argument')}"
-            )
+        if names is not None:
+            names = check_texts(names, "gradcheck: names", "write ['x', 'y'] for two arguments")
+            if len(names) != len(args):
+                raise ValueError(
+                    "gradcheck: names must be one for each of args, not "
+                    f"{counted(len(names), 'name')} for {counted(len(args), 'argument')}"
+                )
         self.leaves: list[Value] = []
         for arg, name in zip(args, names or _argument_names(f, len(args))):
             substituted(arg, name, is_input, self._add)

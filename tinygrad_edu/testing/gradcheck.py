@@ -31,7 +31,7 @@ from ..engine.accumulation import accumulate
 from ..engine.autodiff import gradients
 from ..engine.graph import topological_order
 from ..engine.value import Value
-from ..errors import check_number, short_repr
+from ..errors import check_choice, check_function, check_number, check_type
 from .function import Function, slopes
 from .report import Entry, Report
 
@@ -86,11 +86,9 @@ def gradcheck(
         ValueError: ``order`` is neither 1 nor 2; ``rtol`` is not between 0 and 1; ``names`` does
             not have one name for each argument; or ``f`` is not deterministic.
     """
-    if not isinstance(parameters, (list, tuple)):
-        raise TypeError(
-            "gradcheck: parameters must be a list of Values, such as model.parameters(), not "
-            f"{short_repr(parameters)}"
-        )
+    check_function(f, "gradcheck: f")
+    check_type(parameters, "gradcheck: parameters", (list, tuple), "a list of Values",
+               "pass model.parameters()")
     started = perf_counter()
     point: Any = args if isinstance(args, (list, tuple)) else [args]
     function = Function(f, point, parameters, names)
@@ -111,8 +109,7 @@ def recheck(function: Function) -> None:
 
 def compare(function: Function, order: int, rtol: float) -> Report:
     """Compares the derivatives of ``function`` with finite differences."""
-    if order not in (1, 2):
-        raise ValueError(f"gradcheck: order must be 1 or 2, not {order!r}")
+    check_choice(order, "gradcheck: order", (1, 2))
     wanted = "between 0 and 1, such as 1e-7"
     rtol = check_number(rtol, "gradcheck: rtol", above=0, below=1, wanted=wanted)
     graphs: list[tuple[str, Value, Callable[[int, float], float]]] = [

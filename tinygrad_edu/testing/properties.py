@@ -344,9 +344,11 @@ class Property:
     def _strategy(self) -> st.SearchStrategy[Point]:
         """Returns the strategy for points, with a value for each place that is drawn."""
         if not self._places:
+            kept = [f"{name}={short_repr(x)}" for name, x in self._given.items()]
+            but = f", only {', '.join(kept)}" if kept else ""
             raise ValueError(
-                f"{self.name} has no argument to differentiate; pass a function with named "
-                "arguments, such as lambda x, y: f([x, y])"
+                f"{self.name} has no argument to differentiate{but}; pass a function with named "
+                "arguments, such as lambda x, y: f([x, y]), or an interval, as in x=(0.1, 2.0)"
             )
         given_ones = {
             name: strategy_of(place, name)
