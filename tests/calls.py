@@ -95,7 +95,7 @@ def fit_call():
     X, y = line_data()
     model = nn.Linear(1, 1, rng=0)
     return Call(
-        fit, model=model, loss=nn.mse, X=X, y=y,
+        fit, "", {"model": ["prediction"]}, model=model, loss=nn.mse, X=X, y=y,
         optimizer=optim.SGD(model.parameters(), lr=0.05), epochs=2, batch_size=2, rng=0,
         penalty=None, metrics=[nn.mse], engine="eager", max_norm=1.0, on_epoch=None,
         record_every=1,
@@ -263,7 +263,7 @@ CALLS = {
     "data.xor": lambda: Call(data.xor, n=10, noise=0.1, labels=(0, 1), rng=0),
     # instruments
     "testing.gradcheck": lambda: Call(
-        gradcheck, f=square, args=[2.0], order=1, rtol=1e-7, parameters=(), names=["x"]),
+        gradcheck, aliases={"args": ["argument", "must return"]}, f=square, args=[2.0], order=1, rtol=1e-7, parameters=(), names=["x"]),
     "testing.suspects": lambda: Call(suspects, root=neuron(), order=1, rtol=1e-7),
     "testing.gradient_test": lambda: Call(gradient_test, "f", f=square, x=(1.0, 2.0)),
     "testing.strategies.floats_for": lambda: Call(

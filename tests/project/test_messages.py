@@ -87,7 +87,7 @@ def complaint(call, argument, wrong):
     except Exception as error:
         if callable(wrong) and callable(call.arguments[argument]):
             return None  # a function, but with other arguments or results
-        message = str(error)
+        message = "\n".join([str(error), *getattr(error, "__notes__", [])])
         if is_of_the_caller(error):
             return None
         if not is_raised_on_purpose(error):

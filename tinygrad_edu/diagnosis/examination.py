@@ -123,21 +123,27 @@ def diagnose(
     parameters = _named_parameters(subject, optimizer)
     if X is None and (y is not None or loss is not None):
         raise ValueError(
-            "diagnose: y and loss need samples; call diagnose(model, X, y, loss=nn.hinge)"
+            "diagnose: X must be samples, not None, if there is a loss or y; call "
+            "diagnose(model, X, y, loss=nn.hinge)"
         )
     if loss is not None:
         check_function(loss, "diagnose: loss", "pass one of nn, such as nn.mse")
     inputs = None if X is None else samples_of(X, "diagnose")
     if loss is not None and inputs is not None:
-        targets = [] if y is None else entries(y, "diagnose: y", "targets: one for each sample")
+        targets: list[Any] = []
+        if y is not None:
+            targets = entries(y, "diagnose: y", "targets: one for each sample")
         if len(targets) != len(inputs):
             raise ValueError(
-                "diagnose: y must have one target for each sample, not "
+                f"diagnose: y must have one target for each sample, not {short_repr(y)}: "
                 f"{counted(len(targets), 'target')} for {counted(len(inputs), 'sample')}"
             )
         return _diagnose_problem(Problem(subject, loss, parameters, inputs, targets), optimizer)
     if y is not None:
-        raise ValueError("diagnose: y needs a loss; call diagnose(model, X, y, loss=nn.hinge)")
+        raise ValueError(
+            "diagnose: loss must be a function, not None, if there is y; call "
+            "diagnose(model, X, y, loss=nn.hinge)"
+        )
     # without samples, an optimiser gives the parameters of a model that has none of its own
     if optimizer is not None and isinstance(subject, Module) and [*subject.named_parameters()]:
         raise ValueError(

@@ -23,7 +23,8 @@ import operator
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, SupportsIndex
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from ..engine.arrays import plain_numbers
 from ..engine.autodiff import hessian, is_inside_transform, is_training
@@ -108,8 +109,10 @@ def jit(  # noqa: F811
     Inside `detect_anomaly`, ``f`` itself runs on Values, also for derivatives and batches, so that
     every operation is checked.
     """
-    is_one = isinstance(static, str) or not isinstance(static, Iterable) or is_number(static)
-    names: list[Any] = [static] if is_one else list(static)  # type: ignore[arg-type]
+    is_one = isinstance(static, (str, bytes)) or is_number(static)
+    names: list[Any] = (
+        list(static) if isinstance(static, Iterable) and not is_one else [static]
+    )
     if f is None:
         return lambda f: Jitted(f, names, cache_size)
     return Jitted(f, names, cache_size)
@@ -306,8 +309,10 @@ class Jitted(Generic[P]):
         parameters = [parameter.name for parameter in self._parameters
                       if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
         any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in self._parameters)
-        if is_number(argument) and isinstance(argument, SupportsIndex):
-            argument = operator.index(argument)
+        if is_number(argument):
+            with suppress(TypeError):
+                argument = operator.index(argument)  # type: ignore[arg-type]
+        if isinstance(argument, int) and not isinstance(argument, bool):
             if -len(parameters) <= argument < len(parameters):
                 return parameters[argument]
         elif isinstance(argument, str) and (any_name or argument in parameters):

@@ -23,7 +23,7 @@ from ..engine import autodiff, graph
 from ..engine.arrays import array_of, is_array
 from ..engine.interpreter import recording
 from ..engine.value import Value
-from ..errors import short_repr
+from ..errors import short_repr, some
 from .batch import Batched, batched, drawn
 from .running.backend import Kernel
 from .structure import (
@@ -283,8 +283,8 @@ def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], in
         )
     if not lengths:
         raise ValueError(
-            "there is no column among the arguments, only numbers; pass a list or an array for at "
-            "least one, or call the function itself for one sample"
+            f"there is no column among the arguments, only {some(map(short_repr, leaves))}; pass a "
+            "list or an array for at least one, or call the function itself for one sample"
         )
     return varying, lengths[0]
 

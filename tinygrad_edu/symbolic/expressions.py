@@ -77,6 +77,8 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
                    "write parse('x + 1', x=2.0)")
     given = {**(variables or {}), **more}
     given = {unicodedata.normalize("NFKC", name): value for name, value in given.items()}
+    if isinstance(text, str) and not text.strip():
+        raise ExpressionError(f"parse: the text must be an expression, not {text!r}; write 'x + 1'")
     tree = read(text)
     leaves: dict[str, Any] = dict(CONSTANTS)
     for name in names_in(tree):
@@ -84,7 +86,8 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
             x = given[name]
             leaves[name] = x if isinstance(x, Value) else Value(number(x, f"variable {name}"), name)
         elif name not in CONSTANTS:
-            remedy = f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5"
+            known = f"; known: {', '.join(sorted(given))}" if given else ""
+            remedy = f"give one: {name}=1.5{known}"
             remedy += advice(name, name.find("·"))  # a letter, for Python
             raise ExpressionError(
                 f"no value for variable {quoted(name)} in {quoted(text)}; {remedy}"

@@ -25,7 +25,7 @@ from ..debug.explain import explain_nonfinite
 from ..engine.autodiff import training
 from ..engine.graph import assign_grads, backpropagate
 from ..engine.value import Value
-from ..errors import NonFiniteError, number
+from ..errors import NonFiniteError, number, short_repr
 from ..optim import clip_grad_norm
 from ..optim.parameters import read_numbers
 from .task import Runner, Task
@@ -106,7 +106,12 @@ class EagerEngine(Runner):
             prediction = task.model(x)
             return task.loss(prediction, target)
 
-        return self._swept(loss, "loss", f" in sample {i}"), prediction
+        try:
+            return self._swept(loss, "loss", f" in sample {i}"), prediction
+        except (TypeError, ValueError) as error:
+            where = f"fit: sample {i}, X[{i}] = {short_repr(x)} and y[{i}] = {short_repr(target)}"
+            error.add_note(where)
+            raise
 
     def penalty(self) -> list[float]:
         """Returns the penalty with the gradient of the parameters, or zeros without a penalty."""

@@ -25,7 +25,10 @@ from ..errors import (
     NonFiniteError,
     TraceError,
     TrainingWarning,
+    check_choice,
+    check_function,
     check_int,
+    check_list,
     number,
     short_repr,
     warn,
@@ -136,8 +139,7 @@ def fit(
     * Arithmetic with the numbers of samples is IEEE 754: where Python raises ZeroDivisionError or
       OverflowError, the result is inf or nan.
     """
-    if engine not in ("eager", "jit"):
-        raise ValueError(f"fit: engine must be 'eager' or 'jit', not {engine!r}")
+    check_choice(engine, "fit: engine", ("eager", "jit"))
     samples, targets = matched(
         Rows(X, "fit: X") if is_table(X) else X, Rows(y, "fit: y") if is_table(y) else y, "fit"
     )
@@ -196,16 +198,15 @@ def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> d
     if metrics is None:
         return {}
     if isinstance(metrics, Mapping):
+        for name, metric in metrics.items():
+            check_function(metric, f"fit: metrics[{name!r}]", "pass a function such as nn.accuracy")
         return dict(metrics)
-    functions: list[Any] = (
-        [metrics] if callable(metrics) or isinstance(metrics, str) else list(metrics)
-    )
-    for metric in functions:
-        if not callable(metric):
-            raise TypeError(
-                f"fit: metrics must be functions, not {metric!r}; pass functions such as "
-                "nn.accuracy"
-            )
+    remedy = "pass functions such as nn.accuracy"
+    functions: list[Any] = [metrics]
+    if not callable(metrics):
+        functions = check_list(metrics, "fit: metrics", "a list of functions", remedy)
+    for i, metric in enumerate(functions):
+        check_function(metric, f"fit: metrics[{i}]", remedy)
     names = [getattr(metric, "__name__", "metric") for metric in functions]
     return {name if names.count(name) == 1 else f"{name} {i}": metric
             for i, (name, metric) in enumerate(zip(names, functions), 1)}
