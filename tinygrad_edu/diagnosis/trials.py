@@ -310,8 +310,7 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float, steps: int = 
         budget = EAGER_WORK
         few = problem.reduced(_affordable(budget, nodes))
         evaluate = few.loss_and_gradient
-    steps_in_budget = budget // (nodes * len(few.X))
-    most = max(MIN_RATES, min(MAX_RATES, steps_in_budget // TRIAL_STEPS))
+    most = max(budget // (nodes * len(few.X)), MIN_RATES * TRIAL_STEPS)  # steps
     trial = _Trial(few, optimizer, evaluate)
     before = trial.start[0]
     if not any(trial.start[1]):  # no learning rate changes anything
@@ -320,11 +319,11 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float, steps: int = 
     if not rate:
         losses[0.0] = before
     first = rate or FALLBACK_RATE
-    trial.search(first, RATE_FACTOR, most - 2, 3)
+    trial.search(first, RATE_FACTOR, most - 2 * TRIAL_STEPS, 3)
     trial.search(first / RATE_FACTOR, 1 / RATE_FACTOR, most, 2)
     limit = min((lr for lr in losses if losses[lr] == inf), default=inf) / STABILITY_FACTOR
     safe = sorted((lr for lr in trial.learning if lr <= limit), key=losses.__getitem__)
-    steps = min(steps, LONGER_STEPS, steps_in_budget // LONGER_TRIALS)
+    steps = min(steps, LONGER_STEPS, most // LONGER_TRIALS)
     if steps <= TRIAL_STEPS:
         steps = TRIAL_STEPS
         longer = {lr: losses[lr] for lr in safe}
@@ -345,6 +344,7 @@ class _Trial:
 
     start: the loss and the gradient before them.
     losses: the losses of the learning rates that `search` tried.
+    steps: the number of steps that were taken.
     learning: the learning rates at which the model became better than a constant prediction.
     """
 
@@ -359,17 +359,18 @@ class _Trial:
         self._evaluate = evaluate
         self.start = evaluate()
         self.losses: dict[float, float] = {}
+        self.steps = 0
         self.learning: set[float] = set()
 
     def search(self, lr: float, factor: float, most: int, enough: int) -> None:
         """Tries ``lr`` and others, each ``factor`` times the one before or its square.
 
-        It ends with ``most`` losses; with ``enough`` in a row that are no better; or, if learning
-        rates increase, with the first that diverges.
+        It ends before it takes more than ``most`` steps; with ``enough`` in a row that are no
+        better; or, if learning rates increase, with the first that diverges.
         """
         before = self.start[0]
         worse = 0
-        while len(self.losses) < most and worse < enough:
+        while self.steps + TRIAL_STEPS <= most and len(self.losses) < MAX_RATES and worse < enough:
             lowest = min(self.losses.values(), default=inf)
             self.losses[lr] = loss = self.loss_after(lr)
             if loss == inf and factor > 1:
@@ -398,6 +399,7 @@ class _Trial:
         limit = loss + (DIVERGENCE_RATIO - 1) * abs(loss)
         found = []
         for t in range(1, steps + 1):
+            self.steps += 1
             try:
                 for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):
                     parameter.data, states[i] = update(parameter.data, gradient, states[i], lr, t)
