@@ -158,7 +158,7 @@ def test_fit_does_not_warn_about_sane_trainings(seed):
 
 
 @pytest.mark.parametrize("options", [
-    {"epochs": 19, "rate": 1e-5}, {"rate": 0.0}, {"epochs": 9, "rate": 5.0},
+    {"epochs": 19, "rate": 1e-5}, {"rate": 0.0}, {"epochs": 19, "rate": 5.0},
 ])
 def test_fit_does_not_warn_about_short_runs_and_a_rate_of_zero(options):
     assert moons_run(**options).warning == ""

@@ -27,7 +27,8 @@ DIVERGED_BATCH_RATIO = 10.0
 MAX_RELAPSE = 0.5  # a run has diverged if it loses again more than this fraction of its gain
 MIN_GAIN = 0.1  # relative fall of the loss; a smaller gain is not examined for a relapse
 MIN_FALL = 0.01  # relative fall of the loss over the whole run; below it the loss stands still
-MIN_STEPS = 10  # a shorter run is too short to tell, unless its loss explodes
+MIN_STEPS = 10  # a shorter run is too short to tell that its loss stands still
+MIN_WARNED_STEPS = 20  # `fit` does not warn about shorter runs, unless their loss explodes
 # A loss below this is taken to be near its minimum.  Losses of `nn` are of the order of 1 for an
 # untrained model: log 2 = 0.69, 1, or the variance of the targets.
 NEAR_ZERO_LOSS = 0.05
@@ -47,7 +48,6 @@ MIN_UNKNOWN_JUMP = 0.5  # the same if it is not known whether the model has drop
 MAX_JUMP_PROGRESS = 0.25  # relative fall as above; a loss that jumps may fall a little by chance
 MIN_JUMP_LEVELS = 10  # levels in the second half of the run
 JUMP_RATIO = 1.5  # a loss that was below the first one jumps if it rises above this many times it
-MIN_STILL_STEPS = 20  # `fit` does not warn earlier that the loss stands still
 # A parameter hardly moves if it does so by less than this fraction of the one that moves most.
 STILL_FRACTION = 0.01
 MAX_STILL = 0.6  # fraction of such parameters, above which a flat loss is no minimum
@@ -311,7 +311,7 @@ class Start:
         if not history.loss:
             return ""
         curve = curve_of(history, model)
-        if curve.steps < MIN_STEPS and not has_exploded(curve):
+        if curve.steps < MIN_WARNED_STEPS and not has_exploded(curve):
             return ""
         kind = verdict(curve)
         if kind in ("", "loss stands still"):
@@ -329,8 +329,7 @@ class Start:
         """
         is_high = curve.last > max(NEAR_ZERO_LOSS, CONVERGED_RATIO * curve.first)
         is_flat = is_high and curve.progress < MAX_PROGRESS and curve.swing < MIN_SWING
-        is_long = curve.steps >= MIN_STILL_STEPS
-        if not (self._is_new and curve.rate and is_flat and is_long):
+        if not (self._is_new and curve.rate and is_flat):
             return False
         if curve.fall < MIN_FALL / 2:
             return True
