@@ -91,8 +91,8 @@ def diagnose(
     ``diagnose(model, X, y, loss=nn.hinge, optimizer=optimizer)``
         Also other learning rates, tried from the present parameters (`trials.try_rates`).
     ``diagnose(history)``
-        The losses of a training run.  Finds a loss that diverges, stands still, oscillates or is
-        not finite.  After ``fit(..., record_every=...)``, the model at the end of the run is
+        The losses of a training run.  Finds a loss that diverges, jumps, oscillates, stands still
+        or is not finite.  After ``fit(..., record_every=...)``, the model at the end of the run is
         examined too, and other learning rates are tried from the first parameters of the run.
 
     subject: a `Module` or a `History`; or any other callable model, if ``optimizer`` is given: its
