@@ -167,7 +167,7 @@ def gradient_complaints(loss, kind, points=8):
         report = gradcheck(partial(call, loss, kind, target), numbers,
                            names=[f"prediction[{i}]" for i in range(len(numbers))])
         compared += sum(entry.status == "ok" for entry in report.entries)
-        if not report:
+        if report.failures:
             complaints.append(f"prediction {numbers}, target {target!r}: {report}")
     if not compared and not complaints:
         complaints.append("no derivative could be compared")

@@ -14,9 +14,9 @@ derivative at each point with finite differences (`gradcheck`).  If a point fail
 simplest point that fails.  The message has both numbers, the step and the estimated error of the
 differences, and the graph, in which the operation with the wrong rule is marked.
 
-A point is rejected and another one is drawn if the function is inf or nan there, if it has a kink
-there, or if the differences are too inexact.  A test that compares hardly any point fails and says
-why.
+Points at which programs are often singular, such as 0, are tried first (`places`).  A point is
+rejected and another one is drawn if the function is inf or nan there, if it has a kink there, or if
+the differences are too inexact.  A test that compares hardly any point fails and says why.
 """
 
 from __future__ import annotations
