@@ -263,7 +263,8 @@ CALLS = {
     "data.xor": lambda: Call(data.xor, n=10, noise=0.1, labels=(0, 1), rng=0),
     # instruments
     "testing.gradcheck": lambda: Call(
-        gradcheck, aliases={"args": ["argument", "must return"]}, f=square, args=[2.0], order=1, rtol=1e-7, parameters=(), names=["x"]),
+        gradcheck, aliases={"args": ["argument", "must return"]}, f=square, args=[2.0], order=1,
+        rtol=1e-7, parameters=(), names=["x"]),
     "testing.suspects": lambda: Call(suspects, root=neuron(), order=1, rtol=1e-7),
     "testing.gradient_test": lambda: Call(gradient_test, "f", f=square, x=(1.0, 2.0)),
     "testing.strategies.floats_for": lambda: Call(

@@ -413,15 +413,19 @@ def near_names(typed: str, known: Iterable[str]) -> list[str]:
     return begun[:3] or get_close_matches(typed[:40], names, n=3)
 
 
+MOST = 10_000_000  # Values or samples: a few gigabytes
+
+
 def check_int(
-    x: object, name: str, least: float = -math.inf, remedy: str = "", most: float = math.inf
+    x: object, name: str, least: float = -math.inf, remedy: str = "", most: float = MOST
 ) -> int:
     """Returns ``x`` as an int.
 
     Ints, numpy's integers and other objects with ``__index__`` are accepted.
 
     name: begins the message, as in ``Linear: nin``.
-    least, most: the smallest and the largest number allowed; by default any number is.
+    least, most: the smallest and the largest number allowed.  By default the largest is `MOST`, so
+        that a size with a digit too many is refused, and does not take days.
     remedy: ends the message.
 
     Raises:
@@ -436,9 +440,21 @@ def check_int(
         raise wrong_type(name, "a whole number", x, remedy)
     if least <= n <= most:
         return n
-    bounds = f">= {least}" if most == math.inf else f"from {least:,} to {most:,}"
+    bounds = f"from {least:,} to {most:,}"
+    if n < least and most >= MOST:
+        bounds = f">= {least}"
+    elif least == -math.inf:
+        bounds = f"<= {most:,}"
     end = f"; {remedy}" if remedy else ""
     raise ValueError(f"{name} must be a whole number {bounds}, not {short_repr(n)}{end}")
+
+
+def check_size(count: int, name: str, what: str = "parameters") -> None:
+    """Raises ValueError if ``name`` would make more than `MOST` parameters, or ``what``."""
+    if count > MOST:
+        raise ValueError(
+            f"{name} would make {short_repr(count)} {what}; choose sizes that make at most {MOST:,}"
+        )
 
 
 def check_number(

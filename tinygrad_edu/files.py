@@ -1,22 +1,22 @@
-"""Checks of paths, safe writing of files, numbers for JSON, and modules next to this package."""
+"""Reading and writing of files, checks of paths, numbers for JSON, modules next to this package."""
 
 import math
 import os
 import secrets
 import sys
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
-from .errors import check_type, shortened
+from .errors import DataError, check_type, shortened
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
-
+MOST_BYTES = 1_000_000_000  # of a file that is read
 def check_folder_of(path: FilePath) -> None:
     """Checks that the parent folder of ``path`` exists.
 
@@ -46,24 +46,55 @@ def check_path(path: Any, user: str, example: str) -> None:
         raise ValueError(f"{user}: path must name a file, such as {example!r}, not {text!r}")
 
 
-@contextmanager
-def reading(path: FilePath, user: str, example: str, remedy: str) -> Iterator[Path]:
-    """Gives the path of a file that is read inside a ``with`` block.
+def read_text(
+    path: FilePath,
+    user: str,
+    example: str,
+    remedy: str,
+    kind: type[Exception] = DataError,
+    most: int = MOST_BYTES,
+) -> str:
+    """Returns the text of a file in UTF-8, with or without a byte-order mark, with "\\n" for line
+    ends.
 
     user, remedy: begin and end the message of an error.
     example: a path, for the message of an error.
+    most: how many bytes are read; a file that has more, or never ends, is refused.
 
     Raises:
         TypeError, ValueError: see `check_path`.
         OSError: the file cannot be read.
+        kind: it is not text in UTF-8, or is longer than ``most``.
     """
     check_path(path, user, example)
     try:
-        yield Path(path)
+        with open(path, "rb") as file:
+            return "".join(_decoded(file, most)).replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise type(error)(
             f"{user}: path {str(path)!r} cannot be read: {error.strerror or error}; {remedy}"
         ) from error
+    except ValueError as error:
+        raise kind(f"{user}: {path} {_MISTAKES.get(type(error), error)}; {remedy}") from error
+
+
+def _decoded(file: IO[bytes], most: int) -> Iterator[str]:
+    """Yields the text of a file in pieces; raises ValueError that says what is wrong with it."""
+    decoder = getincrementaldecoder("utf-8-sig")()
+    read = 0
+    while chunk := file.read(1 << 20):
+        if not read and chunk.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise ValueError("is text in UTF-16, not in UTF-8: save it in that encoding")
+        read += len(chunk)
+        if read > most:
+            raise ValueError(f"has more than {most:,} bytes")
+        if b"\0" in chunk:
+            raise ValueError("is not text: it has bytes of 0")
+        yield decoder.decode(chunk)
+    yield decoder.decode(b"", final=True)
+
+
+_MISTAKES = {UnicodeDecodeError: "is not text in UTF-8: save it in that encoding"}
 
 
 def destination(path: FilePath, what: str, suffixes: Iterable[str], example: str) -> Path:

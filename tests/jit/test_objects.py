@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import re
 import shutil
 import sys
 import threading
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 from helpers import run_python
 
+import tinygrad_edu
+from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.jit.running import objects
+from tinygrad_edu.jit.running.callbacks import prototype
 
 
 def module(number):
@@ -319,3 +323,33 @@ def test_machine_code_lives_as_long_as_it_is_referenced(folder):
         objects.loaded(module(number), {}, ["f"])
     gc.collect()
     assert ctypes.CFUNCTYPE(ctypes.c_double)(held["f"])() == 1.5
+
+
+# ---- types of functions
+
+
+def test_functions_have_the_types_of_their_definitions():
+    x = prototype("define i64 @f(ptr noalias %a, i64 %n,\n  i32 %m, double %x) {", "f")
+    widths = {ctypes.c_void_p: 8, ctypes.c_int64: 8, ctypes.c_int32: 4, ctypes.c_double: 8}
+    assert x._argtypes_ == (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_double)
+    assert [ctypes.sizeof(kind) for kind in x._argtypes_] == [widths[t] for t in x._argtypes_]
+    assert x._restype_ is ctypes.c_int64
+    for text in ("define i64 @f(i7 %x)", "declare void @f()"):
+        with pytest.raises((KeyError, TinygradEduError)):
+            prototype(text, "f")
+
+
+def unclear_widths(source):
+    """THE CHECKER: yields mentions of types whose width depends on the machine."""
+    yield from re.findall(
+        r"\bc_(?:u?long|u?int|u?short)\b|array\(\s*[\"'][lL][\"']|calcsize\([\"'][lL]", source
+    )
+
+
+def test_no_type_of_the_package_has_another_width_on_another_machine():
+    assert [*unclear_widths("ctypes.c_long ctypes.c_uint array('L')")]
+    assert not [*unclear_widths("ctypes.c_longlong ctypes.c_int64 c_uint32 array('d') array('I')")]
+    files = sorted(Path(tinygrad_edu.__file__).parent.rglob("*.py"))
+    assert len(files) > 50
+    found = {path.name: [*unclear_widths(path.read_text(encoding="utf-8"))] for path in files}
+    assert {name: kinds for name, kinds in found.items() if kinds} == {}

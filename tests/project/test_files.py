@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 from helpers import SPECIAL, bits
 
-from tinygrad_edu.files import check_folder_of, destination, from_json, to_json, write_atomically
+from tinygrad_edu import History, nn
+from tinygrad_edu.errors import CheckpointError, DataError
+from tinygrad_edu.examples import gpt
+from tinygrad_edu.files import (
+    check_folder_of,
+    destination,
+    from_json,
+    read_text,
+    to_json,
+    write_atomically,
+)
 
 
 def place(path):
@@ -119,3 +129,79 @@ def test_whole_number_too_large_for_a_float_is_rejected():
     with pytest.raises(ValueError, match="a number of 401 digits is too large"):
         from_json(10**400)
     assert math.isinf(from_json("inf"))
+
+
+# ---- reading text
+
+CHUNK = 1 << 20  # bytes that are read at once
+READERS = {
+    "documents": (gpt.documents, DataError),
+    "History.load": (History.load, DataError),
+    "nn.load": (lambda path: nn.load(nn.MLP(2, [1]), path), CheckpointError),
+}
+
+
+@pytest.mark.parametrize("content", [
+    "anna\nzoé\n".encode(), "\ufeffanna\nzoé\n".encode(), b"anna\r\nzo\xc3\xa9\r\n",
+    b"anna\rzo\xc3\xa9\r",
+])
+def test_text_is_read_with_any_line_ends_and_without_a_byte_order_mark(content, tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(content)
+    assert read_text(path, "names") == "anna\nzoé\n"
+    assert gpt.documents(path) == ["anna", "zoé"]
+    path.write_bytes(content + content)  # two files that were joined
+    assert gpt.documents(path) == ["anna", "zoé"] * 2
+
+
+def test_characters_and_line_ends_may_lie_across_two_chunks(tmp_path):
+    path = tmp_path / "text"
+    for text in ("x" * (CHUNK - 1) + "é\r\nz", "é" * CHUNK, ""):
+        path.write_bytes(text.encode())
+        assert read_text(path, "letters") == text.replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(("content", "message"), [
+    ("anna".encode("utf-16"), "is not text in UTF-8; save it in that encoding, with .*UTF-16"),
+    ("anna".encode("utf-16-be"), "is not text: it has bytes of 0; give a text file with "),
+    (b"an\0na", "is not text: it has bytes of 0"),
+    (b"an\xffna", "is not text in UTF-8; save it in that encoding, with "),
+    (b"an\xed\xa0\x80", "is not text in UTF-8"),  # half of a surrogate pair
+    (b"anna\xc3", "is not text in UTF-8"),  # cut short
+])
+def test_files_that_are_not_text_are_refused_by_every_reader(name, content, message, tmp_path):
+    read, kind = READERS[name]
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(kind, match=message) as error:
+        read(path)
+    assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_files_without_an_end_and_folders_are_refused_by_every_reader(name, tmp_path):
+    read, kind = READERS[name]
+    with pytest.raises(OSError, match=r"cannot read .*; give a text file with "):
+        read(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"cannot read .*; give a text file with "):
+        read(tmp_path / "none")
+    if os.path.exists("/dev/zero"):
+        with pytest.raises(kind, match="/dev/zero is not text: it has bytes of 0"):
+            read("/dev/zero")
+    path = tmp_path / "long"
+    path.write_text("ab" * CHUNK)
+    with pytest.raises(DataError, match="has more than 1,048,576 bytes; give a text file with ab"):
+        read_text(path, "ab", most=CHUNK)
+    assert read_text(path, "ab", most=2 * CHUNK) == "ab" * CHUNK
+
+
+def test_a_long_line_costs_no_more_than_its_beginning(tmp_path):
+    path = tmp_path / "names"
+    path.write_text("ab" * CHUNK + "\nanna")
+    names = gpt.documents(path)
+    vocabulary = gpt.Vocabulary(names)
+    X, y = gpt.sequences(names, vocabulary, 2, block=3)
+    a, b, n = (vocabulary.encode(c)[1] for c in "abn")
+    assert [[3, a, b], [3, a, n]] == X
+    assert y == [[a, b, a], [a, n, n]]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__
-from ..errors import TinygradEduError, one_line
+from ..errors import TinygradEduError, one_line, shortened
 from . import checks, demo, gpt, graphs, guides, training
 
 
@@ -47,6 +47,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments: -"):
             message += '; an expression that starts with a minus sign needs brackets: "(-a*b)"'
+        message = shortened(message, 500)
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 

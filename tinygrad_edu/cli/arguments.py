@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..engine.graph import topological_order
 from ..engine.value import Value
+from ..errors import MOST, short_repr
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]  # what `add_argument` of a parser takes
 
@@ -74,9 +75,11 @@ SEED = option("--seed", 0)
 
 
 def positive(text: str) -> int:
-    """Parses a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    """Parses a whole number of at least 1, and at most `MOST`."""
+    if not text.isdecimal() or not text.strip("0"):
+        raise argparse.ArgumentTypeError(f"{short_repr(text)} is not a whole number of at least 1")
+    if len(text.lstrip("0")) > len(str(MOST)) or int(text) > MOST:
+        raise argparse.ArgumentTypeError(f"{short_repr(text)} is too large; at most {MOST:,}")
     return int(text)
 
 
@@ -97,10 +100,10 @@ def batch_size(text: str) -> int | None:
 
 def sizes(text: str) -> list[int]:
     """Parses the sizes of layers: ``16,16``."""
-    try:
-        return [positive(part) for part in text.split(",")]
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes such as 16,16") from None
+    parts = text.split(",")
+    if not all(part.isdecimal() and part.strip("0") for part in parts):
+        raise argparse.ArgumentTypeError(f"{short_repr(text)} is not a list of sizes such as 16,16")
+    return list(map(positive, parts))
 
 
 def named_graph(options: argparse.Namespace) -> Value:

@@ -34,6 +34,7 @@ from ..errors import (
     DataError,
     check_int,
     check_number,
+    check_size,
     check_text,
     check_texts,
     check_type,
@@ -41,13 +42,15 @@ from ..errors import (
     short_repr,
     wrong_type,
 )
-from ..files import FilePath, reading
+from ..files import FilePath, read_text
 from ..nn.init import Initialiser, normal
 from ..nn.module import Module
 from ..nn.transformer import CausalSelfAttention, Embedding, Linear, Past, RMSNorm, Row
 from ..optim import Optimizer
 from ..randomness import Rng, generator
 from ..train import History, fit
+
+MOST_BYTES = 100_000_000  # of a file of documents
 
 # ---- data ----------------------------------------------------------------------------------------
 
@@ -59,18 +62,13 @@ def documents(path: FilePath | None = None) -> list[str]:
 
     Raises:
         OSError: the file cannot be read.
-        DataError: the file is not text in UTF-8, or has only blanks.
+        DataError: the file is not text in UTF-8, has more than 100 million bytes, or only blanks.
     """
     if path is None:
         return data.names()
-    try:
-        remedy = "give a text file with one name a line"
-        with reading(path, "documents", "names.txt", remedy) as file:
-            lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not text in UTF-8; save it in that encoding, with one name a line"
-        ) from error
+    remedy = "give a text file with one name a line"
+    text = read_text(path, "documents", "names.txt", remedy, most=MOST_BYTES)
+    lines = text.replace("\ufeff", "").split("\n")  # files that were joined have more marks
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise DataError(f"{path} has no names: it is empty; give a text file with one name a line")
@@ -189,6 +187,7 @@ class GPT(Module):
         vocabulary = check_int(vocabulary, "GPT: vocabulary", 1, "pass len(vocabulary)")
         width = check_int(width, "GPT: width", 1)
         layers = check_int(layers, "GPT: layers", 1)
+        check_size(12 * layers * width * width, f"GPT of {layers} layers of width {width}")
         if init is None:
             init = normal(0.08)
         source = generator(rng)
@@ -305,7 +304,8 @@ def sequences(
     block = check_int(block, "sequences: block", 1)
     if not documents:
         raise ValueError("sequences: documents must have at least one text, but it is empty")
-    encoded = [vocabulary.encode(document) for document in islice(cycle(documents), count)]
+    used = islice(cycle(documents), count)
+    encoded = [vocabulary.encode(document[:block]) for document in used]
     return [tokens[:-1][:block] for tokens in encoded], [tokens[1:][:block] for tokens in encoded]
 
 

@@ -274,7 +274,7 @@ class Jitted(Generic[P]):
     def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
                      ) -> tuple[Program, list[Any]]:
         self._check_own("threads", threads != 1, columns)
-        check_int(threads, "batch: threads", 1)
+        check_int(threads, "batch: threads", 1, most=1000)
         return self._program_for(columns, named, flatten_columns)
 
     # ---- looking

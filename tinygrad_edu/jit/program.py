@@ -283,7 +283,7 @@ def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], in
         )
     if not lengths:
         raise ValueError(
-            f"there is no column among the arguments, only {some(map(short_repr, leaves))}; pass a "
+            f"there is no column among the arguments, only {some(map(short_repr, leaves)) or 'constants'}; pass a "
             "list or an array for at least one, or call the function itself for one sample"
         )
     return varying, lengths[0]

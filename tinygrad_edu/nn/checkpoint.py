@@ -23,7 +23,7 @@ from ..files import (
     each_number,
     from_json,
     nested_deeper_than,
-    reading,
+    read_text,
     to_json,
     write_atomically,
 )
@@ -93,10 +93,11 @@ def _check(user: str, model: Any, path: Any, optimizer: Any) -> None:
 
 
 def _read(path: FilePath) -> dict[str, Any]:
-    with reading(path, "load", "model.json", "give a file that nn.save wrote") as file:
-        data = file.read_bytes()
+    text = read_text(
+        path, "load", "model.json", "give a file that nn.save wrote", CheckpointError
+    )
     try:
-        content = json.loads(data)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not a checkpoint, or is damaged: it is not valid JSON; take another copy"

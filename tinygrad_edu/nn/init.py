@@ -12,7 +12,7 @@ from inspect import signature
 from typing import Any, TypeVar
 
 from ..engine.value import Value
-from ..errors import check_choice, check_number, wrong_type
+from ..errors import check_choice, check_number, check_size, wrong_type
 from ..randomness import Rng, generator
 
 Entry = TypeVar("Entry")
@@ -73,6 +73,7 @@ def weights(
     draw = chosen(INITIALISERS, init, f"{user}: init", f"or {remedy}")
     if draw is init:
         _check_arguments(draw, f"{user}: init", remedy)
+    check_size(rows * columns, user)
     source = generator(rng)
 
     def parameter() -> Value:

@@ -10,6 +10,7 @@ list of Values.  Weights are drawn in the order of micrograd, from the same rand
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from .. import math
@@ -19,6 +20,7 @@ from ..errors import (
     check_bool,
     check_int,
     check_number,
+    check_size,
     is_number,
     plain,
     short_repr,
@@ -131,6 +133,7 @@ class Layer(Module):
     ) -> None:
         nin = check_int(nin, "Layer: nin", 1)
         nout = check_int(nout, "Layer: nout", 1)
+        check_size((nin + 1) * nout, f"Layer({nin}, {nout})")
         source = generator(rng)
         self.neurons = [
             Neuron(nin, activation, init, source, nonlin=nonlin, fan_out=nout) for _ in range(nout)
@@ -212,6 +215,7 @@ class MLP(Sequential):
                 f"MLP: nouts must have at least one size, not {short_repr(nouts)}; {remedy}"
             )
         sizes += [check_int(n, f"MLP: entry {i} of nouts", 1, remedy) for i, n in enumerate(counts)]
+        check_size(sum((a + 1) * b for a, b in pairwise(sizes)), f"MLP({nin}, {short_repr(nouts)})")
         activation_function(activation, "MLP: activation")
         activation_function(output, "MLP: output")
         source = generator(rng)

@@ -17,7 +17,7 @@ from ..files import (
     check_path,
     each_number,
     from_json,
-    reading,
+    read_text,
     to_json,
     write_atomically,
 )
@@ -185,11 +185,10 @@ class History:
             OSError: the file cannot be read.
         """
         remedy = "give a file that History.save wrote"
-        with reading(path, "History.load", "history.json", remedy) as file:
-            content = file.read_bytes()
+        text = read_text(path, "History.load", "history.json", remedy)
         try:
-            return cls.from_json(content.decode("utf-8"))
-        except (DataError, UnicodeDecodeError) as error:
+            return cls.from_json(text)
+        except DataError as error:
             raise DataError(f"{path}: {error}") from error
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import math as std
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +19,11 @@ from typing import Any
 from ...engine.primitive import Primitive
 from ...errors import TinygradEduError
 
+# of the same width on every machine, unlike a long of C, which has 32 bits on Windows
+TYPES: dict[str, Any] = {
+    "void": None, "ptr": ctypes.c_void_p, "i32": ctypes.c_int32, "i64": ctypes.c_int64,
+    "double": ctypes.c_double,
+}
 # for each thread: ``rows``, which the tape machine calls back now, and ``error``, what one raised
 running = threading.local()
 
@@ -35,7 +41,16 @@ def row_callback(row_of: Callable[[int], Primitive]) -> Any:
             running.error = error
             return std.nan
 
-    return ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double))(call)
+    return ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int32, ctypes.POINTER(ctypes.c_double))(call)
+
+
+def prototype(text: str, entry: str) -> Any:
+    """Returns the type, for ctypes, of a function that a text in LLVM's language defines."""
+    head = re.search(rf"define (\w+) @{entry}\(([^)]*)\)", text)
+    if head is None:
+        raise TinygradEduError(f"the text does not define {entry!r}")
+    arguments = [TYPES[argument.split()[0]] for argument in head[2].split(",")]
+    return ctypes.CFUNCTYPE(TYPES[head[1]], *arguments)
 
 
 def reraise() -> None:

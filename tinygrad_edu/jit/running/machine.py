@@ -73,7 +73,7 @@ def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
 def _machine_code() -> Compiled:
     """Returns the compiled tape machine; its `tg_python` calls the rows of `running`."""
     callback = row_callback(lambda number: running.rows[number])
-    return Compiled(machine(), {"machine": 5, "gather": 5}, callback)
+    return Compiled(machine(), ["machine", "gather"], callback)
 
 
 class Machine(TapeRunner):

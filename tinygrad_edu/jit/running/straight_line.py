@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ...data.summation import LANES
@@ -16,19 +16,19 @@ from ..languages.emitter import Module
 from ..languages.llvm import batched, scalar
 from ..tape.tape import Tape
 from . import objects
-from .callbacks import library_address, reraise, row_callback
+from .callbacks import library_address, prototype, reraise, row_callback
 
 
 class Compiled:
     """A module in memory; its code lives as long as this object.
 
-    entries: the number of arguments of each entry: addresses, and integers of as many bits.
+    entries: the names of its functions that can be called.
     callback: its `tg_python`; by default one that calls the rows of the module.
     functions: the entries as functions.
     addresses: the addresses of the entries.
     """
 
-    def __init__(self, module: Module, entries: Mapping[str, int], callback: Any = None,
+    def __init__(self, module: Module, entries: Sequence[str], callback: Any = None,
                  level: int = 1) -> None:
         if module.rows:
             callback = row_callback(list(map(lookup, module.rows)).__getitem__)
@@ -37,11 +37,10 @@ class Compiled:
         if callback is not None:
             imported["tg_python"] = ctypes.cast(callback, ctypes.c_void_p).value or 0
         text = objects.targeted(module.text())
-        self._library = objects.loaded(text, imported, list(entries), level)
+        self._library = objects.loaded(text, imported, entries, level)
         self.addresses = {entry: self._library[entry] for entry in entries}
         self.functions = {
-            entry: ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * count)(self._library[entry])
-            for entry, count in entries.items()
+            entry: prototype(text, entry)(self._library[entry]) for entry in entries
         }
 
 
@@ -69,14 +68,14 @@ class Scalar(TapeRunner):
     """
 
     def __init__(self, tape: Tape, level: int = 1) -> None:
-        self._compiled = Compiled(scalar(tape), {"run": 3}, level=level)
+        self._compiled = Compiled(scalar(tape), ["run"], level=level)
         self.address = self._compiled.addresses["run"]
         self._run = self._compiled.functions["run"]
         self._tape = tape
 
     def fill(self, inputs: int, outputs: int) -> None:
         """Runs the tape from memory to memory."""
-        error = ctypes.c_int(0)
+        error = ctypes.c_int32(0)
         self._run(inputs, outputs, ctypes.addressof(error))
         reraise()
         if error.value:
@@ -95,14 +94,14 @@ class Batch:
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
         module, self.slots = batched(tape, varying, summed)
         self.scratch = LANES * len(self.slots)
-        self._compiled = Compiled(module, {"batch": 10})
+        self._compiled = Compiled(module, ["batch"])
         self.address = self._compiled.addresses["batch"]
         self.run = self._compiled.functions["batch"]
 
     def check(self, error: int) -> None:
         """Raises IndexError if the error at this address was set by a run, and resets it."""
         reraise()
-        flag = ctypes.c_int.from_address(error)
+        flag = ctypes.c_int32.from_address(error)
         count, flag.value = flag.value, 0
         if count:
             raise IndexError(

@@ -6,13 +6,12 @@ loss or gradient is not finite, with the gradient of the step before.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from ...jit.running import objects
-from ...jit.running.callbacks import reraise
+from ...jit.running.callbacks import prototype, reraise
 from ...jit.running.memory import AlignedBuffer
 from ...jit.running.sums import native
 from ..task import Task
@@ -140,10 +139,7 @@ class StepLoop:
         self._addresses = [
             *addresses, done.address, self._rates.address, self._losses.address,
         ]
-        integer = ctypes.c_int64
-        self._steps = ctypes.CFUNCTYPE(
-            integer, *[ctypes.c_void_p] * 23, *[integer] * 7, ctypes.c_double
-        )(_library()["steps"])
+        self._steps = prototype(STEPS, "steps")(_library()["steps"])
         self._next = 16
         self._pending: tuple[int, int, list[float], float] | None = None
 
