@@ -75,7 +75,9 @@ def read_text(
             f"{user}: path {str(path)!r} cannot be read: {error.strerror or error}; {remedy}"
         ) from error
     except ValueError as error:
-        raise kind(f"{user}: {path} {_MISTAKES.get(type(error), error)}; {remedy}") from error
+        is_other = isinstance(error, UnicodeDecodeError)
+        mistake = "is not text in UTF-8: save it in that encoding" if is_other else str(error)
+        raise kind(f"{user}: {path} {mistake}; {remedy}") from error
 
 
 def _decoded(file: IO[bytes], most: int) -> Iterator[str]:
@@ -92,9 +94,6 @@ def _decoded(file: IO[bytes], most: int) -> Iterator[str]:
             raise ValueError("is not text: it has bytes of 0")
         yield decoder.decode(chunk)
     yield decoder.decode(b"", final=True)
-
-
-_MISTAKES = {UnicodeDecodeError: "is not text in UTF-8: save it in that encoding"}
 
 
 def destination(path: FilePath, what: str, suffixes: Iterable[str], example: str) -> Path:

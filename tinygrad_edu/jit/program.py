@@ -282,8 +282,9 @@ def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], in
             "number in each column"
         )
     if not lengths:
+        given = some(map(short_repr, leaves)) or "constants"
         raise ValueError(
-            f"there is no column among the arguments, only {some(map(short_repr, leaves)) or 'constants'}; pass a "
+            f"there is no column among the arguments, only {given}; pass a "
             "list or an array for at least one, or call the function itself for one sample"
         )
     return varying, lengths[0]
