@@ -356,7 +356,7 @@ def check_choice(x: Any, name: str, choices: Iterable[Any], remedy: str = "") ->
 
 def check_bool(x: Any, name: str) -> bool:
     """Returns ``x`` as a bool; raises TypeError unless it is True, False, 0 or 1."""
-    if is_number(x) and number(x) in (0, 1):
+    if is_number(x) and number(x, name) in (0, 1):
         return bool(x)
     raise wrong_type(name, "True or False", x)
 
