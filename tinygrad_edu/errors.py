@@ -441,7 +441,7 @@ def check_int(
     if least <= n <= most:
         return n
     bounds = f"from {least:,} to {most:,}"
-    if n < least and most >= MOST:
+    if n < least:
         bounds = f">= {least}"
     elif least == -math.inf:
         bounds = f"<= {most:,}"
