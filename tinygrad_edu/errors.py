@@ -266,10 +266,7 @@ def exact_number(x: object, what: str = "a number") -> float:
 
 
 def short_repr(x: object) -> str:
-    """Returns `repr` of ``x`` for an error message: one line of at most 40 characters.
-
-    It takes no longer for a large object, and has no addresses.
-    """
+    """Returns the beginning of `repr` of ``x`` on one line, without addresses, for a message."""
     text = " ".join(_ABBREVIATED.repr(x).split())
     return shortened(re.sub(r" at 0x[0-9A-Fa-f]+", "", text), 40)
 
@@ -318,8 +315,7 @@ def wrong_type(name: str, wanted: str, given: object, remedy: str = "") -> TypeE
 def wrong_entry(
     name: str, wanted: str, given: object, i: int, entry: object, remedy: str = ""
 ) -> TypeError:
-    """Returns the error "``name`` must be ``wanted``, but entry 0 of [5] is int (5); ``remedy``".
-    """
+    """Returns the error "``name`` must be ``wanted``, but entry 0 of [5] is int (5)"."""
     return TypeError(
         f"{name} must be {wanted}, but entry {i} of {short_repr(given)} is {type(entry).__name__} "
         f"({short_repr(entry)}){f'; {remedy}' if remedy else ''}"
@@ -349,7 +345,8 @@ def check_choice(x: Any, name: str, choices: Iterable[Any], remedy: str = "") ->
     """Raises ValueError unless ``x`` is one of a few choices."""
     choices = list(choices)
     if not (isinstance(x, Hashable) and x in choices):
-        listed = " or ".join([", ".join(map(repr, choices[:-1])), repr(choices[-1])])
+        first = ", ".join(map(repr, choices[:-1]))
+        listed = f"{first} or {choices[-1]!r}" if first else repr(choices[-1])
         end = f"; {remedy}" if remedy else ""
         raise ValueError(f"{name} must be {listed}, not {short_repr(x)}{end}")
 
@@ -367,8 +364,10 @@ def is_list_like(x: Any) -> TypeGuard[Iterable[Any]]:
     Text, whose entries are letters, is none; nor is a mapping or a table, whose entries are keys,
     nor a set, which has no order of its own.
     """
-    is_other = isinstance(x, (str, bytes, bytearray, Mapping, Set)) or hasattr(x, "keys")
-    return isinstance(x, Iterable) and not is_other and getattr(x, "shape", None) != ()
+    is_other = isinstance(x, (str, bytes, bytearray, Mapping, Set))
+    has_keys = hasattr(x, "keys") and getattr(x, "ndim", 2) > 1
+    is_number = getattr(x, "shape", None) == ()
+    return isinstance(x, Iterable) and not (is_other or has_keys or is_number)
 
 
 def check_list(xs: Any, name: str, wanted: str, remedy: str = "") -> list[Any]:
@@ -390,9 +389,7 @@ def check_texts(xs: Any, name: str, remedy: str = "") -> list[str]:
 def check_name(x: Any, name: str, known: Collection[str], remedy: str = "") -> str:
     """Returns ``x`` if it is one of the known names.
 
-    Raises:
-        TypeError: ``x`` is not text.
-        ValueError: it is not known.  The message has similar names, or else the remedy.
+    Raises TypeError or ValueError, with similar names if there are any, or else the remedy.
     """
     if isinstance(x, str) and x in known:
         return x

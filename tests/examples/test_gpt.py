@@ -118,7 +118,7 @@ def test_documents_are_the_lines_that_are_not_blank(tmp_path):
 @pytest.mark.parametrize(("content", "message"), [
     (b"", "has no names: it is empty; give a text file with one name a line"),
     (b" \n\n\t", "has no names"),
-    (b"\xff\xfe\x00", "is not text in UTF-8; save it in that encoding, with one name a line"),
+    (b"\xff\xfe\x00", "is text in UTF-16, not in UTF-8: save it in that encoding; give a"),
 ])
 def test_file_without_names_is_rejected(content, message, tmp_path):
     path = tmp_path / "names.txt"
@@ -126,7 +126,7 @@ def test_file_without_names_is_rejected(content, message, tmp_path):
     with pytest.raises(DataError) as error:
         gpt.documents(path)
     assert message in str(error.value)
-    assert str(error.value).startswith(str(path))
+    assert str(path) in str(error.value)
 
 
 def test_a_file_that_cannot_be_read_is_an_oserror_with_a_remedy(tmp_path):

@@ -161,7 +161,7 @@ def test_rows_that_take_chooses_are_of_their_kind():
 def test_functions_of_scalars_refuse_arrays_and_name_the_remedy():
     for call in (grad(loss), value_and_grad(loss), lambda w: vjp(loss, w),
                  lambda w: jvp(loss, [w], [w])):
-        with pytest.raises(TypeError, match=r"numpy array use jacobian\(f\)\(xs\)"):
+        with pytest.raises(TypeError, match=r"array use\s+jacobian\(f\)\(xs\)"):
             call(W)
     assert grad(lambda x, w: (w * w)[1] * x)(3.0, W) == 4.0  # not differentiated: unchanged
     with pytest.raises(TypeError, match="not a list with a numpy array in it"):

@@ -228,7 +228,7 @@ def test_counts_and_rates_take_numbers_of_numpy():
     assert rate(np.int8(127)) == rate(127)
     assert optim.schedules.step_decay(0.5, every=np.uint8(2))(np.uint8(255)) == 0.5 * 0.1**127
     assert data.split(X, T, np.float32(0.25), rng=0) == data.split(X, T, 0.25, rng=0)
-    vocabulary = gpt.Vocabulary("ab")
+    vocabulary = gpt.Vocabulary(["ab"])
     model = gpt.GPT(3, width=4, heads=1, layers=1, block=4, rng=0)
     texts = [gpt.sample(model, vocabulary, kind(0.5), rng=1) for kind in (np.float32, float)]
     assert texts[0] == texts[1]
@@ -238,11 +238,15 @@ def test_counts_and_rates_take_numbers_of_numpy():
     assert w.grad == float(np.float32(0.1))
 
 
+LETTERS = gpt.Vocabulary(["ab"])
+MODEL = gpt.GPT(3, width=4, heads=1, layers=1, block=4, rng=0)
+
+
 @pytest.mark.parametrize(("act", "message"), [
     (lambda: nn.Dropout("0.5"), "Dropout: p must be a real number, not str"),
     (lambda: data.split(X, T, "0.2"), "split: test must be a real number, not str"),
     (lambda: data.split(X, T, None), "split: test must be a real number, not NoneType"),
-    (lambda: gpt.sample(None, None, "hot"), "sample: temperature must be a real number, not str"),
+    (lambda: gpt.sample(MODEL, LETTERS, "hot"), "sample: temperature must be a real number, not"),
     (lambda: gradcheck(math.sin, 1.0, rtol="1"), "gradcheck: rtol must be a real number, not str"),
 ])
 def test_text_is_not_a_number(act, message):
@@ -255,7 +259,7 @@ def test_text_is_not_a_number(act, message):
     (lambda: nn.Dropout(std.nan), "Dropout: p must be a probability"),
     (lambda: data.split(X, T, 0), "split: test must be a fraction of the samples, > 0 and < 1"),
     (lambda: data.split(X, T, np.int64(1)), "split: test must be a fraction of the samples"),
-    (lambda: gpt.sample(None, None, np.float32(0)), "sample: temperature must be a finite number"),
+    (lambda: gpt.sample(MODEL, LETTERS, np.float32(0)), "sample: temperature must be a finite"),
 ])
 def test_numbers_out_of_range_are_named(act, message):
     with pytest.raises(ValueError, match=f"^{message}"):

@@ -247,7 +247,7 @@ def test_mode_ends_with_its_block_and_every_module_returns_to_its_own(training):
     (lambda: nn.hinge(Value(1.0), 0), "target must be -1 or 1, not 0"),
     (lambda: nn.binary_cross_entropy(Value(1.0), 2), "target must be a probability, .* not 2"),
     (lambda: nn.cross_entropy([Value(1.0), Value(2.0)], 2), "index of a class, 0 to 1, not 2"),
-    (lambda: nn.cross_entropy([Value(1.0)], 0), "at least two logits"),
+    (lambda: nn.cross_entropy([Value(1.0)], 0), "logits must be a list of at least two"),
     (lambda: nn.mse([Value(1.0)], [1.0, 2.0]), r"must be a list of 1 number, .* not \[1.0, 2.0\]"),
 ])
 def test_invalid_input_is_rejected_by_name(make, message):

@@ -148,7 +148,7 @@ READERS = {
 def test_text_is_read_with_any_line_ends_and_without_a_byte_order_mark(content, tmp_path):
     path = tmp_path / "text"
     path.write_bytes(content)
-    assert read_text(path, "names") == "anna\nzoé\n"
+    assert read_text(path, "read", "names.txt", "give names") == "anna\nzoé\n"
     assert gpt.documents(path) == ["anna", "zoé"]
     path.write_bytes(content + content)  # two files that were joined
     assert gpt.documents(path) == ["anna", "zoé"] * 2
@@ -158,15 +158,15 @@ def test_characters_and_line_ends_may_lie_across_two_chunks(tmp_path):
     path = tmp_path / "text"
     for text in ("x" * (CHUNK - 1) + "é\r\nz", "é" * CHUNK, ""):
         path.write_bytes(text.encode())
-        assert read_text(path, "letters") == text.replace("\r\n", "\n")
+        assert read_text(path, "read", "names.txt", "give names") == text.replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize(("content", "message"), [
-    ("anna".encode("utf-16"), "is not text in UTF-8; save it in that encoding, with .*UTF-16"),
-    ("anna".encode("utf-16-be"), "is not text: it has bytes of 0; give a text file with "),
+    ("anna".encode("utf-16"), "is text in UTF-16, not in UTF-8: save it in that encoding; give a "),
+    ("anna".encode("utf-16-be"), "is not text: it has bytes of 0; give a "),
     (b"an\0na", "is not text: it has bytes of 0"),
-    (b"an\xffna", "is not text in UTF-8; save it in that encoding, with "),
+    (b"an\xffna", "is not text in UTF-8: save it in that encoding; give a "),
     (b"an\xed\xa0\x80", "is not text in UTF-8"),  # half of a surrogate pair
     (b"anna\xc3", "is not text in UTF-8"),  # cut short
 ])
@@ -176,15 +176,15 @@ def test_files_that_are_not_text_are_refused_by_every_reader(name, content, mess
     path.write_bytes(content)
     with pytest.raises(kind, match=message) as error:
         read(path)
-    assert str(error.value).startswith(str(path))
+    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_files_without_an_end_and_folders_are_refused_by_every_reader(name, tmp_path):
     read, kind = READERS[name]
-    with pytest.raises(OSError, match=r"cannot read .*; give a text file with "):
+    with pytest.raises(OSError, match=r"path .* cannot be read: .*; give a "):
         read(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"cannot read .*; give a text file with "):
+    with pytest.raises(FileNotFoundError, match=r"path .* cannot be read: .*; give a "):
         read(tmp_path / "none")
     if os.path.exists("/dev/zero"):
         with pytest.raises(kind, match="/dev/zero is not text: it has bytes of 0"):
@@ -192,8 +192,8 @@ def test_files_without_an_end_and_folders_are_refused_by_every_reader(name, tmp_
     path = tmp_path / "long"
     path.write_text("ab" * CHUNK)
     with pytest.raises(DataError, match="has more than 1,048,576 bytes; give a text file with ab"):
-        read_text(path, "ab", most=CHUNK)
-    assert read_text(path, "ab", most=2 * CHUNK) == "ab" * CHUNK
+        read_text(path, "read", "names.txt", "give names", most=CHUNK)
+    assert read_text(path, "read", "names.txt", "give names", most=2 * CHUNK) == "ab" * CHUNK
 
 
 def test_a_long_line_costs_no_more_than_its_beginning(tmp_path):

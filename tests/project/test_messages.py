@@ -127,6 +127,8 @@ def shows(message, wrong):
     parts = [repr(wrong)[:12], type(wrong).__name__, getattr(wrong, "__name__", "") or "\0"]
     if isinstance(wrong, str):
         parts.append(wrong or "''")
+    if isinstance(wrong, bool):
+        parts.append("constants")  # of a compiled program
     if isinstance(wrong, (int, float)) and not isinstance(wrong, bool):
         parts += [f"{wrong:,}"[:12], f"{min(wrong, 10**9)}", "int of"]
     if isinstance(wrong, Iterator):

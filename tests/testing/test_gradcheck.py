@@ -253,7 +253,7 @@ def test_gradcheck_rejects_wrong_arguments():
         gradcheck(lambda x: [x], [1.0])
     with pytest.raises(
         ValueError,
-        match="gradcheck: names must have one name for each argument, not 1 name for 2 arguments",
+        match="gradcheck: names must be one for each of args, not 1 name for 2 arguments",
     ):
         gradcheck(lambda x, y: x * y, [1.0, 2.0], names=["x"])
     with pytest.raises(

@@ -353,7 +353,7 @@ def test_layers_take_arrays_as_they_take_lists(part, make):
 
 @pytest.mark.parametrize("x", [None, "ab", np.eye(2), pd.DataFrame(ROWS)], ids=repr)
 def test_what_is_not_one_sample_is_refused_by_a_layer(x):
-    with pytest.raises(TypeError, match=r"^Layer takes one sample, a list of 2 numbers, not "):
+    with pytest.raises(TypeError, match=r"^Layer: x.* must be a list of 2 numbers or Values, not "):
         nn.MLP(2, [1])(x)
 
 

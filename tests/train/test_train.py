@@ -312,7 +312,7 @@ def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
     ({"epochs": 1.5}, TypeError, r"^fit: epochs must be a whole number, not float \(1\.5\)$"),
     ({"epochs": True}, TypeError, r"^fit: epochs must be a whole number, not bool \(True\)$"),
     ({"penalty": 1e-4}, TypeError, "penalty must be a function, not 0.0001"),
-    ({"metrics": "accuracy"}, TypeError, "metrics must be functions, not 'accuracy'"),
+    ({"metrics": "accuracy"}, TypeError, "metrics must be a list of functions, not str"),
     ({"optimizer": "adam"}, TypeError, "optimizer must be an Optimizer, not 'adam'"),
     ({"metrics": [lambda p, t: "x"]}, TypeError, "what the metric <lambda> returns must be a real "
                                                  "number, not str"),

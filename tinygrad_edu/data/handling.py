@@ -63,7 +63,9 @@ def batches(
     X, y = matched(X, y, "batches")
     n = len(X)
     if size is not None:
-        size = check_int(size, "batches: size", 1, "for one batch of all samples, pass None")
+        size = check_int(
+            size, "batches: size", 1, "for one batch of all samples, pass None", most=math.inf
+        )
     parts = batches_of_indices(n, size, shuffle, rng)
     return ((chosen(X, part), chosen(y, part)) for part in parts)
 

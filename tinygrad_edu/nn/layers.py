@@ -21,6 +21,7 @@ from ..errors import (
     check_int,
     check_number,
     check_size,
+    is_list_like,
     is_number,
     plain,
     short_repr,
@@ -257,8 +258,8 @@ class Dropout(Module):
         inputs: Any = x
         if not self.training or self.p == 0:
             return x
-        row = [x] if is_number(x) else listed(x)
-        if row is None:
+        row = [x] if is_number(x) else x
+        if not is_list_like(row):
             raise wrong_type("Dropout: x", "a list of numbers, or a number", x)
         try:
             kept: Any = [plain(xi) * drawn(self._draw) for xi in row]

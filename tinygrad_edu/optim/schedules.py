@@ -56,7 +56,7 @@ def step_decay(lr: Number, drop: Number = 0.1, *, every: int) -> Schedule:
     """
     lr = check_number(lr, "step_decay: lr", 0)
     drop = check_number(drop, "step_decay: drop", 0, "usual: 0.1")
-    every = check_int(every, "step_decay: every", 1)
+    every = check_int(every, "step_decay: every", 1, most=math.inf)
     return _Planned(_step_decay, lr, {"drop": drop, "every": every})
 
 
@@ -122,7 +122,8 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
     """
     if not callable(schedule):
         schedule = check_number(schedule, "warmup: schedule", 0, "or a function of the step")
-    return _Planned(_warmup, schedule, {"steps": check_int(steps, "warmup: steps", 1)})
+    steps = check_int(steps, "warmup: steps", 1, most=math.inf)
+    return _Planned(_warmup, schedule, {"steps": steps})
 
 
 def _warmup(step: int, schedule: Rate, steps: int) -> float:

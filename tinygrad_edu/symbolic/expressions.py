@@ -23,7 +23,7 @@ from typing import Any
 from .. import math
 from ..engine.primitive import TABLE
 from ..engine.value import Value
-from ..errors import ExpressionError, check_type, number
+from ..errors import ExpressionError, check_type, number, shortened
 from .reading import advice, operands, pointer, quoted, tree_of
 
 MAX_LENGTH = 1_000_000  # characters
@@ -87,7 +87,7 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
             leaves[name] = x if isinstance(x, Value) else Value(number(x, f"variable {name}"), name)
         elif name not in CONSTANTS:
             known = f"; known: {', '.join(sorted(given))}" if given else ""
-            remedy = f"give one: {name}=1.5{known}"
+            remedy = f"give one: {shortened(name, 40)}=1.5{known}"
             remedy += advice(name, name.find("·"))  # a letter, for Python
             raise ExpressionError(
                 f"no value for variable {quoted(name)} in {quoted(text)}; {remedy}"

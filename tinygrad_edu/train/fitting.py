@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
+from math import inf
 from typing import Any
 
 from ..data.checks import Rows, Table, matched, sample
@@ -178,7 +179,8 @@ def fit(
 
 
 def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | None:
-    return x if x is None else check_int(x, f"fit: {name}", 1, f"pass None for {meaning_of_none}")
+    remedy = f"pass None for {meaning_of_none}"
+    return x if x is None else check_int(x, f"fit: {name}", 1, remedy, most=inf)
 
 
 def _check_functions(**functions: Any) -> None:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,9 @@ class History:
         self.loss: list[float] = []
         self.learning_rates: list[float] = []
         self.seconds: list[float] = []
-        metrics = check_texts(metrics, "History: metrics", "write metrics=['accuracy']")
-        self.metrics: dict[str, list[float]] = {name: [] for name in metrics}
+        names = list(metrics) if isinstance(metrics, Mapping) else metrics
+        names = check_texts(names, "History: metrics", "write metrics=['accuracy']")
+        self.metrics: dict[str, list[float]] = {name: [] for name in names}
         self.epoch_ends: list[int] = []
         self.interrupted = False
         self.warning = ""

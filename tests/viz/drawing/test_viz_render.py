@@ -398,7 +398,7 @@ def test_any_title_gives_a_picture_and_a_page(title, tmp_path):
 
 def test_save_names_an_argument_that_is_not_a_path():
     for path in (3, None, ["y.svg"]):
-        with pytest.raises(TypeError, match=r"path must be text or .*, not .*; to save"):
+        with pytest.raises(TypeError, match=r"path must be text or a Path, not .*; write "):
             draw(value()).save(path)
     with pytest.raises(ValueError, match="name a file"):
         draw(value()).save("a\0b.svg")

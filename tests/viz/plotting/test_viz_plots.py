@@ -459,7 +459,7 @@ def test_text_for_a_class_is_refused_with_the_way_to_name_classes():
 
 
 def test_an_error_of_the_model_names_the_sample_and_is_chained():
-    with pytest.raises(ValueError, match=r"failed for the sample X\[0\], .*takes 5 ") as caught:
+    with pytest.raises(ValueError, match=r"failed for the sample X\[0\], .*a list of 5 ") as caught:
         decision_boundary(nn.MLP(5, [1]), X, Y)
     assert type(caught.value.__cause__) is ValueError
     with pytest.raises(KeyError) as caught:
