@@ -438,7 +438,7 @@ def check_int(
     if least <= n <= most:
         return n
     bounds = f"from {least:,} to {most:,}"
-    if n < least:
+    if n < least and most >= MOST:
         bounds = f">= {least}"
     elif least == -math.inf:
         bounds = f"<= {most:,}"
