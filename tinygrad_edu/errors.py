@@ -437,11 +437,9 @@ def check_int(
         raise wrong_type(name, "a whole number", x, remedy)
     if least <= n <= most:
         return n
-    bounds = f"from {least:,} to {most:,}"
+    bounds = f"from {least:,} to {most:,}" if least > -math.inf else f"<= {most:,}"
     if n < least and most >= MOST:
         bounds = f">= {least}"
-    elif least == -math.inf:
-        bounds = f"<= {most:,}"
     end = f"; {remedy}" if remedy else ""
     raise ValueError(f"{name} must be a whole number {bounds}, not {short_repr(n)}{end}")
 

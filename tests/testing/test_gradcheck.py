@@ -257,7 +257,7 @@ def test_gradcheck_rejects_wrong_arguments():
     ):
         gradcheck(lambda x, y: x * y, [1.0, 2.0], names=["x"])
     with pytest.raises(
-        TypeError, match=r"parameters must be a list of Values, such as model.parameters\(\), not"
+        TypeError, match=r"parameters must be a list of Values, not Value .*; pass model"
     ):
         gradcheck(lambda x: x, [1.0], parameters=Value(1.0))
     with pytest.raises(ValueError, match="rtol must be between 0 and 1, such as 1e-7, not 0"):

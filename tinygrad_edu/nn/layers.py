@@ -19,9 +19,9 @@ from ..engine.value import Value
 from ..errors import (
     check_bool,
     check_int,
+    check_list,
     check_number,
     check_size,
-    is_list_like,
     is_number,
     plain,
     short_repr,
@@ -258,13 +258,13 @@ class Dropout(Module):
         inputs: Any = x
         if not self.training or self.p == 0:
             return x
-        row = [x] if is_number(x) else x
-        if not is_list_like(row):
-            raise wrong_type("Dropout: x", "a list of numbers, or a number", x)
+        row = [x] if is_number(x) else listed(x)
+        if row is None:
+            row = check_list(x, "Dropout: x", "a list of numbers, or a number", "pass one sample")
         try:
             kept: Any = [plain(xi) * drawn(self._draw) for xi in row]
         except (TypeError, OverflowError):
-            check_entries(row if is_number(x) else inputs, self)
+            check_entries(row, self)
             raise
         return kept[0] if is_number(x) else like(inputs, kept)  # type: ignore[no-any-return]
 
