@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from ..engine.arrays import array_of, as_array, entries_of, is_array, is_table, plain_numbers
 from ..engine.value import Value
-from ..errors import is_number, plain, short_repr, wrong_type
+from ..errors import is_number, number, plain, short_repr, wrong_type
 
 
 class Table(Protocol):
@@ -52,6 +52,12 @@ def _numbers_of(table: Any, what: str) -> Any:
     Raises TypeError if a number is missing, or if there is a date among other objects.
     """
     found = as_array(table)
+    if found.dtype.kind == "f" and (is_missing := found != found).any():
+        row = next(i for i, missing in enumerate(is_missing) if missing.any())
+        raise TypeError(
+            f"{what}[{row}] must be made of numbers, not {short_repr(found[row])}; leave out rows "
+            "with missing numbers, or fill them"
+        )
     if found.dtype.kind != "O":
         return found
     entries = [plain(x, whole=True) for x in entries_of(found)]
@@ -102,6 +108,8 @@ def by_position(given: Any, what: str) -> Any:
         remedy = "its entries have keys, not positions; pass a list of its values"
     elif isinstance(given, Set) and not isinstance(given, Sequence):
         remedy = "it has no order of its own; pass a list"
+    elif converted == "filled":
+        remedy = "leave out what is masked, or fill it with numbers of your choice: x.filled(0.0)"
     elif converted:
         remedy = f"pass its .{converted}()"
     elif is_table(given):
@@ -110,6 +118,8 @@ def by_position(given: Any, what: str) -> Any:
         return _checked(given, what)
     elif hasattr(given, "to_pandas"):
         return by_position(given.to_pandas(), what)
+    elif hasattr(given, "keys"):
+        remedy = "its entries have keys, not positions; pass a list of its values"
     else:
         return given.tolist() if isinstance(given, memoryview) else given
     raise wrong_type(what, "a list", given, remedy)
@@ -168,6 +178,8 @@ def numbers(x: Any, what: str, error: type[Exception] = TypeError) -> Any:
     what: begins the message of an error, as in ``mse: the target``.
     error: what is raised for anything else.
     """
+    if isinstance(x, int):
+        number(x, what)  # raises OverflowError
     if isinstance(x, (Value, float, int)) or is_number(x):
         return plain(x, whole=True)
     given = as_array(x) if is_table(x) else x

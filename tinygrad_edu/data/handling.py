@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, TypeVar, overload
 
 from ..engine.arrays import array_of, is_array
-from ..errors import check_int, check_list, check_number, short_repr, wrong_type
+from ..errors import check_bool, check_int, check_list, check_number, short_repr, wrong_type
 from ..randomness import Rng, generator
 from .checks import Table, by_position, chosen, matched
 
@@ -66,7 +66,7 @@ def batches(
         size = check_int(
             size, "batches: size", 1, "for one batch of all samples, pass None", most=math.inf
         )
-    parts = batches_of_indices(n, size, shuffle, rng)
+    parts = batches_of_indices(n, size, check_bool(shuffle, "batches: shuffle"), rng)
     return ((chosen(X, part), chosen(y, part)) for part in parts)
 
 
@@ -132,7 +132,8 @@ def split(
     order = list(range(n))
     generator(rng).shuffle(order)
     count = min(max(round(test * n), 1), n - 1)
-    held_out = _stratified(order, y, count) if stratify else set(order[:count])
+    is_stratified = check_bool(stratify, "split: stratify")
+    held_out = _stratified(order, y, count) if is_stratified else set(order[:count])
     train = [i for i in order if i not in held_out]
     tested = [i for i in order if i in held_out]
     return chosen(X, train), chosen(y, train), chosen(X, tested), chosen(y, tested)

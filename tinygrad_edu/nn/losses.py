@@ -14,10 +14,9 @@ from typing import Any
 
 from .. import math
 from ..data.checks import numbers
-from ..engine.arrays import as_list
 from ..engine.interpreter import interpreted
 from ..engine.value import Value
-from ..errors import counted, number, plain, short_repr
+from ..errors import check_list, counted, number, plain, short_repr
 
 
 def mse(prediction: Any, target: Any) -> Any:
@@ -114,7 +113,7 @@ def cross_entropy(logits: Any, target: int) -> Any:
         lambda t: t.is_integer() and 0 <= t < len(xs),
         "cross_entropy",
         f"the index of a class, 0 to {len(xs) - 1}",
-        "; of a list with 1 for the right class pass target.index(1)",
+        "; of a list with 1 for the right class pass its position",
     )
     return math.surprisal(xs, t)
 
@@ -161,9 +160,10 @@ def l2(parameters: Iterable[Value]) -> Any:
 
 def _checked(parameters: Iterable[Value], user: str) -> list[Any]:
     """Returns a list of parameters, each a Value or a float."""
+    remedy = "pass model.parameters()"
     return [
         p if isinstance(p, Value) else number(p, f"{user}: parameters[{i}]")
-        for i, p in enumerate(as_list(parameters, f"{user}: parameters", "Values"))
+        for i, p in enumerate(check_list(parameters, f"{user}: parameters", "Values", remedy))
     ]
 
 
@@ -180,6 +180,11 @@ def accuracy(prediction: Any, target: float) -> float:
     scores = numbers(prediction, "accuracy: the prediction")
     t = _label(target, lambda t: True, "accuracy", "the number of a class")
     if isinstance(scores, list):
+        if not scores:
+            raise ValueError(
+                f"accuracy: the prediction must have at least one number, not "
+                f"{short_repr(prediction)}; let the model return one logit for each class"
+            )
         scores = list(map(float, scores))
         return float(scores.index(max(scores)) == float(t))
     return float((float(scores) > 0) == (t > 0))

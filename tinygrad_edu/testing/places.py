@@ -21,7 +21,8 @@ from .arguments import Floats, floats_between
 from .function import is_real, signature_of
 
 # the values for all arguments at once, the simplest first, and those for one argument alone
-SPECIAL = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5, 4.0, -4.0, 16.0, -16.0)
+POWERS = (2.0, 0.5, 4.0, 0.25, 8.0, 0.125, 16.0, 32.0, 64.0)
+SPECIAL = (1.0, -1.0, 0.0, *POWERS, *(-x for x in POWERS))
 SPECIAL_ALONE = (0.0, 1.0, -1.0)
 MAX_ALONE = 8  # arguments that are tried alone
 GENERIC = (0.3, 3.0)  # where the other arguments are then

@@ -100,7 +100,7 @@ def gradient_test(
         Of what is drawn, floats are differentiated, also in lists, tuples, dicts and numpy arrays.
         Everything else, such as whole numbers, is passed unchanged.
 
-    Some points are always tried: 0, and 1, 0.5, 2, 4 and 16 with either sign, for all arguments at
+    Some points are always tried: 0, and the powers of two from 1/8 to 64, of either sign, for all at
     once, and 0, 1 and -1 for each argument alone.  They are not tried outside of a given interval;
     for an argument with a strategy, they are left to the strategy.
 

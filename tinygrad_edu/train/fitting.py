@@ -26,10 +26,12 @@ from ..errors import (
     NonFiniteError,
     TraceError,
     TrainingWarning,
+    check_bool,
     check_choice,
     check_function,
     check_int,
     check_list,
+    counted,
     number,
     short_repr,
     warn,
@@ -159,11 +161,11 @@ def fit(
         optimizer,
         epochs=check_int(epochs, "fit: epochs", 0),
         batch_size=_positive_or_none(batch_size, "batch_size", "full batches"),
-        shuffle=shuffle,
+        shuffle=check_bool(shuffle, "fit: shuffle"),
         penalty=penalty,
         metrics=named,
         engine=engine,
-        progress=progress,
+        progress=check_bool(progress, "fit: progress"),
         rng=generator(rng),
         max_norm=None if max_norm is None else checked_limit(max_norm, "max_norm"),
         on_epoch=on_epoch,
@@ -245,8 +247,12 @@ class _Run:
                     self._run_epochs()
             finally:
                 self.runner.sync()
-        except TraceError as error:
-            error.history = self.history
+        except Exception as error:
+            if not hasattr(error, "history") or error.history is None:
+                error.history = self.history  # type: ignore[attr-defined]
+                if len(self.history):
+                    error.add_note(f"fit: {counted(len(self.history), 'step')} came before this "
+                                   "error; error.history has them")
             raise
         except NonFiniteError:
             self.history.warning = start.warning(self.history, task.model)
