@@ -71,11 +71,6 @@ def is_place(x: Any) -> bool:
     return isinstance(x, st.SearchStrategy) or (type(x) is tuple and _is_pair(x))
 
 
-def as_place(x: Any) -> Any:
-    """Returns what is given for a whole argument, where an interval may also be a list."""
-    return tuple(x) if isinstance(x, list) and _is_pair(x) else x
-
-
 def _is_pair(x: Any) -> bool:
     return len(x) == 2 and all(map(is_real, x))
 

@@ -43,7 +43,6 @@ from .gradcheck import compare, recheck
 from .places import (
     DEFAULT,
     Place,
-    as_place,
     is_place,
     named_arguments,
     special_points,
@@ -100,9 +99,9 @@ def gradient_test(
         Of what is drawn, floats are differentiated, also in lists, tuples, dicts and numpy arrays.
         Everything else, such as whole numbers, is passed unchanged.
 
-    Some points are always tried: 0, and the powers of two from 1/8 to 64, of either sign, for all at
-    once, and 0, 1 and -1 for each argument alone.  They are not tried outside of a given interval;
-    for an argument with a strategy, they are left to the strategy.
+    Some points are always tried: 0 and the powers of two from 1/8 to 64, of either sign, for all
+    arguments at once, and 0, 1 and -1 for each argument alone.  They are not tried outside of a
+    given interval; for an argument with a strategy, they are left to the strategy.
 
     A point is singular if the derivative is inf or nan there, although the function is finite on
     both sides, as of sqrt(x*x) and x*log(x*x) at 0.  This is a failure, since one such point in a
@@ -174,7 +173,7 @@ class Property:
         self.test_name = name if name.startswith("test") else f"test_{name}"
         self._signature, self._is_method = named_arguments(self.f, self.name, arguments)
         self._given = {
-            name: as_place(arguments.get(name, DEFAULT))
+            name: arguments.get(name, DEFAULT)
             for name, parameter in self._signature.parameters.items()
             if name in arguments or parameter.default is parameter.empty
         }

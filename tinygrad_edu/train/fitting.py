@@ -23,8 +23,6 @@ from ..debug.anomaly import is_watched
 from ..engine.arrays import is_table
 from ..engine.interpreter import is_recording
 from ..errors import (
-    NonFiniteError,
-    TraceError,
     TrainingWarning,
     check_bool,
     check_choice,
@@ -248,14 +246,11 @@ class _Run:
             finally:
                 self.runner.sync()
         except Exception as error:
-            if not hasattr(error, "history") or error.history is None:
-                error.history = self.history  # type: ignore[attr-defined]
-                if len(self.history):
-                    error.add_note(f"fit: {counted(len(self.history), 'step')} came before this "
-                                   "error; error.history has them")
-            raise
-        except NonFiniteError:
             self.history.warning = start.warning(self.history, task.model)
+            error.history = self.history  # type: ignore[attr-defined]
+            if len(self.history):
+                error.add_note(f"fit: {counted(len(self.history), 'step')} came before this error; "
+                               "error.history has them")
             raise
         except KeyboardInterrupt:
             self.history.interrupted = True

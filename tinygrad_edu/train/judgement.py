@@ -35,6 +35,9 @@ NEAR_ZERO_LOSS = 0.05
 # A run whose last loss is this many times its first one has diverged, even if both are near 0, and
 # so has a run that was so high in between and ended above half of its first loss.
 EXPLODED_RATIO = 1e3
+# The same if the loss ended above its start; the first batch may have a small loss by chance.
+RUINED_RATIO = 20.0
+RUINED_LOSS = 0.2
 CONVERGED_RATIO = 0.1  # a run has converged if its last loss is this fraction of its first loss
 MAX_PROGRESS = 0.05  # relative fall of the loss from the third quarter of the run to the last
 # Random losses change direction at 2 of 3 steps.  At the limit of stability the loss changes
@@ -213,12 +216,17 @@ def _diverges(curve: Curve) -> bool:
     limit = DIVERGED_RATIO if is_sure else DIVERGED_BATCH_RATIO
     if curve.last > limit * curve.first or relapsed:
         return curve.last > NEAR_ZERO_LOSS or curve.last > EXPLODED_RATIO * curve.first
-    return has_exploded(curve) and curve.last > max(curve.first_loss / 2, NEAR_ZERO_LOSS)
+    if not has_exploded(curve):
+        return False
+    start = max(curve.first_loss, NEAR_ZERO_LOSS)
+    return curve.last > (start / 2 if curve.peak > EXPLODED_RATIO * start else JUMP_RATIO * start)
 
 
 def has_exploded(curve: Curve) -> bool:
     """Returns whether the loss was far above its start, whatever it was at the end."""
-    return curve.peak > EXPLODED_RATIO * max(curve.first_loss, NEAR_ZERO_LOSS)
+    if curve.peak > EXPLODED_RATIO * max(curve.first_loss, NEAR_ZERO_LOSS):
+        return True
+    return curve.peak > RUINED_RATIO * max(curve.first_loss, RUINED_LOSS)
 
 
 def _oscillates(curve: Curve) -> bool:
