@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tinygrad_edu import Value, detect_anomaly, gradients, math, no_grad, topological_order
 from tinygrad_edu.engine import table
-from tinygrad_edu.engine.primitive import TABLE
+from tinygrad_edu.engine.primitive import COMPARISONS, TABLE
 from tinygrad_edu.engine.table import define
 from tinygrad_edu.engine.value import Constant
 from tinygrad_edu.errors import GraphWarning
@@ -81,13 +81,41 @@ def test_operators_take_numpy_arrays_on_either_side_entry_by_entry(name, numbers
         assert [y.partials for y in whole.ravel()] == [y.partials for y in entries]
 
 
-@pytest.mark.parametrize("name", ["sin", "exp", "tanh", "sqrt", "log1p", "floor", "cbrt"])
-def test_functions_of_numpy_are_rows_for_values(name):
+@pytest.mark.parametrize(("name", "row"), [
+    ("arctan2", "atan2"), ("hypot", "hypot"), ("maximum", "maximum"), ("fmin", "fmin"),
+    ("logaddexp", "logaddexp"), ("copysign", "copysign"), ("power", "pow"),
+])
+@pytest.mark.parametrize("second", [0.75, 0.5, nan])
+def test_functions_of_numpy_with_two_arguments_are_rows_for_values(name, row, second):
+    found = getattr(np, name)(Value(0.75), second)
+    expected = table.TABLE[row](Value(0.75), second)
+    assert bits(found.data) == bits(expected.data)
+    assert list(map(bits, found.partials)) == list(map(bits, expected.partials))
+
+
+def test_functions_of_numpy_without_a_row_name_the_remedy():
+    for call in (lambda x: np.isnan(x), lambda x: np.matmul([1.0], x), lambda x: np.heaviside(x, 1),
+                 lambda x: np.ones(2).__iadd__(x)):
+        with pytest.raises(TypeError, match=r"np\.\w+ cannot take a Value; use `from tinygrad_edu"):
+            call(Value(1.0))
+
+
+@pytest.mark.parametrize("name", ["<", "<=", ">", ">="])
+def test_comparisons_with_arrays_are_arrays(name):
+    compare = COMPARISONS[name]
+    numbers = np.array([1.0, 2.0, 3.0])
+    assert compare(numbers, Value(2.0)).tolist() == compare(numbers, 2.0).tolist()
+    assert compare(Value(2.0), numbers).tolist() == compare(2.0, numbers).tolist()
+
+
+@pytest.mark.parametrize(("name", "row"), [
+    ("sin", "sin"), ("exp", "exp"), ("tanh", "tanh"), ("sqrt", "sqrt"), ("log1p", "log1p"),
+    ("floor", "floor"), ("cbrt", "cbrt"), ("arctan", "atan"), ("fabs", "abs"), ("rint", "round"),
+])
+def test_functions_of_numpy_are_rows_for_values(name, row):
     x = Value(0.75)
     y = getattr(np, name)(x)
-    assert (y.data, y.op) == (getattr(math, name)(x).data, name)
-    z = getattr(np, name)(np.array([x, Value(0.5)]))
-    assert [entry.data for entry in z] == [y.data, getattr(math, name)(Value(0.5)).data]
+    assert (y.data, y.op) == (table.TABLE[row](x).data, row)
 
 
 @every_operator

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "primitive": {"errors"},
     "interpreter": {"errors"},
     "numerics": set(),
-    "arrays": {"errors"},
+    "arrays": {"primitive", "errors"},
     "graph": {"interpreter", "errors"},
     "calls": {"graph", "interpreter", "errors"},
     "copies": {"graph"},

@@ -186,7 +186,7 @@ def test_columns_of_booleans_and_numbers_become_numbers():
 
 ROWS = [[1.0, 2.0], [3.0, 4.0]]
 REFUSED = {
-    "masked": (np.ma.array(ROWS), r"pass its .filled\(\)"),
+    "masked": (np.ma.array(ROWS), r"leave out what is masked"),
     "sparse": (scipy.sparse.csr_matrix(ROWS), r"pass its .toarray\(\)"),
     "sparse array": (scipy.sparse.coo_array(np.array(ROWS)), r"pass its .toarray\(\)"),
     "lazy": (pl.LazyFrame({"a": [1.0, 2.0]}), r"pass its .collect\(\)"),
@@ -276,8 +276,8 @@ def test_a_model_may_return_a_list_of_one_value(engine):
 
 @pytest.mark.parametrize(("call", "error", "message"), [
     (lambda: nn.cross_entropy([V, W], [0, 1]), ValueError,
-     r"cross_entropy: the target must be the index of a class, 0 to 1, not \[0, 1\]; .*index\(1\)"),
-    (lambda: nn.cross_entropy([V, W], np.array([0, 1])), ValueError, r"pass target.index\(1\)"),
+     r"cross_entropy: the target must be the index of a class, 0 to 1, not \[0, 1\]; .*its po"),
+    (lambda: nn.cross_entropy([V, W], np.array([0, 1])), ValueError, r"pass its position"),
     (lambda: nn.cross_entropy([V, W], "a"), ValueError, "target must be .* not str .*each label"),
     (lambda: nn.hinge(V, "a"), ValueError, "hinge: the target must be a number .*each label a n"),
     (lambda: nn.hinge(V, None), ValueError, "hinge: the target must be a number .* not NoneType"),

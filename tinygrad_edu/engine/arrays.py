@@ -7,14 +7,15 @@ There are arrays only if the program has imported numpy, therefore it is looked 
 
 from __future__ import annotations
 
+import operator
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from operator import is_
 from typing import Any
 
 from ..errors import check_list, plain, wrong_type
+from .primitive import TABLE
 
 _OTHERS = "MmV"  # kinds of arrays: of dates, of durations, of records
 _PLAIN = (bool, float, str, bytes)  # numpy has arrays of these types
@@ -106,6 +107,41 @@ def like(x: Any, entries: Sequence[Any]) -> Any:
     return array_of(entries, x.shape) if is_array(x) else list(entries)
 
 
+def apply_ufunc(_: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    """Runs a function of numpy for a Value among its inputs: the row of the same meaning.
+
+    Raises TypeError if there is none.
+    """
+    name = ufunc.__name__
+    f: Any = _OPERATORS.get(name) or TABLE.get(_ROWS.get(name, name))
+    if f is None or method != "__call__" or options:
+        raise TypeError(
+            f"np.{name} cannot take a Value; use `from tinygrad_edu import math`, whose functions "
+            "have derivatives, and operators"
+        )
+    if not any(map(is_array, inputs)):
+        return f(*map(plain, inputs))
+    if name in ("equal", "not_equal"):
+        return name == "not_equal"  # identity
+    return elementwise(f, *inputs)
+
+
+_OPERATORS = {
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul,
+    "divide": operator.truediv, "power": operator.pow, "float_power": operator.pow,
+    "floor_divide": operator.floordiv, "remainder": operator.mod, "negative": operator.neg,
+    "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
+    "greater_equal": operator.ge, "equal": operator.eq, "not_equal": operator.ne,
+}
+# the rows of one argument that have another name in numpy
+NUMPY_NAMES = {
+    "positive": "identity", "absolute": "abs", "fabs": "abs", "rint": "round", "arcsin": "asin",
+    "arccos": "acos", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
+    "conjugate": "identity",
+}
+_ROWS = {**NUMPY_NAMES, "arctan2": "atan2"}
+
+
 def elementwise(f: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
     """Returns ``f(x, y)``, entry by entry, if one of them is an array; otherwise NotImplemented."""
     if is_array(x):
@@ -147,10 +183,10 @@ def _with_plain_numbers(x: Any) -> Any:
         if _NUMBERS.issuperset(map(type, x)):
             return x
         found = list(map(_with_plain_numbers, x))
-        return x if all(map(is_, found, x)) else x.__class__(found)
+        return x if all(map(operator.is_, found, x)) else x.__class__(found)
     if x.__class__ is dict:
         found = list(map(_with_plain_numbers, x.values()))
-        return x if all(map(is_, found, x.values())) else dict(zip(x, found))
+        return x if all(map(operator.is_, found, x.values())) else dict(zip(x, found))
     if hasattr(x, "_make"):  # a named tuple
         return x._make(map(_with_plain_numbers, x))
     dtype = getattr(x, "dtype", None)

@@ -97,6 +97,7 @@ def equal(x: Any, y: object) -> Any:
             "index(); compare the numbers, as in x.data == 2.0, or write abs(x - 2.0) <= 0",
             GraphWarning,
         )
+        return False
     return NotImplemented
 
 

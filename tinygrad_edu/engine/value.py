@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import is_number, number, wrong_type
 from . import copies, graph
-from .arrays import elementwise
+from .arrays import NUMPY_NAMES, apply_ufunc, elementwise
 from .calls import NamesElsewhere, equal, sealed, straight
 from .interpreter import active, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
@@ -95,7 +95,7 @@ class Value(graph.Node, NamesElsewhere):
     """
 
     __slots__ = ()
-    __array_priority__ = 1e9  # numpy's operators defer to the operators below
+    __array_ufunc__ = apply_ufunc
 
     def __init__(self, data: Number, label: str = "") -> None:
         if isinstance(data, Value):
@@ -307,6 +307,8 @@ def _add_method(row: Primitive) -> None:
 listeners.append(_add_method)
 for _row in TABLE.values():
     _add_method(_row)
+for _name, _row_name in NUMPY_NAMES.items():  # numpy calls them for the entries of an array
+    setattr(Value, _name, _method(_row_name))
 
 
 class Constant(Value):

@@ -250,8 +250,8 @@ def _is_smooth_at(at: Callable[[float], float], x: float, rounding: float) -> bo
     """Returns whether the function has neither a jump nor a kink at ``x`` that differences with
     both sides cannot show.
 
-    Beside ``x`` the function is on average what it is at ``x``, but for a gap, which gets a
-    hundred times smaller for a tenth of the step; at a kink ten times, and at a jump not at all.
+    The mean of the function on both sides differs from the function at ``x`` by a gap.  For a
+    tenth of the step it is a hundred times smaller, at a kink ten times, and at a jump the same.
     """
 
     def gap(step: float) -> float:

@@ -226,7 +226,8 @@ def has_exploded(curve: Curve) -> bool:
     """Returns whether the loss was far above its start, whatever it was at the end."""
     if curve.peak > EXPLODED_RATIO * max(curve.first_loss, NEAR_ZERO_LOSS):
         return True
-    return curve.peak > RUINED_RATIO * max(curve.first_loss, RUINED_LOSS)
+    limit = RUINED_RATIO * max(curve.first_loss, RUINED_LOSS)
+    return curve.steps >= MIN_STEPS and curve.peak > limit
 
 
 def _oscillates(curve: Curve) -> bool:
