@@ -1,5 +1,6 @@
 """Parameters in containers of every kind: those with an order are found, others are refused."""
 
+import functools
 import types
 from collections import ChainMap, OrderedDict, UserDict, UserList, deque, namedtuple
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 from helpers import bits_of
 
-from tinygrad_edu import Value, fit, nn, optim
+from tinygrad_edu import Value, fit, grad, jit, nn, optim
 
 Pair = namedtuple("Pair", "w b")
 
@@ -253,3 +254,33 @@ def test_objects_that_refer_to_parameters_of_others_are_no_error():
     model.best = Plain(model.parameters())
     model.itself = Plain(model)
     assert len(model.parameters()) == 3
+
+
+def scaled_by(q):
+    return lambda x: q * x
+
+
+@pytest.mark.parametrize("make", [
+    lambda: nn.MLP(2, [3, 1]).__call__,
+    lambda: scaled_by(Value(1.0)),
+    lambda: lambda x, q=Value(1.0): q * x,  # noqa: B008
+    lambda: functools.lru_cache(scaled_by(Value(1.0))),
+    lambda: grad(scaled_by(Value(1.0))),
+], ids=["method", "closure", "default", "cached", "grad"])
+def test_a_function_with_parameters_of_its_own_is_refused(make):
+    module = nn.Module()
+    with pytest.raises(TypeError, match="which is not found among the parameters"):
+        module.part = make()
+    module.w = Value(2.0)
+    module.part = scaled_by(module.w)
+    assert module.parameters() == [module.w]
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_parameters_in_compiled_modules_matrices_and_masked_arrays_are_found():
+    module = nn.Module()
+    module.net = jit(nn.MLP(2, [3, 1]))
+    module.matrix = np.matrix([[Value(1.0), Value(2.0)]])
+    module.masked = np.ma.array([Value(1.0), Value(2.0)], mask=[0, 1])
+    assert len(module.parameters()) == 13 + 2 + 2
+    assert "matrix.0.1" in dict(module.named_parameters())

@@ -15,6 +15,7 @@ it is assigned, or when parameters are asked for if the leaf was put into it lat
 from __future__ import annotations
 
 import gc
+import sys
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Iterable, Iterator, Mapping, MappingView
 from contextlib import AbstractContextManager
@@ -22,9 +23,9 @@ from dataclasses import fields, is_dataclass
 from itertools import repeat
 from types import (
     BuiltinFunctionType,
+    CellType,
     FunctionType,
     MappingProxyType,
-    MethodType,
     ModuleType,
     SimpleNamespace,
 )
@@ -195,8 +196,7 @@ _SEQUENCES: tuple[type[Any], ...] = (list, tuple, deque, UserList, MappingView)
 _LEARNING = (Value, Module)
 _MAPPINGS = (dict, UserDict, MappingProxyType, ChainMap)
 _SIMPLE: tuple[type[Any], ...] = (
-    Value, str, float, int, bytes, type(None), type, FunctionType, MethodType, BuiltinFunctionType,
-    ModuleType,
+    Value, str, float, int, bytes, type(None), type, BuiltinFunctionType, ModuleType,
 )
 _MOST_SEARCHED = 10_000  # objects in which forgotten parameters are looked for
 _PACKAGE = __name__.partition(".")[0]  # its other objects refer to parameters, and own none
@@ -220,9 +220,14 @@ def _parts(container: Any) -> list[tuple[Any, Any]] | None:
     if is_iterable and hasattr(kind, "dtype") and hasattr(kind, "shape"):  # also one with labels
         if not getattr(container.dtype, "hasobject", "Object" in str(container.dtype)):
             return []
-        return list(enumerate(container if container.shape else [container.item()]))
+        # the entries of a matrix are matrices, and a masked array hides some
+        plain = np.asarray(container) if (np := sys.modules.get("numpy")) else container
+        return list(enumerate(plain if plain.shape else [plain.item()]))
     if any(base.__module__.partition(".")[0] == _PACKAGE for base in kind.__mro__):
-        return []
+        wrapped = getattr(container, "__wrapped__", None)  # of a compiled module
+        return [] if wrapped is None else [("function", wrapped)]
+    if isinstance(container, FunctionType):
+        return None if container.__closure__ or container.__defaults__ else []
     is_record = is_dataclass(kind) or hasattr(kind, "__attrs_attrs__")
     return _attributes(container) if is_record or kind is SimpleNamespace else None
 
@@ -315,6 +320,8 @@ def _check_others(
                     remedy = "a set has no order; use a list"
                 elif isinstance(outer, Iterator):
                     remedy = "it can be read once; make a list of it"
+                elif isinstance(outer, FunctionType):
+                    remedy = "assign it to an attribute of its own before the function"
                 elif isinstance(outer, _MAPPINGS):
                     remedy = "it is a key; make it the entry of a key that is text"
                 raise TypeError(
@@ -329,5 +336,15 @@ def _hidden(holder: Any, is_outer: bool) -> list[Any]:
     """Returns what an object of any class but those of this package refers to."""
     if is_outer and isinstance(holder, _MAPPINGS):
         return list(holder)
+    if isinstance(holder, FunctionType):  # not its globals
+        cells = [cell.cell_contents for cell in holder.__closure__ or () if _is_filled(cell)]
+        return [*cells, *(holder.__defaults__ or ()), *(holder.__kwdefaults__ or {}).values()]
     inside = _parts(holder)
     return gc.get_referents(holder) if inside is None else [part for _, part in inside]
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:  # a variable that has no value yet
+        return False
