@@ -221,7 +221,8 @@ def _parts(container: Any) -> list[tuple[Any, Any]] | None:
         if not getattr(container.dtype, "hasobject", "Object" in str(container.dtype)):
             return []
         # the entries of a matrix are matrices, and a masked array hides some
-        plain = np.asarray(container) if (np := sys.modules.get("numpy")) else container
+        np = sys.modules.get("numpy")
+        plain = np.asarray(container) if np and isinstance(container, np.ndarray) else container
         return list(enumerate(plain if plain.shape else [plain.item()]))
     if any(base.__module__.partition(".")[0] == _PACKAGE for base in kind.__mro__):
         wrapped = getattr(container, "__wrapped__", None)  # of a compiled module
