@@ -7,9 +7,10 @@ objects, dataclasses and namespaces.  Its name is the path to it, such as
 attribute is assigned.  Errors, drawings and checkpoints use these names, and a drawing finds the
 neurons of a graph by them, at no cost in the forward pass.
 
-Sets, iterators, and objects of other classes, are not searched.  If one of them has a leaf or a
-module that is not among those found, which would be neither trained nor saved, it is refused: when
-it is assigned, or when parameters are asked for if the leaf was put into it later.
+Sets, iterators, functions, and objects of other classes, are not searched, except for a module that
+`jit` compiled.  If one of them has a leaf or a module that is not among those found, which would be
+neither trained nor saved, it is refused: when it is assigned, or when parameters are asked for if
+the leaf was put into it later.
 """
 
 from __future__ import annotations

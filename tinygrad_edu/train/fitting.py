@@ -119,6 +119,9 @@ def fit(
         TraceError: engine="jit" and the model, the loss or the penalty cannot be compiled.  The
             message names the cause; model and random generators are as they were.
 
+    Whatever is raised once the training has begun, also by the model or the loss, has the steps
+    before it in ``error.history``.
+
     **Sums** over samples have one order (`summation`), so both engines have the same bits.  Leaves
     that the optimiser does not have keep their gradients.
 
