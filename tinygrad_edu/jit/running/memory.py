@@ -126,7 +126,7 @@ def _is_exact(x: Any) -> bool:
     """Returns whether a float is equal to each number of an array."""
     if x.dtype.kind in "iu":
         return x.dtype.itemsize < 8 or not x.size or max(-int(x.min()), int(x.max())) <= 2**53
-    return bool(x.dtype.itemsize <= 8)
+    return bool(x.dtype.itemsize <= 8 or ((x == x.astype(float)) | (x != x)).all())
 
 
 def is_read(view: memoryview) -> bool:
