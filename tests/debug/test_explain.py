@@ -103,9 +103,9 @@ def test_a_gradient_is_explained_when_all_data_are_finite():
     assert found.operands == (("v2", 0.0),)
     assert str(found) == """\
 All numbers of the forward pass are finite.  The first gradient that is inf or nan is in
-  ∂y/∂v2 += ∂y/∂v3 · ∂v3/∂v2 = 3 × inf = inf   [∂v3/∂v2 = 0.5 / v3]
+  dy/dv2 += dy/dv3 · ∂v3/∂v2 = 3 × inf = inf   [∂v3/∂v2 = 0.5 / v3]
 The backward pass from y to this step:
-  ∂y/∂v3 += ∂y/∂y · ∂y/∂v3 = 1 × 3 = 3   [∂y/∂v3 = 3]
+  dy/dv3 += dy/dy · ∂y/∂v3 = 1 × 3 = 3   [∂y/∂v3 = 3]
 The local derivative of v3 = sqrt(v2) with respect to v2 is inf at v2 = 0.  Keep the argument
 above 0, for example with sqrt(maximum(x, 1e-12)); for the length of a vector use hypot or norm."""
 
@@ -145,7 +145,7 @@ def test_explanation_has_no_path_if_the_edge_of_the_root_is_to_blame():
     (lambda: Value(-8.0, "n") ** (1 / 3), "is finite only if n > 0, but n = -8."),
     (lambda: Value(-1e200, "error") ** 2,
      "error ** 2 exceeds the largest float, 1.8e308, at error = -1e200."),
-    (lambda: Value(0.0, "x") ** -1, "x ** -1 is inf at x = 0."),
+    (lambda: Value(0.0, "x") ** -1, "x ** (-1) is inf at x = 0."),
     (lambda: Value(1e300, "a") * Value(-1e300, "b"),
      "a * b exceeds the largest float, 1.8e308, at a = 1e300 and b"),
     (lambda: math.cosh(Value(1e9, "x")),

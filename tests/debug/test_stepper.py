@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import History, Value, examples, jit, math, nn, topological_order
+from tinygrad_edu.debug.misconceptions import MISCONCEPTIONS
 from tinygrad_edu.debug.orders import TABLE_LINES, compare_orders
 from tinygrad_edu.debug.recording import NAIVE_LIMIT, Recording, record
 from tinygrad_edu.debug.stepper import Stepper, recording_of
@@ -47,12 +48,12 @@ def random_graph(seed, operations=30):
 def test_the_sentences_of_a_product():
     sentences = [step.sentence for step in record(product())]
     assert sentences == [
-        "d = a * b = 2 × -3 = -6",
+        "d = a * b = 2 × (-3) = -6",
         "y = d * 0.5 = -6 × 0.5 = -3",
-        "∂y/∂y = 1",
-        "∂y/∂d += ∂y/∂y · ∂y/∂d = 1 × 0.5 = 0.5   [∂y/∂d = 0.5]",
-        "∂y/∂a += ∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5   [∂d/∂a = b]",
-        "∂y/∂b += ∂y/∂d · ∂d/∂b = 0.5 × 2 = 1   [∂d/∂b = a]",
+        "dy/dy = 1",
+        "dy/dd += dy/dy · ∂y/∂d = 1 × 0.5 = 0.5   [∂y/∂d = 0.5]",
+        "dy/da += dy/dd · ∂d/∂a = 0.5 × (-3) = -1.5   [∂d/∂a = b]",
+        "dy/db += dy/dd · ∂d/∂b = 0.5 × 2 = 1   [∂d/∂b = a]",
     ]
 
 
@@ -60,10 +61,10 @@ def test_view_shows_position_change_and_next_step():
     stepper = Stepper(record(product())).watch("a").run_to("a")
     assert repr(stepper) == (
         "step 5 of 6, backward\n"
-        "  ∂y/∂a += ∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5   [∂d/∂a = b]\n"
+        "  dy/da += dy/dd · ∂d/∂a = 0.5 × (-3) = -1.5   [∂d/∂a = b]\n"
         "  changed: grad of a: 0 -> -1.5\n"
         "  watch:   a: data 2, grad -1.5\n"
-        "  next:    ∂y/∂b += ∂y/∂d · ∂d/∂b = 0.5 × 2 = 1   [∂d/∂b = a]")
+        "  next:    dy/db += dy/dd · ∂d/∂b = 0.5 × 2 = 1   [∂d/∂b = a]")
     assert repr(Stepper(record(product()))).splitlines()[:2] == [
         "step 0 of 6, start",
         "  given: a = 2, b = -3",
@@ -113,7 +114,7 @@ def test_sentences_of_a_row_are_the_approved_ones(name):
 @pytest.mark.parametrize("name", table.TABLE)
 def test_steps_of_every_row_have_its_local_derivatives_and_formulas(name):
     y, recording = recording_of_row(name)
-    assert recording[1].sentence == "∂y/∂y = 1"
+    assert recording[1].sentence == "dy/dy = 1"
     assert [step.after for step in recording[2:]] == [
         partial for arg, partial in zip(y.args, y.partials) if not arg.constant]
     assert all(step.sentence.endswith(f"[{step.formula}]") for step in recording[2:])
@@ -153,7 +154,7 @@ def test_walking_in_any_order_always_shows_the_same_state(seed, jumps):
 def test_run_to_finds_labels_operations_and_phases():
     stepper = Stepper(record(examples.lecture_neuron()))
     assert stepper.run_to("tanh").step.name == "o"
-    assert stepper.run_to("backward").step.sentence == "∂o/∂o = 1"
+    assert stepper.run_to("backward").step.sentence == "do/do = 1"
     assert stepper.run_to("w1").step.after == pytest.approx(1.0)
     position = stepper.position
     with pytest.raises(
@@ -206,12 +207,12 @@ def test_a_recording_is_a_sequence_and_does_not_change():
     assert recording[-1] == recording[5]
     assert [step.number for step in recording[1:4]] == [2, 3, 4]
     y.args[0].args[0].data = 100.0
-    assert recording[0].sentence == "d = a * b = 2 × -3 = -6"
+    assert recording[0].sentence == "d = a * b = 2 × (-3) = -6"
     assert repr(recording) == "<Recording of y: 5 nodes, 2 steps forward, 4 backward>"
 
 
 def test_a_leaf_alone_has_one_step():
-    assert [step.sentence for step in record(Value(2.0, "x"))] == ["∂x/∂x = 1"]
+    assert [step.sentence for step in record(Value(2.0, "x"))] == ["dx/dx = 1"]
 
 
 def test_a_graph_of_ten_thousand_nodes_is_recorded_and_stepped_without_recursion():
@@ -226,26 +227,26 @@ def test_where_has_sentences_with_the_branch_not_taken_as_a_number():
     y.label = "y"
     assert [step.sentence for step in record(y)] == [
         "y = where(1, a, 5) = where(1, 2, 5) = 2",
-        "∂y/∂y = 1",
-        "∂y/∂a += ∂y/∂y · ∂y/∂a = 1 × 1 = 1   [∂y/∂a = where(1, 1, 0)]",
+        "dy/dy = 1",
+        "dy/da += dy/dy · ∂y/∂a = 1 × 1 = 1   [∂y/∂a = where(1, 1, 0)]",
     ]
 
 
 def test_compare_orders_prints_both_orders_side_by_side():
     assert str(compare_orders(examples.shared_node())) == """\
 topological order                    naive recursive order
-∂c/∂c = 1                            ∂c/∂c = 1
-∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1   ∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1
-∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1   ∂c/∂a += ∂c/∂b · ∂b/∂a = 1 × 1 = 1   <- too early
-∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2   ∂c/∂a += ∂c/∂b · ∂b/∂a = 1 × 1 = 1
-∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2   ∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1   <- the rest of it
-                                     ∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2
-                                     ∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2
+dc/dc = 1                            dc/dc = 1
+dc/db += dc/dc · ∂c/∂b = 1 × 1 = 1   dc/db += dc/dc · ∂c/∂b = 1 × 1 = 1
+dc/db += dc/dc · ∂c/∂b = 1 × 1 = 1   dc/da += dc/db · ∂b/∂a = 1 × 1 = 1   <- too early
+dc/da += dc/db · ∂b/∂a = 2 × 1 = 2   dc/da += dc/db · ∂b/∂a = 1 × 1 = 1
+dc/da += dc/db · ∂b/∂a = 2 × 1 = 2   dc/db += dc/dc · ∂c/∂b = 1 × 1 = 1   <- the rest of it
+                                     dc/da += dc/db · ∂b/∂a = 2 × 1 = 2
+                                     dc/da += dc/db · ∂b/∂a = 2 × 1 = 2
 
-b is used more than once, so ∂c/∂b is a sum.  The naive order passes it on to
+b is used more than once, so dc/db is a sum.  The naive order passes it on to
 a when it is 1 (step 5), before the rest of it arrives (step 7 makes it 2).
 Then it passes on the whole sum, so the first part is counted twice.
-  ∂c/∂a is 4; the naive order gives 6
+  dc/da is 4; the naive order gives 6
 The topological order visits a node after all of its users, when its gradient is
 complete, and follows each edge once."""
 
@@ -284,7 +285,7 @@ def test_a_naive_recording_can_be_stepped_both_ways():
     assert stepper.back(2).grad("a") == 2.0
     assert (
         stepper.restart().run_to("a").step.sentence
-        == "∂c/∂a += ∂c/∂b · ∂b/∂a = 1 × 1 = 1   [∂b/∂a = 1]"
+        == "dc/da += dc/db · ∂b/∂a = 1 × 1 = 1   (first a, sum: 0 + 1 = 1)   [∂b/∂a = 1]"
     )
     assert (
         repr(stepper.recording)
@@ -401,7 +402,7 @@ def test_a_constant_that_is_used_again_gets_no_gradient():
         assert [
             stepper.numbers(i)[1] for i, node in enumerate(recording.nodes) if not node.constant
         ] == [node.grad for node in topological_order(y, constants=False)]
-        assert not any("/∂3" in step.sentence for step in recording)
+        assert not any("/d(3)" in step.sentence or "/∂3" in step.sentence for step in recording)
         assert record(recording.values()[-1]).events == recording.events
         x.grad = 0.0
 
@@ -492,9 +493,10 @@ def test_words_of_a_step_are_its_sentence_without_the_rule_for_any_names():
     y = x * x
     y.label = "y"
     step = record(y)[2]
-    assert step.words == "∂y/∂a   [b += ∂y/∂y · ∂y/∂a   [b = 1 × 2 = 2"
+    assert step.words == "dy/d(a   [b) += dy/dy · ∂y/∂a   [b = 1 × 2 = 2"
     assert step.formula == "∂y/∂a   [b = a   [b"
-    assert step.sentence == f"{step.words}   [{step.formula}]"
+    assert step.growth == "first a   [b, sum: 0 + 2 = 2"
+    assert step.sentence == f"{step.words}   ({step.growth})   [{step.formula}]"
     assert record(y)[0].sentence == record(y)[0].words == "y = a   [b * a   [b = 2 × 2 = 4"
     assert str(compare_orders(y)).splitlines()[2] == f"{step.words}   {step.words}"
 
@@ -588,3 +590,46 @@ def test_factor_close_to_one_is_not_printed_as_one():
     y.label = "y"
     assert record(y)[0].sentence == "y = s * 1.0001 = 1 × 1.0001 = 1.0001"
     assert record(y).nodes[1].name == "1.0001"
+
+
+def test_a_sum_names_the_operand_that_adds_to_it_and_says_what_it_was_and_is():
+    a, b = Value(3.0, "a"), Value(-2.0, "b")
+    twice = [step.growth for step in record(a + a) if step.phase == "backward"]
+    assert twice == ["", "first a, sum: 0 + 1 = 1", "second a, sum: 1 + 1 = 2"]
+    users = [step.growth for step in record(a * b - a) if step.name == "a"]
+    assert users == ["sum: 0 + (-1) = -1", "sum: -1 + (-2) = -3"]
+    assert not any(step.growth for step in record(a * b))
+
+
+def test_a_gradient_and_a_local_derivative_never_look_the_same():
+    for seed in range(20):
+        recording = record(random_graph(seed))
+        for step, event in zip(recording, recording.events):
+            if event.user is not None:
+                gradient, _, rest = step.words.partition(" += ")
+                arrives, _, rest = rest.partition(" · ")
+                assert gradient.startswith("d") and arrives.startswith("d")
+                assert rest.startswith("∂") and step.formula.startswith("∂")
+
+
+@pytest.mark.parametrize("name", MISCONCEPTIONS)
+def test_each_misconception_gives_wrong_gradients_and_says_so_in_its_steps(name):
+    x, z = Value(3.0, "x"), Value(-2.0, "z")
+    shared = x * z
+    y = (shared + shared) * (x - z) + x**2 + math.relu(z) - math.square(z)
+    y.label = "y"
+    right, wrong = record(y), record(y, misconception=name)
+    ends = [Stepper(recording).finish() for recording in (right, wrong)]
+    assert [ends[0].grad(leaf) for leaf in "xz"] != [ends[1].grad(leaf) for leaf in "xz"]
+    for step, event in zip(wrong, wrong.events):
+        if event.user is not None:
+            flow = wrong.partial(event.user, event.operand) * event.adjoint
+            kept = 0.0 if MISCONCEPTIONS[name].replaces else step.before
+            assert step.after == kept + flow
+            assert step.words.endswith(f"= {short_number(flow)}")
+    assert Stepper(record(y)).finish().grad("x") == ends[0].grad("x")
+
+
+def test_a_misconception_that_is_unknown_is_refused_with_those_that_exist():
+    with pytest.raises(ValueError, match="record: misconception must be '', 'overwrite', 'early'"):
+        record(product(), misconception="overwritten")

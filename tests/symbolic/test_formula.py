@@ -189,6 +189,8 @@ def superfluous_brackets(text):
             start = opened.pop()
             if start and (text[start - 1].isalnum() or text[start - 1] == "_"):
                 continue
+            if text[start:].startswith("(-") and text[:start].rstrip().endswith(tuple("+-*/%")):
+                continue  # else two signs would stand side by side
             without = text[:start] + " " + text[start + 1:i] + " " + text[i + 1:]
             try:
                 same_tree = ast.dump(ast.parse(without.strip(), mode="eval")) == tree
@@ -203,7 +205,8 @@ def test_superfluous_brackets_are_found():
     assert superfluous_brackets("(x * y) + z") == [(0, 6)]
     assert superfluous_brackets("x - (y + z)") == []
     assert superfluous_brackets("sin((x))") == [(4, 6)]
-    assert superfluous_brackets("2 ** (-x)") == [(5, 8)]
+    assert superfluous_brackets("2 ** (-x)") == []
+    assert superfluous_brackets("(-x) * 2") == [(0, 3)]
 
 
 @every_row
@@ -274,10 +277,10 @@ def test_text_reads_back_as_the_same_tree_with_the_fewest_brackets(pair):
     (lambda x, y: (x - y) - x, "x - y - x"), (lambda x, y: x / (y * x), "x / (y * x)"),
     (lambda x, y: (x**y) ** x, "(x ** y) ** x"), (lambda x, y: x ** (y**x), "x ** y ** x"),
     (lambda x, y: (-x) ** 2, "(-x) ** 2"), (lambda x, y: -(x**2), "-x ** 2"),
-    (lambda x, y: 2 ** (-x), "2 ** -x"),
+    (lambda x, y: 2 ** (-x), "2 ** (-x)"),
     (lambda x, y: -(x * y), "-(x * y)"), (lambda x, y: (-x) * y, "-x * y"),
-    (lambda x, y: x * (-y), "x * -y"),
-    (lambda x, y: -(x * -1), "-(x * -1)"), (lambda x, y: (-2) ** x, "(-2) ** x"),
+    (lambda x, y: x * (-y), "x * (-y)"),
+    (lambda x, y: -(x * -1), "-(x * (-1))"), (lambda x, y: (-2) ** x, "(-2) ** x"),
     (lambda x, y: abs(x - y) // 2, "abs(x - y) // 2"), (lambda x, y: (x + 1 < y * 2), "x + 1 < y * "
                                                                                       "2"),
     (lambda x, y: 1 - x % y, "1 - x % y"), (lambda x, y: x >= -y, "x >= -y"),

@@ -233,7 +233,7 @@ for cell in [
         "step 1 of 3, forward",
         "  v2 = a * 3 = 2 × 3 = 6",
         "  changed: data of v2: 6",
-        "  next:    ∂v2/∂v2 = 1",
+        "  next:    dv2/dv2 = 1",
         "Out[5]: <Recording of v2: 3 nodes, 1 steps forward, 2 backward>",
         "Out[6]: <Drawing: 3 nodes, 2 edges, 0 clusters>",
         "False",

@@ -8,7 +8,7 @@
     loss is nan.  The first inf or nan, in order of execution, is
       v3 = log(p) = log(0) = -inf
     From there to loss:
-      v4 = w * v3 = 0 × -inf = nan
+      v4 = w * v3 = 0 × (-inf) = nan
       loss = v4 + 1 = nan + 1 = nan
     log(p) is finite only if p > 0, but p = 0.  For log-probabilities use cross_entropy,
     binary_cross_entropy, log_softmax or logsigmoid: they never compute log(0).

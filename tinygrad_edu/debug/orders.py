@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..engine.value import Value
 from .recording import Recording, check_root, record
+from .sentences import gradient
 from .stepper import Stepper
 from .text import short_number
 
@@ -72,8 +73,8 @@ class Comparison(NamedTuple):
         user = nodes[event.user or 0].name
         final = self.naive.events[self.late - 1].after
         yield (
-            f"{user} is used more than once, so ∂{root}/∂{user} is a sum.  The naive order passes "
-            "it on to"
+            f"{user} is used more than once, so {gradient(root, user)} is a sum.  The naive order "
+            "passes it on to"
         )
         yield (
             f"{nodes[event.node].name} when it is {short_number(event.adjoint)} "
@@ -84,7 +85,8 @@ class Comparison(NamedTuple):
         wrong = {name: pair for name, pair in self.gradients.items() if pair[0] != pair[1]}
         for name, (right, naive) in list(wrong.items())[:TABLE_LINES]:
             given = short_number(naive)
-            yield f"  ∂{root}/∂{name} is {short_number(right)}; the naive order gives {given}"
+            total = gradient(root, name)
+            yield f"  {total} is {short_number(right)}; the naive order gives {given}"
         if not wrong:
             yield "  In this graph the extra amounts are 0, so the gradients are right anyway."
         yield "The topological order visits a node after all of its users, when its gradient is"

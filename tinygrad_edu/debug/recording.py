@@ -3,7 +3,7 @@
     >>> from tinygrad_edu import Value
     >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
     >>> [step.sentence for step in record(a * b)][:2]
-    ['v3 = a * b = 2 × -3 = -6', '∂v3/∂v3 = 1']
+    ['v3 = a * b = 2 × (-3) = -6', 'dv3/dv3 = 1']
 
 A recording has every forward operation in the order of execution, then every edge of the backward
 pass in the order in which `graph.backpropagate` takes them.  It is a copy: nothing that is done
@@ -25,7 +25,9 @@ from ..engine.graph import topological_order
 from ..engine.primitive import Primitive, lookup
 from ..engine.value import Value
 from ..errors import check_choice, is_number, short_repr, some, wrong_type
-from ..symbolic.formulas import Name, as_name, derivative, number_name
+from ..symbolic.formulas import Name, as_name, derivative
+from .misconceptions import MISCONCEPTIONS, Misconception
+from .sentences import ORDINALS, TEMPLATES, factor, filled, gradient, written
 from .text import printable, short_number
 
 NAIVE_LIMIT = 10_000  # steps of a recording in the naive order
@@ -98,7 +100,8 @@ class Step(NamedTuple):
     after: the same number after the step.
     words: what happened, in names and numbers.
     formula: the rule of the table that gave the local derivative; "" if there is none.
-    sentence: the words, and the formula in brackets after them.
+    growth: of a gradient that is a sum: which operand adds to it, what it was and what it is.
+    sentence: the words, and the growth and the formula in brackets after them.
     """
 
     number: int
@@ -107,12 +110,15 @@ class Step(NamedTuple):
     before: float | None
     after: float | None
     words: str
-    formula: str
+    formula: str = ""
+    growth: str = ""
 
     @property
     def sentence(self) -> str:
-        """The words, and the formula in brackets after them."""
-        return f"{self.words}   [{self.formula}]" if self.formula else self.words
+        """The words, and the growth and the formula in brackets after them."""
+        growth = f"   ({self.growth})" if self.growth else ""
+        formula = f"   [{self.formula}]" if self.formula else ""
+        return self.words + growth + formula
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,6 +132,7 @@ class Recording(Sequence[Step]):
     root: the position of the root in ``nodes``.
     forward: the number of forward steps; the other steps are backward.
     order: the order of the backward pass, "topological" or "naive".
+    misconception: the wrong idea that the backward pass follows, "" for none.
     positions: from the name of each node that is not a constant to its position in ``nodes``.
     """
 
@@ -134,6 +141,7 @@ class Recording(Sequence[Step]):
     root: int
     forward: int
     order: str = "topological"
+    misconception: str = ""
 
     def __len__(self) -> int:
         return len(self.events)
@@ -155,14 +163,13 @@ class Recording(Sequence[Step]):
         event = self.events[index]
         name = self.nodes[event.node].name
         phase = self._phase(index)
-        formula = ""
         if phase == "forward":
-            words = self._forward_words(event.node)
+            texts = (self._forward_words(event.node),)
         elif event.user is None:
-            words = f"∂{name}/∂{name} = 1"
+            texts = (filled(TEMPLATES["seed"], {"gradient": gradient(name, name)}),)
         else:
-            words, formula = self._backward_words(event, event.user)
-        return Step(index + 1, phase, name, event.before, event.after, words, formula)
+            texts = self._backward_texts(event, event.user)
+        return Step(index + 1, phase, name, event.before, event.after, *texts)
 
     def _phase(self, index: int) -> str:
         return "forward" if index < self.forward else "backward"
@@ -203,7 +210,7 @@ class Recording(Sequence[Step]):
         """Returns the state before the first step: the leaves and their numbers."""
         leaves = [node for node in self.nodes if not node.op and not node.constant]
         shown = some([f"{node.name} = {short_number(node.data)}" for node in leaves], 6)
-        return Step(0, "start", "", None, None, f"given: {shown}", "")
+        return Step(0, "start", "", None, None, filled(TEMPLATES["given"], {"leaves": shown}))
 
     def matches(self, index: int, target: str) -> bool:
         """Returns whether the step at ``index`` involves ``target``.
@@ -257,53 +264,84 @@ class Recording(Sequence[Step]):
         node = self.nodes[position]
         row = lookup(node.op)
         names = Name.apply_primitive(row, self._names(node)).text
-        operands = [number_name(short_number(self.nodes[arg].data)) for arg in node.args]
-        if row.symbol and row.arity == 1 and operands[0].text.startswith("-"):
-            # -(-2) and not --2, which looks like another operator
-            operands = [Name(f"({operands[0].text})")]
-        numbers = Name.apply_primitive(row, tuple(operands)).text.replace(" * ", " × ")
+        numbers = written(row).of([short_number(self.nodes[arg].data) for arg in node.args])
         return " = ".join(dict.fromkeys([node.name, names, numbers, short_number(node.data)]))
 
-    def _backward_words(self, event: Event, user: int) -> tuple[str, str]:
-        """Returns the words and the formula of the step along an edge."""
+    def _backward_texts(self, event: Event, user: int) -> tuple[str, str, str]:
+        """Returns the words, the formula and the growth of the step along an edge."""
         root = self.nodes[self.root].name
-        operand = self.nodes[event.node].name
+        name = self.nodes[event.node].name
         node = self.nodes[user]
-        local = f"∂{node.name}/∂{operand}"
-        rule = derivative(node.op, event.operand, self._names(node), Name(node.name))
-        adjoint = short_number(event.adjoint)
-        partial = short_number(self.partial(user, event.operand))
-        product = f"{adjoint} × {partial} = {short_number(self.flow(event))}"
-        words = f"∂{root}/∂{operand} += ∂{root}/∂{node.name} · {local} = {product}"
-        return words, f"{local} = {rule.text}"
+        rules = MISCONCEPTIONS[self.misconception].rules if self.misconception else {}
+        names = self._names(node)
+        if rule := rules.get((node.op, event.operand)):
+            formula = as_name(rule(*names, Name(node.name)))
+        else:
+            formula = derivative(node.op, event.operand, names, Name(node.name))
+        twice = node.args.count(event.node) > 1
+        fields = {
+            "gradient": gradient(root, name),
+            "arrives": gradient(root, node.name),
+            "local": f"∂{node.name}/∂{name}",
+            "adjoint": short_number(event.adjoint),
+            "partial": factor(short_number(self.partial(user, event.operand))),
+            "flow": short_number(self.flow(event)),
+            "formula": formula.text,
+            "before": short_number(event.before),
+            "after": short_number(event.after),
+            "ordinal": ORDINALS[node.args[:event.operand].count(event.node)],
+            "name": name,
+        }
+        fields["operand"] = filled(TEMPLATES["which"], fields) if twice else ""
+        replaces = bool(self.misconception) and MISCONCEPTIONS[self.misconception].replaces
+        words = filled(TEMPLATES["replaces" if replaces else "adds"], fields)
+        growth = ""
+        if self._contributions[event.node] > 1:
+            if not replaces:
+                fields["flow"] = factor(fields["flow"])
+            growth = filled(TEMPLATES["replaced" if replaces else "sum"], fields)
+        return words, filled(TEMPLATES["rule"], fields), growth
+
+    @cached_property
+    def _contributions(self) -> Counter[int]:
+        """How many steps change the gradient of each node, the seed aside."""
+        return Counter([event.node for event in self.events if event.user is not None])
 
     def _names(self, node: Node) -> tuple[Name, ...]:
         operands = [self.nodes[arg] for arg in node.args]
         return tuple([as_name(x.data) if x.constant else Name(x.name) for x in operands])
 
 
-def record(root: Value, order: str = "topological") -> Recording:
+def record(root: Value, order: str = "topological", *, misconception: str = "") -> Recording:
     """Returns the recording of the graph of ``root``, which is not changed.
 
     order: the order of the backward pass.  "topological" is the order of the engine.  "naive" is
         the recursion that one writes first: it follows the edges of a node as soon as one
         contribution arrives.  If a node has several users, it passes on an unfinished sum, and
         later the whole sum: see `compare_orders`.
+    misconception: a wrong idea that the backward pass follows, one of `MISCONCEPTIONS`.
 
     Raises:
         TypeError: ``root`` is not a Value.
-        ValueError: ``order`` is neither of these; or the naive order takes more than `NAIVE_LIMIT`
-            steps.  It walks every path, and their number can double with every node.
+        ValueError: ``order`` or ``misconception`` is unknown; or the naive order takes more than
+            `NAIVE_LIMIT` steps.  It walks every path, and their number can double with every node.
     """
     check_root(root, "record: root")
     check_choice(order, "record: order", ("topological", "naive"))
+    check_choice(misconception, "record: misconception", ("", *MISCONCEPTIONS))
+    idea = MISCONCEPTIONS.get(misconception, _RIGHT)
+    if idea.is_naive:
+        order = "naive"
     values = topological_order(root)
     position = {node: i for i, node in enumerate(values)}
     nodes = []
     for name, node in zip(_unique_names(values), values):
         args = tuple([position[arg] for arg in node.args])
         # a constant may have been taken from another graph
-        partials = tuple([None if arg.constant else partial for arg, partial in node.edges])
+        partials = tuple([
+            None if arg.constant else _partial(node, i, partial, idea)
+            for i, (arg, partial) in enumerate(node.edges)
+        ])
         label = node.label if isinstance(node.label, str) else str(node.label)
         nodes.append(Node(name, label, node.op, node.data, args, partials, node.constant))
     events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
@@ -314,9 +352,19 @@ def record(root: Value, order: str = "topological") -> Recording:
     gradients = [0.0] * (len(nodes) - 1) + [1.0]
     for user, operand, arg, partial in ordered:
         before = gradients[arg]
-        gradients[arg] = after = before + partial * gradients[user]
-        events.append(Event(arg, user, operand, before, after, gradients[user]))
-    return Recording(tuple(nodes), tuple(events), len(nodes) - 1, forward, order)
+        adjoint = 1.0 if idea.ignores_adjoint else gradients[user]
+        gradients[arg] = after = partial * adjoint + (0.0 if idea.replaces else before)
+        events.append(Event(arg, user, operand, before, after, adjoint))
+    return Recording(tuple(nodes), tuple(events), len(nodes) - 1, forward, order, misconception)
+
+
+_RIGHT = Misconception("", "")
+
+
+def _partial(node: Value, i: int, right: float, idea: Misconception) -> float:
+    """Returns the local derivative of a node with respect to an operand, right or wrong."""
+    rule = idea.rules.get((node.op, i))
+    return right if rule is None else float(rule(*[arg.data for arg in node.args], node.data))
 
 
 def check_root(root: Any, name: str) -> None:

@@ -6,9 +6,9 @@
     >>> d.label = "d"
     >>> stepper = Stepper(record(d))
     >>> stepper.next().step.sentence
-    'd = a * b = 2 × -3 = -6'
+    'd = a * b = 2 × (-3) = -6'
     >>> stepper.run_to("a").step.sentence
-    '∂d/∂a += ∂d/∂d · ∂d/∂a = 1 × -3 = -3   [∂d/∂a = b]'
+    'dd/da += dd/dd · ∂d/∂a = 1 × (-3) = -3   [∂d/∂a = b]'
     >>> stepper.back().back().position
     1
 

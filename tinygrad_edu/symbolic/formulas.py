@@ -79,7 +79,7 @@ class Name(Operand):
             return Name(f"{primitive.name}({', '.join(map(str, map(as_name, args)))})")
         names = [as_name(arg) for arg in args]
         if primitive.arity == 1:
-            return Name(primitive.symbol + _bracketed(names[0], UNARY), UNARY)
+            return Name(primitive.symbol + _unsigned(_bracketed(names[0], UNARY)), UNARY)
         return _infix(
             primitive.symbol, names[0], names[1], primitive.precedence, primitive.associativity
         )
@@ -206,12 +206,16 @@ def formula(primitive: Primitive | str, argument: int | str | None = None) -> st
 
 def _infix(symbol: str, x: Name, y: Name, precedence: int, associativity: str) -> Name:
     left = _bracketed(x, precedence if associativity == "left" else precedence + 1)
-    if symbol == "**" and y.precedence == UNARY:
-        right = y.text  # after ** Python reads a minus sign without brackets: 2 ** -x
-    else:
-        right = _bracketed(y, precedence if associativity == "right" else precedence + 1)
+    right = _bracketed(y, precedence if associativity == "right" else precedence + 1)
+    if precedence > COMPARISON:
+        right = _unsigned(right)
     return Name(f"{left} {symbol} {right}", precedence)
 
 
 def _bracketed(name: Name, precedence: int) -> str:
     return name.text if name.precedence >= precedence else f"({name.text})"
+
+
+def _unsigned(text: str) -> str:
+    """Returns an operand as it stands behind an operator: 1 - (-x), because two signs confuse."""
+    return f"({text})" if text.startswith("-") else text

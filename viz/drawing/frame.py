@@ -16,7 +16,6 @@ from functools import cache, cached_property
 from typing import NamedTuple
 
 from tinygrad_edu.debug.recording import Recording, Step
-from tinygrad_edu.debug.text import short_number
 
 from .style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
 
@@ -190,16 +189,14 @@ class Caption:
     def _lines(self, position: int, size: float) -> list[str]:
         """Returns the lines of the text in a font of this size.
 
-        They are the sentence of the step, the rule that it used, and how a sum grew.
+        They are the sentence of the step, the rule that it used, and how a sum grows.
         """
         step = self._step(position)
         said = [step.words]
         if step.formula:
             said.append(f"because {step.formula}")
-            if step.before and short_number(step.before) != short_number(step.after):
-                root = self._recording.nodes[self._recording.root].name
-                change = f"from {short_number(step.before)} to {short_number(step.after)}"
-                said.append(f"so ∂{root}/∂{step.name} goes {change}")
+        if step.growth:
+            said.append(step.growth)
         room = (self.width / self._zoom - 2 * MARGIN) / size
         return [line for text in said for line in _wrapped(text[:MAX_PARAGRAPH_LENGTH], room)]
 

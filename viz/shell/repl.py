@@ -14,9 +14,9 @@ The command ``tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10`` starts it too.
       next:    y = a * a = 3 × 3 = 9
     (step 0/4) until a
     step 3 of 4, backward
-      ∂y/∂a += ∂y/∂y · ∂y/∂a = 1 × 3 = 3   [∂y/∂a = a]
+      dy/da += dy/dy · ∂y/∂a = 1 × 3 = 3   (first a, sum: 0 + 3 = 3)   [∂y/∂a = a]
       changed: grad of a: 0 -> 3
-      next:    ∂y/∂a += ∂y/∂y · ∂y/∂a = 1 × 3 = 3   [∂y/∂a = a]
+      next:    dy/da += dy/dy · ∂y/∂a = 1 × 3 = 3   (second a, sum: 3 + 3 = 6)   [∂y/∂a = a]
     (step 3/4) p a
     a: data 3.0, grad 3.0 after 1 of 2 contributions
     (step 3/4) q

@@ -40,7 +40,7 @@ ERRORS = (
     TypeError,
     ValueError,
 )
-_IN_ASCII = str.maketrans({"∂": "d", "·": "*", "×": "*"})
+_IN_ASCII = str.maketrans({"∂": "del ", "·": "*", "×": "*"})
 
 Part = str | tuple[str, str]  # text, or text and its style
 

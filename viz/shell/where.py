@@ -6,7 +6,7 @@
     step 6 of 6: 4 of 4 gradient steps done
       v4 = v3 * b   ∂v4/∂v3 = 3
     > v3 = sin(a)   ∂v3/∂a = 1
-      ∂v4/∂a = 3 × 1 = 3
+      dv4/da = 3 × 1 = 3
 
 The derivatives along the path show the chain rule: their product is the path's contribution.
 """
@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator
 
 from tinygrad_edu.debug.recording import Recording
+from tinygrad_edu.debug.sentences import factor, gradient
 from tinygrad_edu.debug.text import short_number
 
 END_LINES = 6  # of a longer path, so many lines of each end are shown
@@ -60,29 +61,30 @@ def _backward_path(recording: Recording, position: int) -> Iterator[str]:
     nodes = recording.nodes
     last = recording.events[position - 1].node
     root = nodes[recording.root].name
-    at = nodes[last].name
+    total = gradient(root, nodes[last].name)
     edges = _edges_to(recording, position)
     if not edges:
         yield f"> {recording.operation(last)}"
-        yield f"  ∂{root}/∂{root} = 1, where the backward pass begins"
+        yield f"  {gradient(root, root)} = 1, where the backward pass begins"
         return
     operations = [recording.operation(user) for user, _ in edges]
     width = min(max(map(len, operations)), OPERATION_WIDTH)
-    factors = [recording.partial(*edge) for edge in edges]
+    partials = [recording.partial(*edge) for edge in edges]
     lines = []
-    for operation, (user, operand), factor in zip(operations, edges, factors):
+    for operation, (user, operand), partial in zip(operations, edges, partials):
         arg = nodes[nodes[user].args[operand]]
         derivative = f"∂{nodes[user].name}/∂{arg.name}"
-        lines.append(f"  {operation:<{width}}   {derivative} = {short_number(factor)}")
+        lines.append(f"  {operation:<{width}}   {derivative} = {short_number(partial)}")
     lines[-1] = f">{lines[-1][1:]}"
     yield from _shortened(lines)
-    product = short_number(math.prod(factors))
-    if 1 < len(factors) <= END_LINES:
-        product = f"{' × '.join(map(short_number, factors))} = {product}"
+    product = short_number(math.prod(partials))
+    if 1 < len(partials) <= END_LINES:
+        first, *others = map(short_number, partials)
+        product = f"{' × '.join([first, *map(factor, others)])} = {product}"
     if paths := _one_of_paths(recording, last):
-        yield f"  {paths}: {product}; ∂{root}/∂{at} is the sum over all of them"
+        yield f"  {paths}: {product}; {total} is the sum over all of them"
     elif len(edges) > 1:
-        yield f"  ∂{root}/∂{at} = {product}"
+        yield f"  {total} = {product}"
 
 
 def _edges_to(recording: Recording, position: int) -> list[tuple[int, int]]:

@@ -252,8 +252,12 @@ def test_the_caption_has_the_sentence_the_rule_and_how_a_sum_grew():
         "step 3 of 4, backward",
         "on edges: local derivatives; gradients: positive, negative",
     )
-    assert lines == ["∂v2/∂a += ∂v2/∂v2 · ∂v2/∂a = 1 × 1 = 1", "because ∂v2/∂a = 1"]
-    assert caption(scene.frame(stepper.goto(4)))[-1] == "so ∂v2/∂a goes from 1 to 2"
+    assert lines == [
+        "dv2/da += dv2/dv2 · ∂v2/∂a = 1 × 1 = 1",
+        "because ∂v2/∂a = 1",
+        "first a, sum: 0 + 1 = 1",
+    ]
+    assert caption(scene.frame(stepper.goto(4)))[-1] == "second a, sum: 1 + 1 = 2"
     assert caption(scene.frame(stepper.goto(0)))[0::2] == ["step 0 of 4, start", "given: a = 3"]
     assert caption(scene.frame(stepper, caption=False)) == []
 
@@ -306,7 +310,7 @@ def test_labels_are_data_in_frames_too(label, said):
     svg = Scene(recording).frame(Stepper(recording).finish())
     root = ET.fromstring(svg.encode("utf-8"))
     assert not list(root.iter(f"{SVG}script"))
-    assert caption(svg)[2].startswith(f"∂v2/∂{said} += ")
+    assert caption(svg)[2].startswith(f"dv2/d({said}) += ")
 
 
 def test_a_label_of_two_lines_has_two_lines_in_the_picture():

@@ -443,7 +443,7 @@ def test_keys_step_both_ways(browser, pages):
     ):
         press(browser, *keys)
         assert at(browser) == position
-    assert text(browser, "sentence") == "∂o/∂v6 += ∂o/∂v8 · ∂v8/∂v6 = 0.5 × 1 = 0.5"
+    assert text(browser, "sentence") == "do/dv6 += do/dv8 · ∂v8/∂v6 = 0.5 × 1 = 0.5"
     assert text(browser, "formula") == "∂v8/∂v6 = 1"
 
 
@@ -528,7 +528,7 @@ def test_details_show_the_sum_over_users_so_far(browser, pages):
     click_at(browser, f"#n{node} text")
     move_slider(browser, steps[0])
     lines = """return [...document.querySelectorAll("#details .lines button")]
-        .filter((line) => line.textContent.startsWith("∂J/"))
+        .filter((line) => line.textContent.startsWith("dJ/"))
         .map((line) => [line.textContent, line.classList.contains("coming")])"""
     shown = browser.execute_script(lines)
     assert [coming for _, coming in shown] == [False, True]
@@ -537,9 +537,9 @@ def test_details_show_the_sum_over_users_so_far(browser, pages):
     ]
     total = "return document.querySelector('#details .total').textContent"
     first, second = (number_text(recording.events[i - 1].after) for i in steps)
-    assert browser.execute_script(total) == f"∂J/∂H[1] = {first} so far: 1 of 2 added"
+    assert browser.execute_script(total) == f"dJ/d(H[1]) = {first} so far: 1 of 2 added"
     move_slider(browser, steps[1])
-    assert browser.execute_script(total) == f"∂J/∂H[1] = {second} all 2 added"
+    assert browser.execute_script(total) == f"dJ/d(H[1]) = {second} all 2 added"
     exact = browser.execute_script(
         "return [...document.querySelectorAll('#details .exact')].map((span) => span.textContent)"
     )
@@ -820,9 +820,9 @@ def test_page_of_a_wrong_order_shows_the_first_mistake_and_the_right_gradient(br
     for number in range(len(comparison.naive) + 1):
         move_slider(browser, number)
         begins = (
-            "Too early: this step passes on ∂"
+            "Too early: this step passes on d"
             if number == comparison.early
-            else "Too late: this step adds to ∂"
+            else "Too late: this step adds to d"
             if number == comparison.late
             else ""
         )
@@ -833,9 +833,9 @@ def test_page_of_a_wrong_order_shows_the_first_mistake_and_the_right_gradient(br
     right, naive = comparison.gradients["a"]
     total = browser.execute_script("return document.querySelector('#details .total').textContent")
     assert right != naive
-    assert total.startswith(f"∂c/∂a = {number_text(naive)} ")
+    assert total.startswith(f"dc/da = {number_text(naive)} ")
     assert total.endswith(f"; the right gradient is {number_text(right)}")
-    assert f"∂c/∂a is {label_number(right)}, here {label_number(naive)}" in text(browser, "notes")
+    assert f"dc/da is {label_number(right)}, here {label_number(naive)}" in text(browser, "notes")
 
 
 def test_box_says_how_to_open_it(browser, tmp_path):

@@ -65,11 +65,11 @@ FORWARD = """\
 y = tanh(a * b + c): 6 nodes, 3 steps forward, 6 backward; h for help
 step 0 of 9, start
   given: a = 2, b = -3, c = 10
-  next:    v4 = a * b = 2 × -3 = -6
+  next:    v4 = a * b = 2 × (-3) = -6
 (step 0/9) # The forward phase, and back in time.
 (step 0/9) n
 step 1 of 9, forward
-  v4 = a * b = 2 × -3 = -6
+  v4 = a * b = 2 × (-3) = -6
   changed: data of v4: -6
   next:    v5 = v4 + c = -6 + 10 = 4
 (step 1/9)\x20
@@ -79,7 +79,7 @@ step 2 of 9, forward
   next:    y = tanh(v5) = tanh(4) = 0.9993
 (step 2/9) b
 step 1 of 9, forward
-  v4 = a * b = 2 × -3 = -6
+  v4 = a * b = 2 × (-3) = -6
   changed: data of v4: -6
   next:    v5 = v4 + c = -6 + 10 = 4
 (step 1/9) where
@@ -91,25 +91,25 @@ step 1 of 9: 1 of 3 operations done
 step 3 of 9, forward
   y = tanh(v5) = tanh(4) = 0.9993
   changed: data of y: 0.9993
-  next:    ∂y/∂y = 1
+  next:    dy/dy = 1
 (step 3/9) where
 step 3 of 9: 3 of 3 operations done
 > y = tanh(v5)
 (step 3/9) l
    0  given: a = 2, b = -3, c = 10
-   1  v4 = a * b = 2 × -3 = -6
+   1  v4 = a * b = 2 × (-3) = -6
    2  v5 = v4 + c = -6 + 10 = 4
 -> 3  y = tanh(v5) = tanh(4) = 0.9993
-   4  ∂y/∂y = 1
-   5  ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
-   6  ∂y/∂v4 += ∂y/∂v5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
-   7  ∂y/∂c += ∂y/∂v5 · ∂v5/∂c = 0.001341 × 1 = 0.001341   [∂v5/∂c = 1]
-   8  ∂y/∂a += ∂y/∂v4 · ∂v4/∂a = 0.001341 × -3 = -0.004023   [∂v4/∂a = b]
+   4  dy/dy = 1
+   5  dy/dv5 += dy/dy · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
+   6  dy/dv4 += dy/dv5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
+   7  dy/dc += dy/dv5 · ∂v5/∂c = 0.001341 × 1 = 0.001341   [∂v5/∂c = 1]
+   8  dy/da += dy/dv4 · ∂v4/∂a = 0.001341 × (-3) = -0.004023   [∂v4/∂a = b]
 (step 3/9) until tanh
 step 5 of 9, backward
-  ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
+  dy/dv5 += dy/dy · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
   changed: grad of v5: 0 -> 0.001341
-  next:    ∂y/∂v4 += ∂y/∂v5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
+  next:    dy/dv4 += dy/dv5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
 (step 5/9) where
 step 5 of 9: 2 of 6 gradient steps done
 > y = tanh(v5)   ∂y/∂v5 = 0.001341
@@ -121,13 +121,13 @@ step 5 of 9: 2 of 6 gradient steps done
   watch:   a: data 2, grad 0
 (step 5/9) n
 step 6 of 9, backward
-  ∂y/∂v4 += ∂y/∂v5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
+  dy/dv4 += dy/dv5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
   changed: grad of v4: 0 -> 0.001341
   watch:   a: data 2, grad 0
-  next:    ∂y/∂c += ∂y/∂v5 · ∂v5/∂c = 0.001341 × 1 = 0.001341   [∂v5/∂c = 1]
+  next:    dy/dc += dy/dv5 · ∂v5/∂c = 0.001341 × 1 = 0.001341   [∂v5/∂c = 1]
 (step 6/9) continue
 step 9 of 9, backward
-  ∂y/∂b += ∂y/∂v4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
+  dy/db += dy/dv4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
   changed: grad of b: 0 -> 0.002682
   watch:   a: data 2, grad -0.004023
   next:    nothing, this is the end
@@ -137,7 +137,7 @@ this is the end; b goes back, restart begins again, q leaves
 step 0 of 9, start
   given: a = 2, b = -3, c = 10
   watch:   a: data 2, grad 0
-  next:    v4 = a * b = 2 × -3 = -6
+  next:    v4 = a * b = 2 × (-3) = -6
 (step 0/9) b
 this is the start; n does the first step
 (step 0/9) quit
@@ -147,28 +147,28 @@ BACKWARD = """\
 y = tanh(a * b + c): 6 nodes, 3 steps forward, 6 backward; h for help
 step 0 of 9, start
   given: a = 2, b = -3, c = 10
-  next:    v4 = a * b = 2 × -3 = -6
+  next:    v4 = a * b = 2 × (-3) = -6
 (step 0/9) until c
 step 7 of 9, backward
-  ∂y/∂c += ∂y/∂v5 · ∂v5/∂c = 0.001341 × 1 = 0.001341   [∂v5/∂c = 1]
+  dy/dc += dy/dv5 · ∂v5/∂c = 0.001341 × 1 = 0.001341   [∂v5/∂c = 1]
   changed: grad of c: 0 -> 0.001341
-  next:    ∂y/∂a += ∂y/∂v4 · ∂v4/∂a = 0.001341 × -3 = -0.004023   [∂v4/∂a = b]
+  next:    dy/da += dy/dv4 · ∂v4/∂a = 0.001341 × (-3) = -0.004023   [∂v4/∂a = b]
 (step 7/9) b 99
 step 0 of 9, start
   given: a = 2, b = -3, c = 10
-  next:    v4 = a * b = 2 × -3 = -6
+  next:    v4 = a * b = 2 × (-3) = -6
 (step 0/9) p v5
 v5: data not computed yet (step 2 does it), grad 0.0 after 0 of 1 contributions
 (step 0/9) unt backward
 step 4 of 9, backward
-  ∂y/∂y = 1
+  dy/dy = 1
   changed: grad of y: 0 -> 1
-  next:    ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
+  next:    dy/dv5 += dy/dy · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
 (step 4/9) p b
 b: data -3.0, grad 0.0 after 0 of 1 contributions
 (step 4/9) l 0 3
    0  given: a = 2, b = -3, c = 10
-   1  v4 = a * b = 2 × -3 = -6
+   1  v4 = a * b = 2 × (-3) = -6
    2  v5 = v4 + c = -6 + 10 = 4
    3  y = tanh(v5) = tanh(4) = 0.9993
 (step 4/9) break mul
@@ -181,26 +181,26 @@ breakpoint at c: step 7
 (step 4/9) c
 stopped at c
 step 7 of 9, backward
-  ∂y/∂c += ∂y/∂v5 · ∂v5/∂c = 0.001341 × 1 = 0.001341   [∂v5/∂c = 1]
+  dy/dc += dy/dv5 · ∂v5/∂c = 0.001341 × 1 = 0.001341   [∂v5/∂c = 1]
   changed: grad of c: 0 -> 0.001341
-  next:    ∂y/∂a += ∂y/∂v4 · ∂v4/∂a = 0.001341 × -3 = -0.004023   [∂v4/∂a = b]
+  next:    dy/da += dy/dv4 · ∂v4/∂a = 0.001341 × (-3) = -0.004023   [∂v4/∂a = b]
 (step 7/9) where
 step 7 of 9: 4 of 6 gradient steps done
   y = tanh(v5)   ∂y/∂v5 = 0.001341
 > v5 = v4 + c    ∂v5/∂c = 1
-  ∂y/∂c = 0.001341 × 1 = 0.001341
+  dy/dc = 0.001341 × 1 = 0.001341
 (step 7/9) c
 stopped at mul
 step 8 of 9, backward
-  ∂y/∂a += ∂y/∂v4 · ∂v4/∂a = 0.001341 × -3 = -0.004023   [∂v4/∂a = b]
+  dy/da += dy/dv4 · ∂v4/∂a = 0.001341 × (-3) = -0.004023   [∂v4/∂a = b]
   changed: grad of a: 0 -> -0.004023
-  next:    ∂y/∂b += ∂y/∂v4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
+  next:    dy/db += dy/dv4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
 (step 8/9) p a.grad - b*grad(v4)
 0.0
 (step 8/9) c
 stopped at mul
 step 9 of 9, backward
-  ∂y/∂b += ∂y/∂v4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
+  dy/db += dy/dv4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
   changed: grad of b: 0 -> 0.002682
   next:    nothing, this is the end
 (step 9/9) w a
@@ -213,22 +213,22 @@ step 9 of 9, backward
 0 watches left
 (step 9/9) goto 5
 step 5 of 9, backward
-  ∂y/∂v5 += ∂y/∂y · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
+  dy/dv5 += dy/dy · ∂y/∂v5 = 1 × 0.001341 = 0.001341   [∂y/∂v5 = 1 - y ** 2]
   changed: grad of v5: 0 -> 0.001341
-  next:    ∂y/∂v4 += ∂y/∂v5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
+  next:    dy/dv4 += dy/dv5 · ∂v5/∂v4 = 0.001341 × 1 = 0.001341   [∂v5/∂v4 = 1]
 (step 5/9) where
 step 5 of 9: 2 of 6 gradient steps done
 > y = tanh(v5)   ∂y/∂v5 = 0.001341
 (step 5/9) finish
 step 9 of 9, backward
-  ∂y/∂b += ∂y/∂v4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
+  dy/db += dy/dv4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
   changed: grad of b: 0 -> 0.002682
   next:    nothing, this is the end
 (step 9/9) clear
 0 breakpoints left
 (step 9/9) end
 step 9 of 9, backward
-  ∂y/∂b += ∂y/∂v4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
+  dy/db += dy/dv4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]
   changed: grad of b: 0 -> 0.002682
   next:    nothing, this is the end
 (step 9/9) h goto
@@ -256,16 +256,16 @@ def test_debug_continues_at_the_position_of_the_stepper_and_moves_it():
     assert transcript(stepper, "n 2", "break b", "q") == (
         "y = a * b: 3 nodes, 1 step forward, 3 backward; h for help\n"
         "step 1 of 4, forward\n"
-        "  y = a * b = 2 × -3 = -6\n"
+        "  y = a * b = 2 × (-3) = -6\n"
         "  changed: data of y: -6\n"
         "  watch:   a: data 2, grad 0\n"
-        "  next:    ∂y/∂y = 1\n"
+        "  next:    dy/dy = 1\n"
         "(step 1/4) n 2\n"
         "step 3 of 4, backward\n"
-        "  ∂y/∂a += ∂y/∂y · ∂y/∂a = 1 × -3 = -3   [∂y/∂a = b]\n"
+        "  dy/da += dy/dy · ∂y/∂a = 1 × (-3) = -3   [∂y/∂a = b]\n"
         "  changed: grad of a: 0 -> -3\n"
         "  watch:   a: data 2, grad -3\n"
-        "  next:    ∂y/∂b += ∂y/∂y · ∂y/∂b = 1 × 2 = 2   [∂y/∂b = a]\n"
+        "  next:    dy/db += dy/dy · ∂y/∂b = 1 × 2 = 2   [∂y/∂b = a]\n"
         "(step 3/4) break b\n"
         "breakpoint at b: step 4\n"
         "(step 3/4) q\n")
@@ -387,11 +387,11 @@ def test_names_that_are_not_identifiers_can_be_used():
                       "  one of 2 paths to c"]),
     (["until backward", "where"], ["step 3 of 7: 1 of 5 gradient steps done",
                                    "> c = b + b",
-                                   "  ∂c/∂c = 1, where the backward pass begins"]),
+                                   "  dc/dc = 1, where the backward pass begins"]),
     (["until a", "where"], ["step 6 of 7: 4 of 5 gradient steps done",
                             "  c = b + b   ∂c/∂b = 1",
                             "> b = a + a   ∂b/∂a = 1",
-                            "  one of 4 paths: 1 × 1 = 1; ∂c/∂a is the sum over all of them"]),
+                            "  one of 4 paths: 1 × 1 = 1; dc/da is the sum over all of them"]),
 ])
 def test_where_shows_the_path_to_the_root(commands, answer):
     assert answers(examples.shared_node(), *commands) == answer
@@ -406,13 +406,13 @@ def test_where_shows_the_ends_of_a_long_path():
     assert forwards[1:3] == ["> v2 = x * 1", "  v3 = v2 * 1"]
     assert forwards[7] == backwards[7] == "  ... 988 more ..."
     assert forwards[-1] == "  v1001 = v1000 * 1"
-    assert backwards[-2:] == ["> v2 = x * 1          ∂v2/∂x = 1", "  ∂v1001/∂x = 1"]
+    assert backwards[-2:] == ["> v2 = x * 1          ∂v2/∂x = 1", "  dv1001/dx = 1"]
 
 
 def test_orders_explains_the_wrong_order():
     answer = answers(examples.shared_node(), "orders")
     assert answer[0].split() == ["topological", "order", "naive", "recursive", "order"]
-    assert "  ∂c/∂a is 4; the naive order gives 6" in answer
+    assert "  dc/da is 4; the naive order gives 6" in answer
 
 
 def test_draw_writes_the_graph_with_the_gradients_of_the_position(tmp_path, monkeypatch):
@@ -681,7 +681,7 @@ def test_colours_change_no_letter_and_are_for_terminals_only(monkeypatch):
     assert "\x1b" not in plain
     assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == plain
     assert "\x1b[31m*** 'foo' is not a command" in colored
-    assert "\x1b[1m  ∂J/∂W1[1,2] += " in colored
+    assert "\x1b[1m  dJ/d(W1[1,2]) += " in colored
     for no_color, is_colored in (("", True), ("1", False)):
         monkeypatch.setenv("NO_COLOR", no_color)
         terminal = Terminal()
@@ -693,7 +693,7 @@ def test_a_label_that_looks_like_a_rule_does_not_end_a_sentence():
     x = Value(2.0, "a   [b")
     text = transcript(x * 3, "end", "w a   [b", color=True)
     assert (
-        "\x1b[1m  ∂v2/∂a   [b += ∂v2/∂v2 · ∂v2/∂a   [b = 1 × 3 = 3\x1b[0m\x1b[2m   [∂v2/∂a   [b = "
+        "\x1b[1m  dv2/d(a   [b) += dv2/dv2 · ∂v2/∂a   [b = 1 × 3 = 3\x1b[0m\x1b[2m   [∂v2/∂a   [b = "
         "3]\x1b[0m"
         in text
     )
@@ -805,7 +805,7 @@ def test_debug_does_not_fail_without_standard_streams(stream, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("encoding", "sentence"), [("ascii", b"dx/dx = 1"), ("utf-8", "∂x/∂x = 1".encode())]
+    ("encoding", "sentence"), [("ascii", b"dx/dx = 1"), ("utf-8", "dx/dx = 1".encode())]
 )
 def test_streams_may_be_ascii_or_contain_invalid_bytes(encoding, sentence):
     stdin = io.TextIOWrapper(io.BytesIO(b"n\n\xff\xfe\n"), encoding)
@@ -945,7 +945,7 @@ def test_terminal_is_restored_after_a_session(keys):
     with Session(*LECTURE) as session:
         assert "\x1b[1my = tanh(a * b + c): 6 nodes" in session.read_until("(step 0/9) ")
         session.type("n\r")
-        assert "v4 = a * b = 2 × -3 = -6" in session.read_until("(step 1/9) ")
+        assert "v4 = a * b = 2 × (-3) = -6" in session.read_until("(step 1/9) ")
         session.type("\r")
         session.read_until("(step 2/9) ")
         session.type(letters := keys.rstrip("\x03"))

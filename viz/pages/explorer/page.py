@@ -19,6 +19,7 @@ from typing import Any
 
 from tinygrad_edu import Stepper, Value, compare_orders
 from tinygrad_edu.debug.recording import Recording
+from tinygrad_edu.debug.sentences import gradient
 from tinygrad_edu.debug.stepper import recording_of
 from tinygrad_edu.nn.structure import enclosing
 
@@ -169,15 +170,15 @@ class _Fields:
         if early is None or late is None:
             return "right here, because no operation is used twice."
         event = self.recording.events[early - 1]
-        gradient = f"∂{self.root}/∂{self.recording.nodes[event.user or 0].name}"
+        passed = gradient(self.root, self.recording.nodes[event.user or 0].name)
         self.marks[early] = (
             "too early",
-            f"Too early: this step passes on {gradient} = {label_number(event.adjoint)}, but step "
+            f"Too early: this step passes on {passed} = {label_number(event.adjoint)}, but step "
             f"{late} still adds to it.",
         )
         self.marks[late] = (
             "too late",
-            f"Too late: this step adds to {gradient}, which step {early} already passed on. The "
+            f"Too late: this step adds to {passed}, which step {early} already passed on. The "
             "whole sum is passed on next, so its first part is counted twice.",
         )
         wrong = []
@@ -185,7 +186,7 @@ class _Fields:
             texts = label_number(right), label_number(naive)
             if texts[0] != texts[1]:
                 self.right[name] = right
-                wrong.append(f"∂{self.root}/∂{name} is {texts[0]}, here {texts[1]}")
+                wrong.append(f"{gradient(self.root, name)} is {texts[0]}, here {texts[1]}")
         verdict = f"wrong here: step {early} passes a gradient on before it is complete."
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         return f"{verdict} {'; '.join(wrong[:3])}{more}." if wrong else verdict
@@ -288,8 +289,8 @@ class _Fields:
         edge: the index of the edge along which the gradient flows, -1 for none
         flow: the gradient that flows, short; "" in the forward phase
         flowed: the sum that has flowed along this edge so far, short
-        lead: the beginning of the sentence, ``∂y/∂a += ``; the sum over users leaves it out
-        rest: the rest of the sentence: ``∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5``
+        lead: the beginning of the sentence, ``dy/da += ``; the sum over users leaves it out
+        rest: the rest of the sentence: ``dy/dd · ∂d/∂a = 0.5 × (-3) = -1.5``
         formula: the rule that gave the local derivative, or ""
         """
         columns: defaultdict[str, list[Any]] = defaultdict(list)
@@ -306,7 +307,7 @@ class _Fields:
                 sums[edge] += self.recording.flow(event)
                 flow = label_number(self.recording.flow(event))
                 flowed = label_number(sums[edge])
-                lead = f"∂{self.root}/∂{step.name} += "
+                lead = step.words[:step.words.index("= ") + 2]
             row = {
                 "number": number,
                 "node": -1 if drawn is None else drawn,
@@ -316,7 +317,7 @@ class _Fields:
                 "flow": flow,
                 "flowed": flowed,
                 "lead": lead,
-                "rest": step.words.removeprefix(lead),
+                "rest": step.words.removeprefix(lead) + (step.growth and f"   ({step.growth})"),
                 "formula": step.formula,
             }
             for name, entry in row.items():
