@@ -1,0 +1,269 @@
+/* A recording whose numbers can be changed: every step of one forward and one backward pass, as
+   data and in sentences.  It is what `record` is in Python, from the same templates. */
+
+import { Graph } from "./engine.js"
+import { labelNumber, shortNumber } from "./numbers.js"
+
+/** @typedef {import("./engine.js").Misconception} Misconception */
+/** @typedef {import("./engine.js").Flow} Flow */
+
+/** The graph of a page, one list for each field, with an entry for each node; see program.py.
+ * @typedef {object} Program
+ * @property {string[]} rows the rows that occur
+ * @property {number[]} ops which of them computes each node; -1 for leaves
+ * @property {number[][]} operands
+ * @property {(number | string)[]} data
+ * @property {(number | string | null)[][]} partials
+ * @property {string[]} names
+ * @property {string[]} differentials da for a
+ * @property {number[]} constants
+ * @property {Record<string, string>} operations a * b, by node
+ * @property {Record<string, string[]>} rules the local derivatives in names, by node
+ * @property {Record<string, {text: string, in_brackets: boolean[]}>} written by row
+ * @property {Record<string, string>} templates
+ * @property {string[]} ordinals
+ * @property {Record<string, Idea>} ideas
+ * @property {string} idea the wrong idea that the page begins with, or ""
+ * @property {boolean} isAlive whether all rows can be computed here
+ */
+
+/** @typedef {{title: string, truth: string, formulas: Record<string, Record<string, string>>}} About */
+/** @typedef {Misconception & About} Idea */
+
+/** One step.  Of a forward step, `user` is -1 and `after` the data.
+ * @typedef {{number: number, node: number, user: number, operand: number, before: number | null,
+ *   after: number, adjoint: number, flow: number}} Event
+ */
+
+const MOST_STEPS = 10000 // of a backward pass without an order, which walks every path
+
+/** @param {number | string | null} x a number, or the text of one that JSON does not have */
+const toNumber = (x) => (typeof x === "string" ? Number(x.replace("inf", "Infinity")) : x)
+
+/** The recording of a graph. */
+export class Recording {
+  /**
+   * @param {Program} program
+   * @param {Record<string, import("./engine.js").Row>} rows
+   * @param {Record<string, Misconception["rules"]>} wrong the rules of the wrong ideas
+   */
+  constructor(program, rows, wrong) {
+    this.program = program
+    this.graph = new Graph(program.isAlive ? rows : Object.fromEntries(program.rows.map((op) => [op, rows[op] ?? null])))
+    const isConstant = new Set(program.constants)
+    program.ops.forEach((op, node) => {
+      const data = /** @type {number} */ (toNumber(program.data[node]))
+      const partials = program.partials[node].map(toNumber)
+      const name = op < 0 ? "" : program.rows[op]
+      this.graph.add(name, program.operands[node], data, partials, isConstant.has(node))
+    })
+    this.root = this.graph.size - 1
+    /** @type {Record<string, Idea>} */
+    this.ideas = {}
+    for (const [name, idea] of Object.entries(program.ideas))
+      this.ideas[name] = { ...idea, rules: wrong[name] }
+    this.idea = program.idea
+    this.given = { data: [...this.graph.data], partials: [...this.graph.partials] }
+    /** @type {Map<number, number>} the leaves that were changed */
+    this.changes = new Map()
+    this.computed = this.graph.ops.flatMap((op, node) => (op ? [node] : []))
+    this.#run()
+  }
+
+  /** @returns {number} the number of forward steps */
+  get forward() {
+    return this.computed.length
+  }
+
+  /** The leaves whose number can be changed. */
+  get leaves() {
+    const { ops, isConstant } = this.graph
+    if (!this.program.isAlive) return []
+    return ops.flatMap((op, node) => (op || isConstant[node] ? [] : [node]))
+  }
+
+  /** Gives leaves other numbers; the other leaves get those that Python gave them.
+   * @param {Map<number, number>} changes
+   */
+  change(changes) {
+    const { graph, given } = this
+    graph.data = [...given.data]
+    graph.partials = [...given.partials]
+    for (const [leaf, x] of changes) graph.data[leaf] = x
+    graph.recompute(changes.keys())
+    this.changes = new Map(changes)
+    this.#run()
+  }
+
+  /** Follows a wrong idea; "" follows none.
+   * @param {string} idea
+   */
+  follow(idea) {
+    this.idea = idea
+    this.#run()
+  }
+
+  #run() {
+    const { graph, root } = this
+    /** @type {Event[]} */
+    this.events = this.computed.map((node, i) => ({
+      number: i + 1, node, user: -1, operand: 0, before: null, after: graph.data[node],
+      adjoint: 1, flow: 0
+    }))
+    const seed = { node: root, user: -1, operand: 0, before: 0, after: 1, adjoint: 1, flow: 0 }
+    const flows = graph.backward(root, this.ideas[this.idea], MOST_STEPS * (this.ideas[this.idea]?.is_naive ? 1 : Infinity))
+    for (const flow of [seed, ...flows])
+      this.events.push({ ...flow, number: this.events.length + 1 })
+    this.right = graph.gradients(root)
+    /** @type {number[]} how many steps change the gradient of each node, the seed aside */
+    this.contributions = graph.ops.map(() => 0)
+    for (const { node } of flows) this.contributions[node] += 1
+  }
+
+  /** Returns the gradient of every node after the last step. */
+  gradients() {
+    const found = this.graph.ops.map(() => 0)
+    for (const { node, after } of this.events.slice(this.forward)) found[node] = after
+    return found
+  }
+
+  // -- sentences
+
+  /** @param {string} template @param {Record<string, string>} fields */
+  #filled(template, fields) {
+    return filled(this.program.templates[template], fields)
+  }
+
+  /** Returns the gradient of a node as it is written: dy/da.
+   * @param {number} node
+   */
+  gradientName(node) {
+    const { differentials } = this.program
+    return `${differentials[this.root]}/${differentials[node]}`
+  }
+
+  /** Returns the sentence before the first step. */
+  start() {
+    const { graph, program } = this
+    const leaves = graph.ops.flatMap((op, node) =>
+      op || graph.isConstant[node]
+        ? []
+        : [`${program.names[node]} = ${shortNumber(graph.data[node])}`]
+    )
+    const more = leaves.length > 6 ? [`and ${(leaves.length - 5).toLocaleString("en")} more`] : []
+    const shown = more.length ? leaves.slice(0, 5) : leaves
+    return this.#filled("given", { leaves: [...shown, ...more].join(", ") })
+  }
+
+  /** Returns the parts of a step's sentence: what changes, what happens, how a sum grows, and the
+   * rule of the local derivative.
+   * @param {Event} event
+   * @returns {{lead: string, rest: string, growth: string, formula: string}}
+   */
+  words(event) {
+    const { program, graph } = this
+    const { node, user } = event
+    if (event.before === null) {
+      const numbers = graph.operands[node].map((operand) => shortNumber(graph.data[operand]))
+      const parts = [
+        program.names[node],
+        program.operations[node],
+        inNumbers(program.written[graph.ops[node]], numbers),
+        shortNumber(event.after)
+      ]
+      return { lead: "", rest: [...new Set(parts)].join(" = "), growth: "", formula: "" }
+    }
+    const gradient = this.gradientName(node)
+    if (user < 0)
+      return { lead: "", rest: this.#filled("seed", { gradient }), growth: "", formula: "" }
+    const idea = this.ideas[this.idea] ?? {}
+    const operands = graph.operands[user]
+    const flow = shortNumber(event.flow)
+    const wrong = idea.formulas?.[graph.ops[user]]?.[event.operand]
+    /** @type {Record<string, string>} */
+    const fields = {
+      gradient,
+      arrives: this.gradientName(user),
+      local: `\u2202${program.names[user]}/\u2202${program.names[node]}`,
+      adjoint: shortNumber(event.adjoint),
+      partial: factor(shortNumber(graph.partialAfter(idea, user, event.operand))),
+      flow,
+      formula: wrong
+        ? filled(wrong, this.#namesOf(user))
+        : (program.rules[user]?.[event.operand] ?? ""),
+      before: shortNumber(event.before),
+      after: shortNumber(event.after),
+      name: program.names[node],
+      ordinal:
+        program.ordinals[operands.slice(0, event.operand).filter((i) => i === node).length]
+    }
+    const isTwice = operands.filter((operand) => operand === node).length > 1
+    fields.operand = isTwice ? this.#filled("which", fields) : ""
+    const whole = this.#filled(idea.replaces ? "replaces" : "adds", fields)
+    const lead = whole.slice(0, whole.indexOf("= ") + 2)
+    let growth = ""
+    if (this.contributions[node] > 1) {
+      if (!idea.replaces) fields.flow = factor(flow)
+      growth = this.#filled(idea.replaces ? "replaced" : "sum", fields)
+    }
+    const formula = this.#filled("rule", fields)
+    return { lead, rest: whole.slice(lead.length), growth, formula }
+  }
+
+  /** @param {number} user @returns {Record<string, string>} */
+  #namesOf(user) {
+    const { names } = this.program
+    const operands = this.graph.operands[user].map((operand, i) => [i, names[operand]])
+    return { ...Object.fromEntries(operands), o: names[user] }
+  }
+
+  /** Returns the lines of Python that build the graph with the numbers of now.
+   * @param {Record<string, {text: string, in_brackets: boolean[]}>} calls by row
+   */
+  asPython(calls) {
+    const { graph, program, root } = this
+    const names = variables(program.names)
+    const lines = ["from tinygrad_edu import Value, math", ""]
+    const isUsed = this.#used()
+    graph.ops.forEach((op, node) => {
+      if (!isUsed[node] || graph.isConstant[node]) return
+      const label = JSON.stringify(program.names[node])
+      if (!op) return lines.push(`${names[node]} = Value(${python(graph.data[node])}, ${label})`)
+      const operands = graph.operands[node].map((i) =>
+        graph.isConstant[i] ? python(graph.data[i]) : names[i]
+      )
+      return lines.push(`${names[node]} = ${inNumbers(calls[op], operands)}`)
+    })
+    return [...lines, `${names[root]}.backward()`, ""].join("\n")
+  }
+
+  #used() {
+    const isUsed = this.graph.ops.map(() => false)
+    isUsed[this.root] = true
+    for (let node = this.root; node >= 0; node--)
+      if (isUsed[node]) for (const i of this.graph.operands[node]) isUsed[i] = true
+    return isUsed
+  }
+}
+
+/** Returns a template with its fields filled in.
+ * @param {string} template
+ * @param {Record<string, string>} fields
+ */
+export function filled(template, fields) {
+  return template.replace(/\{(\w+)\}/g, (_, field) => fields[field])
+}
+
+/** Returns a row with numbers in place of its operands.
+ * @param {{text: string, in_brackets: boolean[]}} written
+ * @param {string[]} numbers
+ */
+export function inNumbers({ text, in_brackets }, numbers) {
+  const fields = numbers.map((x, i) => (in_brackets[i] && x.startsWith("-") ? `(${x})` : x))
+  return filled(text, Object.fromEntries(fields.entries()))
+}
+
+/** @param {string} number */
+function factor(number) {
+  return number.startsWith("-") ? `(${number})` : number
+}
