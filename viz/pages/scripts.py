@@ -130,7 +130,8 @@ def parsed(path: str, text: str) -> Module:
         for name in re.findall(r"\w+", definition["names"]):
             defines[name] = bool(definition["export"])
     rest = [_squeezed(part) if kind == "space" else part for kind, part, at in found if at >= start]
-    return Module(re.sub("^export ", "", "".join(rest), flags=re.MULTILINE), imports, defines)
+    own = re.sub("^export ", "", "".join(rest).strip() + "\n", flags=re.MULTILINE)
+    return Module(own, imports, defines)
 
 
 def tokens(path: str, text: str) -> Iterator[Token]:
