@@ -2,12 +2,12 @@
 
 All interactive pages are made here:
 
-    page = assemble("explorer", "my graph", ["cursor", "explorer"], {"numbers": [1, 2]}, svg=svg)
+    page = assemble("explorer", "my graph", {"numbers": [1, 2]}, svg=svg)
     page.save("y.html")
 
-`assemble` inlines the files of a folder.  The scripts become one ES module: a script sees what
-earlier ones define, and no name is global.  A Content Security Policy allows these texts by their
-hashes and nothing else: no other script, no style attribute, no request.  The data are JSON in
+`assemble` inlines the files of a folder.  The ES modules become one (see `scripts`), in which no
+name is global.  A Content Security Policy allows these texts by their hashes and nothing else: no
+other script, no style attribute, no request.  The data are JSON in
 ``<script type="application/json" id="data">``, escaped so that no text can end the element.
 
 `themed` prepares the SVG of a `Scene`: it replaces colours and fonts by classes, for which
@@ -22,7 +22,6 @@ import html
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -32,7 +31,9 @@ from tinygrad_edu.files import FilePath, destination, write_atomically
 
 from ..drawing.frame import SVG
 from ..drawing.style import CLUSTER_FILLS
+from .scripts import joined_modules, without_css_comments
 
+FOLDER = Path(__file__).parent
 SUFFIXES = (".html", ".htm")
 NOTEBOOK_HEIGHT = 720  # pixels, of a page in a notebook
 
@@ -113,16 +114,16 @@ def page_path(path: FilePath) -> Path:
     return destination(path, "a page", SUFFIXES, "graph.html")
 
 
-def assemble(folder: str, title: str, scripts: Sequence[str], data: Any, **parts: str) -> Page:
+def assemble(folder: str, title: str, data: Any, **parts: str) -> Page:
     """Returns the page of a folder, such as "explorer".
 
     Its body is ``explorer.html`` with ``$title``, and each ``$name`` of ``parts``, filled in; its
-    styles are ``theme.css`` and ``explorer.css``, its scripts ``stage.js`` and the named ones, in
-    this order.  ``title`` and ``data`` are escaped, ``parts`` are not.
+    styles are ``theme.css`` and ``explorer.css``, its script is ``explorer.js`` with all modules
+    that it imports.  Comments are left out.  ``title`` and ``data`` are escaped, ``parts`` are not.
     """
     body = Template(read(f"{folder}/{folder}.html"))
-    style = _inlined("theme.css", f"{folder}/{folder}.css")
-    script = _inlined("stage.js", *[f"{folder}/{name}.js" for name in scripts])
+    style = without_css_comments(read("theme.css") + read(f"{folder}/{folder}.css"))
+    script = joined_modules(FOLDER, f"{folder}/{folder}.js")
     text = _PAGE.format(
         title=html.escape(title),
         body=body.substitute(parts, title=html.escape(title)),
@@ -135,13 +136,9 @@ def assemble(folder: str, title: str, scripts: Sequence[str], data: Any, **parts
     return Page(text, title)
 
 
-def _inlined(*names: str) -> str:
-    return "\n".join(["", *map(read, names)])
-
-
 def read(name: str) -> str:
     """Returns the text of a file in this folder."""
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def content_hash(text: str) -> str:

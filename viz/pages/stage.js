@@ -1,5 +1,4 @@
-/* Shared by all interactive pages: the data, a graph's SVG that can be moved and zoomed, its parts,
-   and the light and dark theme.
+/* A graph's SVG that can be moved and zoomed, and its parts; shared by all interactive pages.
 
    const stage = new Stage(element)       // <div class="stage"> with the SVG of page.themed() in it
    stage.fit(); stage.zoom(1.25); stage.show(box, true)
@@ -8,119 +7,63 @@
    stage.addLayer().append(...)           // a <g> above the drawing, in its coordinates
 
    Parts of a drawing never move: pan and zoom change the transform of `stage.svg`, the element
-   around the drawing, which replaces the original SVG.  Labels are data: text is set only by
-   `textContent`, and elements are made only by `create` and `createSvg`. */
+   around the drawing, which replaces the original SVG. */
 
-const data = JSON.parse(byId("data").textContent)
-const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)")
+import { animate, create, createSvg, partOf, targetOf } from "./elements.js"
+import { clamp, shift } from "./numbers.js"
 
-// ---- elements ----
+/**
+ * A box of getBBox, in the coordinates of the drawing.
+ * @typedef {{ x: number, y: number, width: number, height: number }} Box
+ */
 
-function byId(id) {
-  return document.getElementById(id)
-}
+/**
+ * A rectangle in pixels of the frame.
+ * @typedef {{ left: number, right: number, top: number, bottom: number }} Rectangle
+ */
 
-/** Returns a new HTML element.  `properties` are attributes, text, and listeners (on...). */
-function create(tag, properties = {}, ...inside) {
-  return fill(document.createElement(tag), properties, inside)
-}
+/**
+ * A place in pixels of the frame.
+ * @typedef {{ x: number, y: number }} Place
+ */
 
-function createSvg(tag, properties = {}, ...inside) {
-  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, inside)
-}
-
-function fill(element, properties, inside) {
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "text") element.textContent = value
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value)
-    else if (value !== null && value !== false) element.setAttribute(name, value)
-  }
-  element.append(...inside)
-  return element
-}
-
-/** Sets a text; leaves the page alone if the text is the same. */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text
-}
-
-/** Shows the notes of a page: what is not shown, and why. */
-function showNotes() {
-  byId("notes").replaceChildren(...data.notes.map((text) => create("p", { text })))
-}
-
-/** Disables the buttons that lead nowhere from a position. */
-function disableEnds(position, last) {
-  for (const id of ["first", "back"]) byId(id).disabled = position === 0
-  for (const id of ["next", "last"]) byId(id).disabled = position === last
-}
-
-/** Calls `draw` in every frame with a number that grows from 0 to 1; returns how to stop it. */
-function animate(milliseconds, draw) {
-  const start = performance.now()
-  let request = 0
-  const frame = (now) => {
-    const t = clamp((now - start) / milliseconds, 0, 1)
-    draw(t)
-    if (t < 1) request = requestAnimationFrame(frame)
-  }
-  frame(start)
-  return () => cancelAnimationFrame(request)
-}
-
-/** Returns those of the parts that exist as one text. */
-function joined(parts, separator = ", ") {
-  return parts.filter(Boolean).join(separator)
-}
-
-// ---- numbers ----
-
-function clamp(x, low, high) {
-  return Math.min(Math.max(x, low), high)
-}
-
-/** Returns the number that Python wrote as text, infinities and nan included. */
-function toNumber(text) {
-  const infinities = { inf: Infinity, "-inf": -Infinity }
-  return infinities[text] ?? Number(text)
-}
-
-/** Returns the size of a number on a logarithmic scale, from 0 (1e-4 and below) to 1 (about 500 and
-    above). */
-function magnitude(x) {
-  if (Number.isNaN(x)) return 0
-  return clamp((Math.log10(Math.abs(x)) + 4) / 6.67, 0, 1)
-}
-
-/** Returns the width of an edge for its gradient: 1 at 1e-4 and below, 4 at 1, 6 at most. */
-function flowWidth(x) {
-  return 1 + 5 * magnitude(x)
-}
-
-function signName(x) {
-  if (Number.isNaN(x)) return "undefined"
-  if (x === 0) return "zero"
-  return x > 0 ? "positive" : "negative"
-}
+export const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)")
 
 // ---- the parts of a drawing ----
 
-/** The groups of a drawing by their index: nodes (group, data, grad), edges (group, path) and
-    frames (group, title). */
-class Parts {
+/**
+ * The groups of a drawing, and what is inside them; `button` is made by a page.
+ * @typedef {{ group: SVGGElement, data: Element | null, grad: Element | null }} NodePart
+ * @typedef {{ group: SVGGElement, path: SVGPathElement }} EdgePart
+ * @typedef {{ group: SVGGElement, title: Element, button?: SVGGElement }} FramePart
+ */
+
+/** The groups of a drawing by their index. */
+export class Parts {
+  /** @param {Element} svg */
   constructor(svg) {
+    /** @type {NodePart[]} */
     this.nodes = Parts.#of(svg, "g.node", { data: ".data", grad: ".grad" })
+    /** @type {EdgePart[]} */
     this.edges = Parts.#of(svg, "g.edge", { path: "path" })
+    /** @type {FramePart[]} */
     this.frames = Parts.#of(svg, "g.cluster", { title: "text" })
   }
 
-  /** Returns the groups by the number in their id, with the element inside that each name has. */
+  /**
+   * Returns the groups by the number in their id, with the element inside that each name has.
+   * @param {Element} svg
+   * @param {string} groups
+   * @param {Record<string, string>} names
+   */
   static #of(svg, groups, names) {
+    /** @type {any[]} */
     const parts = []
     for (const group of svg.querySelectorAll(groups)) {
+      /** @type {Record<string, Element | null>} */
       const part = { group }
       for (const [name, inside] of Object.entries(names)) part[name] = group.querySelector(inside)
-      parts[group.id.slice(1)] = part
+      parts[Number(group.id.slice(1))] = part
     }
     return parts
   }
@@ -130,7 +73,7 @@ class Parts {
 
 /** A drawing that is moved by dragging (one finger), zoomed by the wheel (two fingers), and fitted
     to its frame. */
-class Stage {
+export class Stage {
   static PARTS = 60 // in a sheet
   static EDGES = 180 // in a layer
   static NODES = 960
@@ -141,24 +84,28 @@ class Stage {
   static GLIDE = 250 // milliseconds
   static PAUSE = 500 // milliseconds between two moves of `follow`
 
+  /** @type {Map<number, Place>} */
   #pointers = new Map() // where each finger or the mouse is
   #dragged = 0 // pixels since the pointer went down
   #fitted = true
   #stop = () => {} // ends the glide
   #shown = -Infinity // when `show` moved the drawing last
   #waiting = 0 // the timer of `follow`
+  room = { width: 1, height: 1 } // of the frame, in pixels
+  /** @type {Rectangle[]} */
+  buttons = [] // the groups of buttons over the drawing
 
+  /** @param {HTMLElement} frame */
   constructor(frame) {
     this.frame = frame
-    const drawing = frame.querySelector("svg")
-    const [, , width, height] = drawing.getAttribute("viewBox").split(" ").map(Number)
+    /** @type {SVGSVGElement} */
+    const drawing = partOf(frame, "svg")
+    const viewBox = drawing.getAttribute("viewBox") ?? ""
+    const [, , width, height] = viewBox.split(" ").map(Number)
     this.size = { width, height }
-    this.origin = drawing
-      .querySelector("g.view")
-      .getAttribute("transform")
-      .match(/translate\(([-\d.]+) ([-\d.]+)\)/)
-      .slice(1)
-      .map(Number)
+    const transform = partOf(drawing, "g.view").getAttribute("transform") ?? ""
+    const origin = /translate\(([-\d.]+) ([-\d.]+)\)/.exec(transform) ?? []
+    this.origin = origin.slice(1).map(Number)
     this.svg = create("div", { class: "sheet" })
     frame.prepend(this.svg)
     this.#split(drawing)
@@ -174,7 +121,7 @@ class Stage {
     }).observe(frame)
     frame.addEventListener("pointerdown", (event) => this.#down(event))
     frame.addEventListener("pointermove", (event) => this.#move(event))
-    for (const end of ["pointerup", "pointercancel"])
+    for (const end of /** @type {const} */ (["pointerup", "pointercancel"]))
       frame.addEventListener(end, (event) => this.#up(event))
     frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false })
   }
@@ -206,7 +153,10 @@ class Stage {
     this.#fitted = true
   }
 
-  /** Zooms by a factor; the point at (x, y), in pixels of the frame, stays where it is. */
+  /**
+   * Zooms by a factor; the point at (x, y), in pixels of the frame, stays where it is.
+   * @param {number} factor
+   */
   zoom(factor, x = this.room.width / 2, y = this.room.height / 2) {
     const { width, height } = this.room
     const smallest = Math.min(0.05, width / this.size.width / 2, height / this.size.height / 2)
@@ -215,12 +165,20 @@ class Stage {
     this.#go(scale, x + (this.x - x) * by, y + (this.y - y) * by)
   }
 
+  /**
+   * Moves the drawing by pixels.
+   * @param {number} dx
+   * @param {number} dy
+   */
   pan(dx, dy) {
     this.#go(this.scale, this.x + dx, this.y + dy)
   }
 
-  /** Makes a box (of getBBox) visible and not covered by the buttons, if it is not so already.
-      `near`: zooms in until it can be read. */
+  /**
+   * Makes a box visible and not covered by the buttons, if it is not so already.
+   * @param {Box} box
+   * @param {boolean} near zooms in until the box can be read
+   */
   show(box, near = false) {
     if (this.#fitted && !(near && this.scale < 0.7)) return
     if (near && this.scale < 0.7) this.zoom(1 / this.scale)
@@ -234,8 +192,11 @@ class Stage {
     if (dx || dy) this.#glide(dx, dy)
   }
 
-  /** Does the same as `show` for a box that changes with every step.  If steps are fast, the
-      drawing moves only twice a second, and at the end. */
+  /**
+   * Does the same as `show` for a box that changes with every step.  If steps are fast, the drawing
+   * moves only twice a second, and at the end.
+   * @param {Box} box
+   */
   follow(box) {
     clearTimeout(this.#waiting)
     const wait = this.#shown + Stage.PAUSE - performance.now()
@@ -252,17 +213,17 @@ class Stage {
     return group
   }
 
-  /** Splits a large drawing into sheets of a few parts, each an SVG, in layers: frames, then edges,
-      then nodes.  A browser paints a whole SVG again when a number in it changes, and the rectangle
-      around a line when its colour changes. */
+  /**
+   * Splits a large drawing into sheets of a few parts, each an SVG, in layers: frames, then edges,
+   * then nodes.  A browser paints a whole SVG again when a number in it changes, and the rectangle
+   * around a line when its colour changes.
+   * @param {SVGSVGElement} drawing
+   */
   #split(drawing) {
     drawing.remove()
-    const parts = [...drawing.querySelector("g.view").children]
-    for (const [name, size] of [
-      ["cluster", Infinity],
-      ["edge", Stage.EDGES],
-      ["node", Stage.NODES]
-    ]) {
+    const parts = [...partOf(drawing, "g.view").children]
+    const sizes = { cluster: Infinity, edge: Stage.EDGES, node: Stage.NODES }
+    for (const [name, size] of Object.entries(sizes)) {
       const own = parts.filter((part) => part.classList.contains(name))
       for (let start = 0; start < own.length; start += size) {
         const layer = create("div", { class: "layer" })
@@ -274,6 +235,7 @@ class Stage {
     }
   }
 
+  /** @param {Element} layer */
   #addSheet(layer) {
     const group = createSvg("g", { transform: `translate(${this.origin.join(" ")})` })
     layer.append(createSvg("svg", { width: this.size.width, height: this.size.height }, group))
@@ -288,14 +250,20 @@ class Stage {
     )
   }
 
-  /** Returns a box of the drawing as a rectangle in pixels of the frame. */
+  /**
+   * Returns a box of the drawing as a rectangle in pixels of the frame.
+   * @param {Box} box
+   */
   #rectOf({ x, y, width, height }) {
     const left = this.x + (x + this.origin[0]) * this.scale
     const top = this.y + (y + this.origin[1]) * this.scale
     return { left, top, right: left + width * this.scale, bottom: top + height * this.scale }
   }
 
-  /** Returns the group of buttons that covers part of a rectangle, if there is one. */
+  /**
+   * Returns the group of buttons that covers part of a rectangle, if there is one.
+   * @param {Rectangle} rectangle
+   */
   #underButtons({ left, right, top, bottom }) {
     return this.buttons.find(
       (group) =>
@@ -303,6 +271,12 @@ class Stage {
     )
   }
 
+  /**
+   * Moves the drawing to a place.
+   * @param {number} scale
+   * @param {number} x
+   * @param {number} y
+   */
   #go(scale, x, y) {
     this.#stop()
     this.scale = scale
@@ -324,7 +298,11 @@ class Stage {
     this.frame.classList.toggle("farther", this.scale < Stage.FARTHER)
   }
 
-  /** Glides a short way; jumps if the way is long or the last move was a moment ago. */
+  /**
+   * Glides a short way; jumps if the way is long or the last move was a moment ago.
+   * @param {number} dx
+   * @param {number} dy
+   */
   #glide(dx, dy) {
     const { x, y } = this
     const start = performance.now()
@@ -338,18 +316,24 @@ class Stage {
     })
   }
 
+  /**
+   * Returns where an event happened.
+   * @param {MouseEvent} event
+   */
   #at(event) {
     const { left, top } = this.frame.getBoundingClientRect()
     return { x: event.clientX - left, y: event.clientY - top }
   }
 
+  /** @param {PointerEvent} event */
   #down(event) {
-    if (event.button || event.target.closest("button, input, select")) return
+    if (event.button || targetOf(event).closest("button, input, select")) return
     clearTimeout(this.#waiting)
     if (!this.#pointers.size) this.#dragged = 0
     this.#pointers.set(event.pointerId, this.#at(event))
   }
 
+  /** @param {PointerEvent} event */
   #move(event) {
     const before = this.#pointers.get(event.pointerId)
     if (!before) return
@@ -372,11 +356,13 @@ class Stage {
     this.#pointers.set(event.pointerId, now)
   }
 
+  /** @param {PointerEvent} event */
   #up(event) {
     this.#pointers.delete(event.pointerId)
     if (!this.#pointers.size) this.frame.classList.remove("moving")
   }
 
+  /** @param {WheelEvent} event */
   #wheel(event) {
     event.preventDefault()
     clearTimeout(this.#waiting)
@@ -388,34 +374,12 @@ class Stage {
   }
 }
 
+/**
+ * Returns a rectangle that is moved by pixels.
+ * @param {Rectangle} rectangle
+ * @param {number} dx
+ * @param {number} dy
+ */
 function moved({ left, right, top, bottom }, dx, dy) {
   return { left: left + dx, right: right + dx, top: top + dy, bottom: bottom + dy }
-}
-
-/** Returns how far an interval must move to lie between two bounds: 0 if it does, else to the
-    middle, where its surroundings are in sight too.  If it is too long, its start moves to the
-    lower bound. */
-function shift(start, end, low, high) {
-  if (end - start > high - low) return low - start
-  return start < low || end > high ? (low + high - start - end) / 2 : 0
-}
-
-// ---- light and dark ----
-
-/** Makes a button switch between light and dark, beginning with what the system has. */
-function switchTheme() {
-  const button = byId("theme")
-  const dark = matchMedia("(prefers-color-scheme: dark)")
-  const root = document.documentElement
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches)
-  const show = () => {
-    button.textContent = isDark() ? "\u2600" : "\u263e"
-    button.title = button.ariaLabel = isDark() ? "light colours" : "dark colours"
-  }
-  button.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark"
-    show()
-  })
-  dark.addEventListener("change", show)
-  show()
 }

@@ -1,42 +1,43 @@
-/* The numbers of every node and edge at a position.  It needs stage.js; the data come from page.py.
+/* The numbers of every node and edge at a position.  This file does not use the page: tests run it
+   in node.
 
    Every number is text that Python made.  Here numbers are only compared, for colours and
    widths. */
 
+import { toNumber } from "../numbers.js"
+
+/** @import { DrawnNode, PageData, Shown, Step, StepFields } from "./types.js" */
+
 const NOTHING = { text: "", exact: "" }
-const UNKNOWN = { text: "?", exact: "not computed yet" }
+export const UNKNOWN = { text: "?", exact: "not computed yet" }
 const ZERO = { text: "0.0000", exact: "no gradient has been added yet" }
 
-/** Returns the name of a node for readers. */
-function called(node) {
+/**
+ * Returns the name of a node for readers.
+ * @param {DrawnNode} node
+ */
+export function called(node) {
   return node.label || node.name || node.symbol
 }
 
 /** A position in the list of steps, and which step last set the number of each node and edge. */
-class Cursor {
+export class Cursor {
+  /** @param {PageData} data */
   constructor(data) {
     this.nodes = data.nodes
     this.edges = data.edges
     this.forward = data.forward
     this.position = 0
-    const { number = [] } = data.steps // a page may have no steps
-    this.steps = number.map((_, index) =>
-      Object.fromEntries(
-        Object.entries(data.steps).map(([field, column]) => [field, column[index]])
-      )
-    )
-    // the backward steps that add to the gradient of each node
-    this.contributions = data.nodes.map(() => [])
-    // the forward step of each node
-    this.computation = data.nodes.map(() => null)
-    // the steps whose gradient flows along each edge
-    this.along = data.edges.map(() => [])
+    this.steps = stepsOf(data)
+    /** @type {Step[][]} */
+    this.contributions = data.nodes.map(() => []) // the steps that add to each node's gradient
+    /** @type {(Step | null)[]} */
+    this.computation = data.nodes.map(() => null) // the forward step of each node
+    /** @type {Step[][]} */
+    this.along = data.edges.map(() => []) // the steps whose gradient flows along each edge
+    /** @type {Record<"data" | "grad" | "edge", Step[]>} */
     const last = { data: [], grad: [], edge: [] }
-    this.steps.forEach((step, index) => {
-      step.index = index
-      step.phase = index < data.forward ? "forward" : "backward"
-      step.sets = null
-      if (step.text !== null) step.sets = step.phase === "forward" ? "data" : "grad"
+    for (const step of this.steps) {
       if (step.sets) {
         step.earlier = last[step.sets][step.node] ?? null
         last[step.sets][step.node] = step
@@ -45,11 +46,11 @@ class Cursor {
       }
       if (step.edge >= 0) {
         step.earlierHere = last.edge[step.edge] ?? null
-        step.flowed = toNumber(step.flowed)
         last.edge[step.edge] = step
         this.along[step.edge].push(step)
       }
-    })
+    }
+    /** @type {Record<"data" | "grad" | "edge", (Step | null)[]>} */
     this.now = {
       data: data.nodes.map(() => null),
       grad: data.nodes.map(() => null),
@@ -64,8 +65,12 @@ class Cursor {
     return this.steps[this.position - 1] ?? null
   }
 
-  /** Goes to a position (a number of steps done), and returns the nodes and edges that changed. */
+  /**
+   * Goes to a position (a number of steps done), and returns the nodes and edges that changed.
+   * @param {number} position
+   */
   seek(position) {
+    /** @type {{ nodes: Set<number>, edges: Set<number> }} */
     const changed = { nodes: new Set(), edges: new Set() }
     while (this.position < position) {
       const step = this.steps[this.position]
@@ -80,21 +85,39 @@ class Cursor {
     return changed
   }
 
+  /**
+   * Returns the number of a node at the position.
+   * @param {number} node
+   * @returns {Shown}
+   */
   data(node) {
     const { given, role } = this.nodes[node]
     if (given) return { text: given[0], exact: given[1] }
     const isAhead = role === "module" && !this.isComputed(node)
-    return this.now.data[node] ?? (this.computation[node] || isAhead ? UNKNOWN : NOTHING)
+    return shown(this.now.data[node]) ?? (this.computation[node] || isAhead ? UNKNOWN : NOTHING)
   }
 
+  /**
+   * Returns the gradient of a node at the position.
+   * @param {number} node
+   */
   grad(node) {
-    return this.nodes[node].grad ? (this.now.grad[node] ?? ZERO) : NOTHING
+    return this.nodes[node].grad ? (shown(this.now.grad[node]) ?? ZERO) : NOTHING
   }
 
+  /** @param {number} node */
   isComputed(node) {
     return this.position >= this.nodes[node].since
   }
 
+  /**
+   * Notes the steps that have set the numbers of a step's node and edge, and what changes.
+   * @param {Step} step
+   * @param {Step | null} ofNode
+   * @param {Step | null} ofEdge
+   * @param {number} count
+   * @param {{ nodes: Set<number>, edges: Set<number> }} changed
+   */
   #set(step, ofNode, ofEdge, count, changed) {
     if (step.sets) {
       this.now[step.sets][step.node] = ofNode
@@ -109,11 +132,52 @@ class Cursor {
   }
 }
 
+/**
+ * Returns the number that a step has set, if there is one.
+ * @param {Step | null} step
+ */
+function shown(step) {
+  return step && { text: step.text ?? "", exact: step.exact }
+}
+
+/**
+ * Returns one object for each step, out of one list for each field.
+ * @param {PageData} data
+ * @returns {Step[]}
+ */
+function stepsOf({ steps, forward }) {
+  const { number = [] } = steps // a page may have no steps
+  return number.map((_, index) => {
+    const entries = Object.entries(steps).map(([field, column]) => [field, column[index]])
+    /** @type {StepFields} */
+    const fields = Object.fromEntries(entries)
+    const phase = index < forward ? "forward" : "backward"
+    const sets = phase === "forward" ? "data" : "grad"
+    return {
+      ...fields,
+      flowed: toNumber(fields.flowed),
+      index,
+      phase,
+      sets: fields.text === null ? null : sets,
+      earlier: null,
+      earlierHere: null
+    }
+  })
+}
+
+/**
+ * Returns the indices of records by the value of a field.
+ * @template {string} Field
+ * @param {Record<Field, number>[]} records
+ * @param {Field} field
+ */
 function indicesBy(records, field) {
+  /** @type {Map<number, number[]>} */
   const indices = new Map()
   records.forEach((record, index) => {
-    if (!indices.has(record[field])) indices.set(record[field], [])
-    indices.get(record[field]).push(index)
+    const found = indices.get(record[field])
+    if (found) found.push(index)
+    else indices.set(record[field], [index])
   })
   return indices
 }

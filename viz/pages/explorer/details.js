@@ -1,18 +1,37 @@
 /* The panel of the explorer about one node, edge or module. */
 
+import { create } from "../elements.js"
+import { joined, signName, toNumber } from "../numbers.js"
+import { called } from "./cursor.js"
+
+/** @import { Explorer } from "./explorer.js" */
+/** @import { Shown, Step, Thing } from "./types.js" */
+
 /** The panel about one thing: the thing under the pointer, else the thing that was clicked, else
-    the node of the last step.  A thing is { kind: "node" | "edge" | "frame", index }. */
-class Details {
+    the node of the last step. */
+export class Details {
   static MOST = 40 // lines of a sum
 
+  /**
+   * @param {Explorer} explorer
+   * @param {HTMLElement} panel
+   */
   constructor(explorer, panel) {
+    this.data = explorer.data
     this.explorer = explorer
     this.cursor = explorer.cursor
     this.picture = explorer.picture
     this.panel = panel
-    this.pinned = this.hovered = null
+    /** @type {Thing | null} */
+    this.pinned = null
+    /** @type {Thing | null} */
+    this.hovered = null
   }
 
+  /**
+   * Keeps the details of a thing; null releases them.
+   * @param {Thing | null} thing
+   */
   pin(thing) {
     this.#mark("pinned", this.pinned, false)
     this.pinned = thing
@@ -20,6 +39,10 @@ class Details {
     this.render()
   }
 
+  /**
+   * Shows the details of the thing under the pointer, or in focus.
+   * @param {Thing | null} thing
+   */
   hover(thing) {
     if (same(thing, this.hovered)) return
     this.#mark("hovered", this.hovered, false)
@@ -32,11 +55,9 @@ class Details {
     const thing = this.hovered ?? this.pinned ?? this.#followed()
     const kept = this.pinned ? "kept; Escape releases it" : "of this step"
     const mode = this.hovered ? "under the pointer" : kept
-    const at = this.panel.contains(document.activeElement)
-      ? this.#buttons().indexOf(document.activeElement)
-      : -1
+    const at = this.#buttons().findIndex((button) => button === document.activeElement)
     this.panel.replaceChildren(
-      ...this[`_${thing.kind}`](thing.index, create("span", { class: "mode", text: mode }))
+      ...this.#content(thing, create("span", { class: "mode", text: mode }))
     )
     if (at >= 0) this.#buttons()[at]?.focus({ preventScroll: true })
   }
@@ -45,21 +66,44 @@ class Details {
     return [...this.panel.querySelectorAll("button")]
   }
 
+  /**
+   * Returns the node of the last step.
+   * @returns {Thing}
+   */
   #followed() {
     const { step } = this.cursor
-    if (step?.node >= 0) return { kind: "node", index: step.node }
-    return { kind: "node", index: data.nodes.findLastIndex(({ role }) => role !== "rest") }
+    if (step && step.node >= 0) return { kind: "node", index: step.node }
+    return { kind: "node", index: this.data.nodes.findLastIndex(({ role }) => role !== "rest") }
   }
 
+  /**
+   * Marks the part of a node or an edge with a class, or removes the mark.
+   * @param {string} name
+   * @param {Thing | null} thing
+   * @param {boolean} on
+   */
   #mark(name, thing, on) {
     const parts = this.picture.parts
     if (thing?.kind === "node") parts.nodes[thing.index].group.classList.toggle(name, on)
     if (thing?.kind === "edge") parts.edges[thing.index].group.classList.toggle(name, on)
   }
 
-  _node(index, mode) {
+  /**
+   * @param {Thing} thing
+   * @param {Element} mode
+   */
+  #content({ kind, index }, mode) {
+    if (kind === "node") return this.#node(index, mode)
+    return kind === "edge" ? this.#edge(index, mode) : this.#frame(index, mode)
+  }
+
+  /**
+   * @param {number} index
+   * @param {Element} mode
+   */
+  #node(index, mode) {
+    const { cursor, data } = this
     const node = data.nodes[index]
-    const { cursor } = this
     const about = [
       node.role,
       node.op,
@@ -89,7 +133,12 @@ class Details {
     ]
   }
 
-  _edge(index, mode) {
+  /**
+   * @param {number} index
+   * @param {Element} mode
+   */
+  #edge(index, mode) {
+    const { data } = this
     const edge = data.edges[index]
     const from = data.nodes[edge.source]
     const to = data.nodes[edge.target]
@@ -131,7 +180,12 @@ class Details {
     return content
   }
 
-  _frame(index, mode) {
+  /**
+   * @param {number} index
+   * @param {Element} mode
+   */
+  #frame(index, mode) {
+    const { data } = this
     const frame = data.frames[index]
     const collapsed = this.picture.modules.coverOf(index) >= 0
     const content = this.#head(frame.path, ["module", frame.contents], mode)
@@ -147,6 +201,13 @@ class Details {
     return [...content, hint(collapsed ? expand : collapse)]
   }
 
+  /**
+   * Returns the title of the panel, and what the thing is.
+   * @param {string} title
+   * @param {(string | false)[]} about
+   * @param {Element} mode
+   * @returns {Element[]}
+   */
   #head(title, about, mode) {
     return [
       create("h2", { text: title }),
@@ -154,6 +215,11 @@ class Details {
     ]
   }
 
+  /**
+   * @param {Shown} value
+   * @param {Shown} gradient
+   * @param {boolean} hasGradient
+   */
   #numbers(value, gradient, hasGradient) {
     return create(
       "dl",
@@ -163,12 +229,20 @@ class Details {
     )
   }
 
+  /**
+   * @param {string} title
+   * @param {Element[]} inside
+   */
   #section(title, ...inside) {
     return [create("h3", { text: title }), create("div", { class: "lines" }, ...inside)]
   }
 
-  /** Returns the local derivatives of a node, one line for each operand. */
+  /**
+   * Returns the local derivatives of a node, one line for each operand.
+   * @param {number} index
+   */
   #partials(index) {
+    const { data } = this
     const lines = this.picture.operands[index]
       .filter((edge) => !data.edges[edge].constant)
       .map((edge) => {
@@ -190,16 +264,20 @@ class Details {
     return lines.length ? this.#section("local derivatives", ...lines) : []
   }
 
-  /** Returns the gradient as a sum over the users: a line for each contribution, and a count. */
+  /**
+   * Returns the gradient as a sum over the users: a line for each contribution, and a count.
+   * @param {number} index
+   */
   #sum(index) {
     const steps = this.cursor.contributions[index]
     if (!steps.length) return []
     const done = steps.filter((step) => step.index < this.cursor.position).length
     const { text } = this.cursor.grad(index)
-    const isWrong = done === steps.length && data.nodes[index].right !== null
+    const { right } = this.data.nodes[index]
+    const isWrong = done === steps.length && right !== null
     let count = done > 1 ? `all ${done} added` : "complete"
     if (done < steps.length) count = `so far: ${done} of ${steps.length} added`
-    else if (isWrong) count = `${done} added; the right gradient is ${data.nodes[index].right}`
+    else if (isWrong) count = `${done} added; the right gradient is ${right}`
     const title = steps.some((step) => step.lead) ? "gradient: sum over its users" : "gradient"
     const sum = steps.find((step) => step.lead)?.lead ?? steps[0].rest.split(" = ")[0]
     const lead = sum.replace(" += ", "")
@@ -214,11 +292,13 @@ class Details {
     ]
   }
 
+  /** @param {Step[]} steps */
   #lines(steps) {
     const next = steps.findIndex((step) => step.index >= this.cursor.position)
     const middle = next < 0 ? steps.length : next
     const from = Math.max(0, Math.min(middle - Details.MOST / 2, steps.length - Details.MOST))
     const shown = steps.slice(from, from + Details.MOST)
+    /** @type {(count: number, what: string) => Element[]} */
     const others = (count, what) =>
       count ? [create("p", { class: "about", text: `${count} ${what} steps` })] : []
     return [
@@ -228,7 +308,10 @@ class Details {
     ]
   }
 
-  /** Returns a line that goes to its step when it is clicked. */
+  /**
+   * Returns a line that goes to its step when it is clicked.
+   * @param {Step} step
+   */
   #line(step) {
     const done = step.index < this.cursor.position
     const name = [
@@ -244,22 +327,36 @@ class Details {
     })
   }
 
+  /**
+   * @param {number} index
+   * @param {string} what
+   */
   #link(index, what) {
     return create("button", {
-      text: `${what}: ${called(data.nodes[index])}`,
+      text: `${what}: ${called(this.data.nodes[index])}`,
       onclick: () => this.explorer.enter({ kind: "node", index })
     })
   }
 }
 
+/** @param {string} text */
 function hint(text) {
   return create("p", { class: "hint", text })
 }
 
-function same(one, other) {
+/**
+ * Returns whether two things are the same.
+ * @param {Thing | null} one
+ * @param {Thing | null} other
+ */
+export function same(one, other) {
   return one?.kind === other?.kind && one?.index === other?.index
 }
 
+/**
+ * @param {string} what
+ * @param {Shown} shown
+ */
 function number(what, { text, exact }) {
   return create(
     "div",

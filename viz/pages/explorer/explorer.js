@@ -1,18 +1,33 @@
-/* The explorer: steps through a recording on its drawing.  Its scripts, in their order:
+/* The explorer: steps through a recording on its drawing.  Its modules:
 
-   stage.js     moves and zooms a drawing (all pages have it)
+   types.js     the types of the data, in comments
    cursor.js    the numbers of every node and edge at a position; does not use the page
    modules.js   frames that collapse and expand in place
    picture.js   shows the position in the drawing
    details.js   the panel about one node, edge or module
    lists.js     the list of all steps, of which only visible rows are in the page; the search
-   explorer.js  the controls and keys, which use the classes above */
+   explorer.js  the controls and keys, which use the classes above
+
+   numbers.js, elements.js and stage.js are shared by all pages. */
+
+import {
+  byId, create, disableEnds, fill, readData, setText, showNotes, switchTheme, targetOf
+} from "../elements.js"
+import { clamp } from "../numbers.js"
+import { Stage } from "../stage.js"
+import { Cursor } from "./cursor.js"
+import { Details, same } from "./details.js"
+import { Search, StepList } from "./lists.js"
+import { Picture } from "./picture.js"
+
+/** @import { PageData, Thing } from "./types.js" */
 
 // pixels from the pointer
 const NEARBY = [[0, 0], [0, -4], [0, 4], [-4, 0], [4, 0]]
+/** @type {Record<string, string>} */
 const ROLE_NAMES = { rest: "nodes that are not drawn", module: "collapsed module" }
 
-class Explorer {
+export class Explorer {
   /** What each button does; some keys do the same. */
   #commands = {
     first: this.#paused(() => this.goTo(0)),
@@ -34,7 +49,9 @@ class Explorer {
   #address = 0
   #pointer = 0
 
-  constructor() {
+  /** @param {PageData} data */
+  constructor(data) {
+    this.data = data
     this.stage = new Stage(byId("stage"))
     this.cursor = new Cursor(data)
     this.picture = new Picture(data, this.cursor, this.stage)
@@ -52,28 +69,37 @@ class Explorer {
 
   // -- moving through the steps
 
-  /** Goes to a position: a number of steps of the page that are done. */
+  /**
+   * Goes to a position: a number of steps of the page that are done.
+   * @param {number} position
+   */
   goTo(position, { flow = 0 } = {}) {
     position = clamp(position, 0, this.cursor.steps.length)
     this.picture.draw(this.cursor.seek(position))
     this.#say()
     this.details.render()
     this.list.reveal()
-    if (byId("follow").checked && !this.stage.isFitted && this.cursor.step?.node >= 0)
-      this.stage.follow(this.picture.boxOf(this.cursor.step.node))
-    this.picture.flow(flow ? this.cursor.step : null, flow)
+    const { step } = this.cursor
+    if (byId("follow").checked && !this.stage.isFitted && step && step.node >= 0)
+      this.stage.follow(this.picture.boxOf(step.node))
+    this.picture.flow(flow ? step : null, flow)
     this.#remember()
   }
 
+  /** Goes to the next visible change. */
   next(milliseconds = 350) {
     this.goTo(this.#visibleChange(1), { flow: milliseconds })
   }
 
+  /** Goes to the previous visible change. */
   back() {
     this.goTo(this.#visibleChange(-1))
   }
 
-  /** Returns where the next visible change is; steps inside collapsed modules are skipped. */
+  /**
+   * Returns where the next visible change is; steps inside collapsed modules are skipped.
+   * @param {number} by
+   */
   #visibleChange(by) {
     const { position, steps } = this.cursor
     let at = position + by
@@ -81,6 +107,7 @@ class Explorer {
     return at
   }
 
+  /** Plays or pauses. */
   play() {
     if (this.isPlaying) return this.pause()
     if (this.cursor.position === this.cursor.steps.length) this.goTo(0)
@@ -95,6 +122,7 @@ class Explorer {
     setText(byId("play"), "pause")
   }
 
+  /** Ends the play. */
   pause() {
     clearTimeout(this.#timer)
     this.#timer = 0
@@ -104,9 +132,13 @@ class Explorer {
 
   // -- looking at things
 
-  /** Shows a node, an edge (its end) or a module in the drawing, expands the modules around it, and
-      keeps its details. */
+  /**
+   * Shows a node, an edge (its end) or a module in the drawing, expands the modules around it, and
+   * keeps its details.
+   * @param {Thing} thing
+   */
   visit({ kind, index }) {
+    const { data } = this
     const node = kind === "edge" ? data.edges[index].target : index
     if (kind === "edge") this.#expandAround(data.nodes[data.edges[index].source].frame)
     this.#expandAround(kind === "frame" ? data.frames[index].parent : data.nodes[node].frame)
@@ -115,7 +147,10 @@ class Explorer {
     if (box) this.stage.show(box, true)
   }
 
-  /** Visits a thing from the panel, whose lines then disappear, and gives it the focus. */
+  /**
+   * Visits a thing from the panel, whose lines then disappear, and gives it the focus.
+   * @param {Thing} thing
+   */
   enter(thing) {
     const { parts } = this.picture
     this.visit(thing)
@@ -124,12 +159,20 @@ class Explorer {
     })
   }
 
+  /**
+   * Collapses exactly these modules.
+   * @param {Iterable<number>} frames
+   */
   collapse(frames) {
     this.picture.collapse(frames)
     this.details.render()
     this.list.render(true)
   }
 
+  /**
+   * Collapses a module, or expands it.
+   * @param {number} frame
+   */
   toggle(frame) {
     const { modules } = this.picture
     const frames = new Set(modules.collapsed)
@@ -140,16 +183,19 @@ class Explorer {
     if (hadFocus) this.picture.elementOfFrame(frame).focus({ preventScroll: true })
   }
 
+  /** @param {number} frame */
   #expandAround(frame) {
     const frames = new Set(this.picture.modules.collapsed)
     const before = frames.size
-    for (; frame >= 0; frame = data.frames[frame].parent) frames.delete(frame)
+    for (; frame >= 0; frame = this.data.frames[frame].parent)
+      frames.delete(frame)
     if (frames.size < before) this.collapse(frames)
   }
 
   // -- the page around the drawing
 
   #describe() {
+    const { data } = this
     fill(
       this.stage.svg,
       {
@@ -162,20 +208,18 @@ class Explorer {
       },
       []
     )
-    showNotes()
+    showNotes(data.notes)
     byId("notes").hidden = !data.notes.length
     byId("modules").hidden = !data.frames.length
     byId("collapse-neurons").hidden = !data.frames.some(({ parent }) => parent >= 0)
-    byId("slider").max = this.cursor.steps.length
-    const phases = create(
-      "div",
-      { class: "phases", "aria-hidden": "true" },
-      create("span", { class: "forward" }),
-      create("span", { class: "backward" })
+    byId("slider").max = String(this.cursor.steps.length)
+    const forward = create("span", { class: "forward" })
+    const backward = create("span", { class: "backward" })
+    forward.style.flexGrow = String(data.forward)
+    backward.style.flexGrow = String(this.cursor.steps.length - data.forward)
+    byId("slider").after(
+      create("div", { class: "phases", "aria-hidden": "true" }, forward, backward)
     )
-    phases.firstChild.style.flexGrow = data.forward
-    phases.lastChild.style.flexGrow = this.cursor.steps.length - data.forward
-    byId("slider").after(phases)
     const roles = [...new Set(data.nodes.map(({ role }) => role))]
     byId("legend").replaceChildren(
       ...roles.map((role) =>
@@ -189,6 +233,7 @@ class Explorer {
   }
 
   #say() {
+    const { data } = this
     const { step, position, steps } = this.cursor
     const sentence = step ? step.lead + step.rest : data.given
     const hidden =
@@ -200,14 +245,20 @@ class Explorer {
     setText(byId("sentence"), sentence)
     byId("sentence").classList.toggle("long", sentence.length > 70)
     setText(byId("formula"), step?.formula ?? "")
-    setText(byId("warning"), data.marks[step?.number]?.[1] ?? "")
+    setText(byId("warning"), (step && data.marks[step.number]?.[1]) ?? "")
     const slider = byId("slider")
-    slider.value = position
+    slider.value = String(position)
     slider.setAttribute("aria-valuetext", `step ${step?.number ?? 0} of ${data.total}, ${phase}`)
     disableEnds(position, steps.length)
   }
 
   #listen() {
+    /**
+     * @template {keyof HTMLElementEventMap} Type
+     * @param {string} id
+     * @param {Type} type
+     * @param {(event: HTMLElementEventMap[Type]) => void} listener
+     */
     const on = (id, type, listener) => byId(id).addEventListener(type, listener)
     for (const [id, command] of Object.entries(this.#commands)) on(id, "click", command)
     const slide = () => this.goTo(Number(byId("slider").value))
@@ -220,7 +271,8 @@ class Explorer {
     // details stay when the focus moves from a node to its panel
     for (const id of ["stage", "details"]) {
       on(id, "focusout", ({ relatedTarget }) => {
-        if (!byId("details").contains(relatedTarget)) this.details.hover(null)
+        if (!(relatedTarget instanceof Node && byId("details").contains(relatedTarget)))
+          this.details.hover(null)
       })
     }
     addEventListener("hashchange", () => {
@@ -230,7 +282,10 @@ class Explorer {
     document.addEventListener("keydown", (event) => this.#key(event))
   }
 
-  /** Returns a listener that pauses and then moves. */
+  /**
+   * Returns a listener that pauses and then moves.
+   * @param {() => void} move
+   */
   #paused(move) {
     return () => {
       this.pause()
@@ -238,8 +293,10 @@ class Explorer {
     }
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
-    const { target, key } = event
+    const { key } = event
+    const target = targetOf(event)
     if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return
     if (target.matches("select, input[type=search]")) return
     const action = this.#actionFor(key, target)
@@ -248,15 +305,22 @@ class Explorer {
     action()
   }
 
-  /** Returns the action of a key, or null if the focused control has its own use for the key. */
+  /**
+   * Returns the action of a key, or null if the focused control has its own use for the key.
+   * @param {string} key
+   * @param {Element} target
+   */
   #actionFor(key, target) {
     const { first, back, next, last, play, ...others } = this.#commands
+    /** @type {HTMLElement | null} */
     const item = target.closest?.(".node, .edge, .cover, .frame-button")
     const isControl = target.matches("button, summary, input[type=checkbox]")
     const activate = item ? () => this.#activate(item) : null
+    /** @param {number} by */
     const jump = (by) => this.#paused(() => this.goTo(this.cursor.position + by))
     const moves = { ArrowRight: next, ArrowLeft: back, Home: first, End: last }
     const pages = { PageDown: jump(10), PageUp: jump(-10) }
+    /** @type {Record<string, (() => void) | null>} */
     const keys = {
       ...(target.matches("input[type=range]") ? {} : { ...moves, ...pages }),
       ...(target.id === "list" ? { ArrowDown: next, ArrowUp: back } : {}),
@@ -278,20 +342,29 @@ class Explorer {
     return Object.hasOwn(keys, key) ? keys[key] : null
   }
 
+  /** @param {MouseEvent} event */
   #click(event) {
-    if (this.stage.wasDragged || event.target.closest(".zoom")) return
+    if (this.stage.wasDragged || targetOf(event).closest(".zoom")) return
     const item = this.#partAt(event.clientX, event.clientY)
     if (item) this.#activate(item)
     else this.details.pin(null)
   }
 
-  /** Keeps or releases the details of a node or an edge; collapses or expands a module. */
+  /**
+   * Keeps or releases the details of a node or an edge; collapses or expands a module.
+   * @param {HTMLElement | SVGElement} element
+   */
   #activate(element) {
     const thing = this.#thing(element)
     if (thing.kind === "frame") this.toggle(thing.index)
     else this.details.pin(same(thing, this.details.pinned) ? null : thing)
   }
 
+  /**
+   * Returns what an element of the drawing stands for.
+   * @param {HTMLElement | SVGElement} element
+   * @returns {Thing}
+   */
   #thing(element) {
     if (element.dataset.frame) return { kind: "frame", index: Number(element.dataset.frame) }
     return {
@@ -300,17 +373,22 @@ class Explorer {
     }
   }
 
-  /** Returns the part under the pointer, or within 4 pixels of it, because edges are thin. */
+  /**
+   * Returns the part under the pointer, or within 4 pixels of it, because edges are thin.
+   * @param {number} x
+   * @param {number} y
+   */
   #partAt(x, y) {
     for (const [dx, dy] of NEARBY) {
-      const part = document
-        .elementFromPoint(x + dx, y + dy)
-        ?.closest(".node, .cover, .frame-button, .edge")
+      const element = document.elementFromPoint(x + dx, y + dy)
+      /** @type {SVGElement | null | undefined} */
+      const part = element?.closest(".node, .cover, .frame-button, .edge")
       if (part && this.stage.frame.contains(part)) return part
     }
     return null
   }
 
+  /** @param {PointerEvent} event */
   #hover(event) {
     if (event.pointerType !== "mouse" || event.buttons) return
     cancelAnimationFrame(this.#pointer)
@@ -320,12 +398,18 @@ class Explorer {
     })
   }
 
-  /** Moves the focus to another node or module.  The drawing is one stop of the Tab key; inside it,
-      the keys ] and [ move. */
+  /**
+   * Moves the focus to another node or module.  The drawing is one stop of the Tab key; inside it,
+   * the keys ] and [ move.
+   * @param {number} by
+   */
   #focusNext(by) {
+    const { data } = this
     const { modules } = this.picture
+    /** @type {SVGElement[]} */
     const items = []
     const seen = new Set()
+    /** @param {SVGElement} element */
     const add = (element) => {
       if (!seen.has(element)) items.push(element)
       seen.add(element)
@@ -337,14 +421,14 @@ class Explorer {
       add(this.picture.elementOf(node))
     })
     let active = document.activeElement
-    if (active?.matches(".edge")) {
+    if (active instanceof SVGElement && active.matches(".edge")) {
       // from an edge to its user, or to its operand
       const { source, target } = data.edges[this.#thing(active).index]
       active = this.picture.elementOf(by > 0 ? target : source)
       by = 0
     }
     const first = by > 0 ? 0 : items.length - 1
-    const at = items.indexOf(active)
+    const at = items.findIndex((item) => item === active)
     const item = items[at < 0 ? first : (at + by + items.length) % items.length]
     item.focus({ preventScroll: true })
     const thing = this.#thing(item)
@@ -353,17 +437,21 @@ class Explorer {
     )
   }
 
+  /** @param {FocusEvent} event */
   #focused(event) {
+    const { target } = event
     if (
-      event.target.matches(".node, .edge, .cover, .frame-button") &&
-      event.target.matches(":focus-visible")
+      target instanceof SVGElement &&
+      target.matches(".node, .edge, .cover, .frame-button") &&
+      target.matches(":focus-visible")
     ) {
-      this.details.hover(this.#thing(event.target))
+      this.details.hover(this.#thing(target))
     }
   }
 
   // -- the address contains the step, by its number in the recording
 
+  /** @param {number} number */
   #positionOf(number) {
     const { steps } = this.cursor
     const after = steps.findIndex((step) => step.number > number)
@@ -387,5 +475,5 @@ class Explorer {
   }
 }
 
-new Explorer()
+new Explorer(readData())
 document.documentElement.dataset.ready = "true"

@@ -1,16 +1,27 @@
 /* The list of all steps, and the search for nodes and modules. */
 
+import { byId, create, targetOf } from "../elements.js"
+import { called } from "./cursor.js"
+
+/** @import { Explorer } from "./explorer.js" */
+
 // ---- the list of steps ----
 
 /** The list of all steps; only the visible rows are in the page. */
-class StepList {
+export class StepList {
   static ROW = 28 // pixels
 
+  /**
+   * @param {Explorer} explorer
+   * @param {HTMLElement} list
+   * @param {HTMLElement} rows
+   */
   constructor(explorer, list, rows) {
     this.explorer = explorer
     this.list = list
     this.rows = rows
     this.count = explorer.cursor.steps.length + 1 // the first row is the start, before any step
+    /** @type {Map<number, HTMLElement>} */
     this.shown = new Map() // the rows that are in the page, by their position
     // of the visible part; asking the browser at every step would make it lay out the page
     this.top = this.height = 0
@@ -20,7 +31,8 @@ class StepList {
       this.render()
     })
     rows.addEventListener("click", (event) => {
-      const row = event.target.closest("[data-position]")
+      /** @type {HTMLElement | null} */
+      const row = targetOf(event).closest("[data-position]")
       if (row) explorer.goTo(Number(row.dataset.position))
     })
     new ResizeObserver(() => {
@@ -52,14 +64,15 @@ class StepList {
       row.remove()
       this.shown.delete(at)
     }
-    const top = this.rows.firstChild
+    /** @type {HTMLElement | null} */
+    const top = this.rows.querySelector("[data-position]")
     const kept = top ? Number(top.dataset.position) : last
     for (let at = first; at < last; at += 1) {
+      const row = this.shown.get(at) ?? this.#row(at)
       if (!this.shown.has(at)) {
-        this.shown.set(at, this.#row(at))
-        this.rows.insertBefore(this.shown.get(at), at < kept ? top : null)
+        this.shown.set(at, row)
+        this.rows.insertBefore(row, at < kept ? top : null)
       }
-      const row = this.shown.get(at)
       const selected = String(at === position)
       row.classList.toggle("ahead", at > position)
       if (row.getAttribute("aria-selected") !== selected)
@@ -68,11 +81,12 @@ class StepList {
     this.list.setAttribute("aria-activedescendant", `row${position}`)
   }
 
+  /** @param {number} position */
   #row(position) {
-    const { cursor, picture } = this.explorer
+    const { cursor, data, picture } = this.explorer
     const step = cursor.steps[position - 1]
     const unseen = step && !picture.modules.sees(step)
-    const mark = data.marks[step?.number]
+    const mark = step && data.marks[step.number]
     const sentence = step ? step.lead + step.rest : data.given
     const row = create(
       "div",
@@ -96,27 +110,41 @@ class StepList {
 
 // ---- search ----
 
+/**
+ * A node or a module, as the search knows it.
+ * @typedef {object} Found
+ * @property {"node" | "frame"} kind
+ * @property {number} index
+ * @property {string} title
+ * @property {string} about
+ * @property {string[]} keys
+ */
+
 /** Finds nodes by label, name or operation, and modules by path; case does not matter. */
-class Search {
+export class Search {
   static MOST = 50 // matches in the list; Enter reaches all
 
+  /** @param {Explorer} explorer */
   constructor(explorer) {
+    const { data } = explorer
     this.explorer = explorer
     this.query = byId("query")
     this.list = byId("matches")
     this.found = byId("found")
+    /** @type {Found[]} */
     this.matches = []
     this.current = -1
+    /** @type {Found[]} */
     this.things = [
       ...data.frames.map(({ path }, index) => ({
-        kind: "frame",
+        kind: /** @type {const} */ ("frame"),
         index,
         title: path,
         about: "module",
         keys: [path]
       })),
       ...data.nodes.map((node, index) => ({
-        kind: "node",
+        kind: /** @type {const} */ ("node"),
         index,
         title: called(node),
         about: node.op || node.role,
@@ -129,10 +157,11 @@ class Search {
     this.query.addEventListener("focus", () => this.#showList(true))
     this.query.addEventListener("keydown", (event) => this.#key(event))
     document.addEventListener("pointerdown", (event) => {
-      if (!event.target.closest("#search")) this.#showList(false)
+      if (!targetOf(event).closest("#search")) this.#showList(false)
     })
   }
 
+  /** Searches again. */
   update() {
     const text = this.query.value.trim().toLowerCase()
     this.#mark(false)
@@ -149,6 +178,10 @@ class Search {
     this.#showList(true)
   }
 
+  /**
+   * Goes to the next match, or to the previous one.
+   * @param {number} step
+   */
   go(step) {
     if (!this.matches.length) return
     this.current = (this.current + step + this.matches.length) % this.matches.length
@@ -159,7 +192,10 @@ class Search {
     this.#render()
   }
 
-  /** Marks the matches, or the covers that hide them; called again when modules have expanded. */
+  /**
+   * Marks the matches, or the covers that hide them; called again when modules have expanded.
+   * @param {boolean} on
+   */
   #mark(on) {
     for (const element of document.querySelectorAll(".match"))
       element.classList.remove("match", "found")
@@ -213,10 +249,12 @@ class Search {
     return length > 1 ? `${length} matches` : "1 match"
   }
 
+  /** @param {boolean} shown */
   #showList(shown) {
     this.list.hidden = !shown || !this.matches.length
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.key === "Enter") this.go(event.shiftKey ? -1 : 1)
     if (event.key === "Escape") {

@@ -1,22 +1,51 @@
 /* Modules in the drawing of the explorer: frames that collapse and expand in place. */
 
+import { createSvg, partOf } from "../elements.js"
+
+/** @import { Parts } from "../stage.js" */
+/** @import { DrawnEdge, PageData, Step } from "./types.js" */
+
+/**
+ * What replaces a frame: a group with its texts, and heads of the edges whose own heads it hides.
+ * @typedef {object} Cover
+ * @property {SVGGElement} group
+ * @property {number} output
+ * @property {SVGElement[]} heads
+ * @property {SVGTextElement | null} data
+ * @property {SVGTextElement | null} grad
+ */
+
 /** Frames that collapse in place: a cover replaces the frame and what is inside it. */
-class Modules {
+export class Modules {
+  /** @type {Map<number, Cover>} */
   #covers = new Map() // by the index of the frame
 
+  /**
+   * @param {PageData} data
+   * @param {Parts} parts
+   * @param {SVGGElement} layer
+   */
   constructor(data, parts, layer) {
     this.data = data
     this.parts = parts
     this.layer = layer
+    /** @type {Set<number>} */
     this.collapsed = new Set()
-    this.boxes = parts.frames.map(({ group }) => group.querySelector("path, polygon").getBBox())
+    this.boxes = parts.frames.map(({ group }) => {
+      /** @type {SVGGraphicsElement} */
+      const border = partOf(group, "path, polygon")
+      return border.getBBox()
+    })
     this.isInner = data.frames.map(
       (_, frame) => !data.frames.some(({ parent }) => parent === frame)
     )
     data.frames.forEach((_, frame) => this.#addButton(frame))
   }
 
-  /** Returns the outermost collapsed module around a frame, or -1 if there is none. */
+  /**
+   * Returns the outermost collapsed module around a frame, or -1 if there is none.
+   * @param {number} frame
+   */
   coverOf(frame) {
     let found = -1
     for (; frame >= 0; frame = this.data.frames[frame].parent)
@@ -24,19 +53,25 @@ class Modules {
     return found
   }
 
+  /** @param {number} node */
   coverOfNode(node) {
     return this.coverOf(this.data.nodes[node].frame)
   }
 
+  /** @param {number} frame */
   cover(frame) {
     return this.#covers.get(frame)
   }
 
+  /** The covers, with the index of the frame of each. */
   get covers() {
-    return [...this.#covers.keys()]
+    return [...this.#covers]
   }
 
-  /** Returns whether a step changes something visible. */
+  /**
+   * Returns whether a step changes something visible.
+   * @param {Step} step
+   */
   sees(step) {
     if (step.node >= 0) {
       const cover = this.coverOfNode(step.node)
@@ -45,6 +80,7 @@ class Modules {
     return step.edge >= 0 && !this.#isWithin(this.data.edges[step.edge])
   }
 
+  /** Returns the innermost and the outermost frames. */
   levels() {
     return {
       neurons: this.data.frames.flatMap((_, frame) => (this.isInner[frame] ? [frame] : [])),
@@ -52,9 +88,13 @@ class Modules {
     }
   }
 
-  /** Collapses exactly these frames. */
+  /**
+   * Collapses exactly these frames.
+   * @param {Iterable<number>} frames
+   */
   collapse(frames) {
     this.collapsed = new Set(frames)
+    /** @type {(parts: { group: SVGElement }[], isHidden: (index: number) => boolean) => void} */
     const hide = (parts, isHidden) =>
       parts.forEach(({ group }, index) => group.classList.toggle("inside", isHidden(index)))
     hide(this.parts.nodes, (node) => this.coverOfNode(node) >= 0)
@@ -74,12 +114,16 @@ class Modules {
     for (const [group, head] of heads) group.append(head)
   }
 
+  /** @param {DrawnEdge} edge */
   #isWithin(edge) {
     const cover = this.coverOfNode(edge.source)
     return cover >= 0 && cover === this.coverOfNode(edge.target)
   }
 
-  /** Turns the title of a frame into a button, with a minus in the corner. */
+  /**
+   * Turns the title of a frame into a button, with a minus in the corner.
+   * @param {number} frame
+   */
   #addButton(frame) {
     const { group, title } = this.parts.frames[frame]
     const box = this.boxes[frame]
@@ -100,6 +144,7 @@ class Modules {
     this.parts.frames[frame].button = button
   }
 
+  /** @param {number} frame */
   #addCover(frame) {
     const { path, contents, output } = this.data.frames[frame]
     const box = this.boxes[frame]
@@ -137,17 +182,22 @@ class Modules {
     this.layer.append(group)
     this.#covers.set(frame, {
       group,
-      frame,
       output,
       heads: [],
-      data: output >= 0 ? texts.at(-2) : null,
-      grad: output >= 0 ? texts.at(-1) : null
+      data: output >= 0 ? texts[texts.length - 2] : null,
+      grad: output >= 0 ? texts[texts.length - 1] : null
     })
   }
 
-  /** Returns new heads, at the border of a cover, for the edges whose heads it hides. */
+  /**
+   * Returns new heads, at the border of a cover, for the edges whose heads it hides.
+   * @param {number} frame
+   * @param {Cover} cover
+   * @returns {[SVGGElement, SVGElement][]}
+   */
   #heads(frame, cover) {
     const { x, y, width, height } = this.boxes[frame]
+    /** @param {DOMPoint} point */
     const isInside = (point) =>
       point.x > x && point.x < x + width && point.y > y && point.y < y + height
     return this.data.edges.flatMap((edge, index) => {
@@ -175,6 +225,11 @@ class Modules {
   }
 }
 
+/**
+ * Returns the attributes of an element that collapses or expands a module.
+ * @param {number} frame
+ * @param {boolean} isExpanded
+ */
 function moduleButton(frame, isExpanded) {
   return { "data-frame": frame, role: "button", tabindex: -1, "aria-expanded": String(isExpanded) }
 }

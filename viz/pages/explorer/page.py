@@ -5,8 +5,8 @@
     <Page 'computation graph of o': ... kB; .save("y.html") writes it>
 
 This file makes the data of the page: its numbers and sentences, as text.  Its looks are in
-``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in `SCRIPTS`; the last of them,
-``explorer.js``, says what each is for.
+``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in ``explorer.js``, which says
+what each of its modules is for.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from ..page import Page, assemble, themed
 MAX_NODES = 2000
 MAX_EDGES = 4000
 LEAVES = ("input", "parameter", "constant")
-SCRIPTS = ("cursor", "modules", "picture", "details", "lists", "explorer")
 
 
 def explore(
@@ -78,11 +77,11 @@ def explore(
         **page_data(scene, notes),
         "open": y.position if isinstance(y, Stepper) else 0,
     }
-    return assemble("explorer", title, SCRIPTS, data, svg=themed(scene.svg))
+    return assemble("explorer", title, data, svg=themed(scene.svg))
 
 
 def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns the data that ``cursor.js`` reads.
+    """Returns the data that the page reads; ``types.js`` has their types.
 
     A "count" is the number of steps of the page that are done, 0 before the first one.
 

@@ -1,21 +1,40 @@
-/* The drawing of the explorer at a position.  It needs cursor.js and modules.js. */
+/* The drawing of the explorer at a position. */
+
+import { animate, createSvg, fill, setText } from "../elements.js"
+import { flowWidth, joined, magnitude, signName, toNumber } from "../numbers.js"
+import { Parts, REDUCED_MOTION } from "../stage.js"
+import { UNKNOWN, called } from "./cursor.js"
+import { Modules } from "./modules.js"
+
+/** @import { Box, Stage } from "../stage.js" */
+/** @import { Cursor } from "./cursor.js" */
+/** @import { Changed, PageData, Step } from "./types.js" */
 
 /** Draws the position: numbers, nodes not computed yet, the flow of gradients, the last step. */
-class Picture {
+export class Picture {
   // the longest edge to be dotted, in units of the drawing; thousands of dots take seconds to draw
   static DOTTED = 400
 
+  /** @type {Element[]} */
   #lit = []
   #stop = () => {} // ends the flow of the dot
+  /** @type {Map<number, Box>} */
   #boxes = new Map()
 
+  /**
+   * @param {PageData} data
+   * @param {Cursor} cursor
+   * @param {Stage} stage
+   */
   constructor(data, cursor, stage) {
     this.data = data
     this.cursor = cursor
     this.stage = stage
     this.colour = "role"
     this.parts = new Parts(stage.svg)
+    /** @type {number[][]} */
     this.operands = data.nodes.map(() => []) // the indices of the edges into each node
+    /** @type {number[][]} */
     this.users = data.nodes.map(() => []) // ... and out of it
     data.edges.forEach(({ source, target }, edge) => {
       this.operands[target].push(edge)
@@ -27,17 +46,21 @@ class Picture {
     this.parts.edges.forEach(({ group }, edge) => group.classList.toggle("long", isLong[edge]))
     this.modules = new Modules(data, this.parts, stage.top)
     this.beam = stage.addLayer(true)
+    this.flowing = createSvg("text", { y: -10 })
     this.dot = createSvg(
       "g",
       { class: "flow", visibility: "hidden" },
       createSvg("circle", { r: 5 }),
-      createSvg("text", { y: -10 })
+      this.flowing
     )
     stage.addLayer().append(this.dot)
     this.draw({ nodes: data.nodes.keys(), edges: data.edges.keys() })
   }
 
-  /** Draws what `Cursor.seek` says has changed. */
+  /**
+   * Draws what `Cursor.seek` says has changed.
+   * @param {Changed} changed
+   */
   draw({ nodes, edges }) {
     for (const node of nodes) this.#drawNode(node)
     for (const edge of edges) this.#drawEdge(edge)
@@ -45,45 +68,65 @@ class Picture {
     this.#light()
   }
 
+  /** @param {Iterable<number>} frames */
   collapse(frames) {
     this.modules.collapse(frames)
     this.#drawCovers()
     this.#light()
   }
 
+  /**
+   * Colours nodes by their role, data or gradient.
+   * @param {string} what "role", "data" or "grad"
+   */
   colourBy(what) {
     this.colour = what
     this.stage.frame.dataset.colour = what
     this.data.nodes.forEach((_, node) => this.#tint(node))
   }
 
-  /** Returns the element that stands for a node: its own, or the cover over it. */
+  /**
+   * Returns the element that stands for a node: its own, or the cover over it.
+   * @param {number} node
+   */
   elementOf(node) {
-    const cover = this.modules.coverOfNode(node)
-    return cover >= 0 ? this.modules.cover(cover).group : this.parts.nodes[node].group
+    const cover = this.modules.cover(this.modules.coverOfNode(node))
+    return cover ? cover.group : this.parts.nodes[node].group
   }
 
+  /**
+   * Returns the element that stands for a frame: its button, or the cover over it.
+   * @param {number} frame
+   */
   elementOfFrame(frame) {
-    const cover = this.modules.coverOf(frame)
-    return cover >= 0 ? this.modules.cover(cover).group : this.parts.frames[frame].button
+    const cover = this.modules.cover(this.modules.coverOf(frame))
+    return cover ? cover.group : (this.parts.frames[frame].button ?? this.parts.frames[frame].group)
   }
 
-  /** Returns the box of a node in the coordinates of the drawing. */
+  /**
+   * Returns the box of a node in the coordinates of the drawing.
+   * @param {number} node
+   */
   boxOf(node) {
     const cover = this.modules.coverOfNode(node)
     if (cover >= 0) return this.modules.boxes[cover]
-    if (!this.#boxes.has(node)) this.#boxes.set(node, this.parts.nodes[node].group.getBBox())
-    return this.#boxes.get(node)
+    const box = this.#boxes.get(node) ?? this.parts.nodes[node].group.getBBox()
+    this.#boxes.set(node, box)
+    return box
   }
 
-  /** Moves a dot with the adjoint along the edge, from the user to the operand. */
+  /**
+   * Moves a dot with the adjoint along the edge, from the user to the operand.
+   * @param {Step | null} step
+   * @param {number} milliseconds
+   */
   flow(step, milliseconds) {
     this.#stop()
     this.dot.setAttribute("visibility", "hidden")
     const edge = step && step.edge >= 0 ? this.parts.edges[step.edge] : null
-    if (!edge || REDUCED_MOTION.matches || !this.modules.sees(step)) return
+    if (!step || !edge || REDUCED_MOTION.matches || !this.modules.sees(step)) return
     const length = edge.path.getTotalLength()
-    this.dot.lastChild.textContent = step.flow
+    this.flowing.textContent = step.flow
     this.#stop = animate(milliseconds, (t) => {
       const point = edge.path.getPointAtLength(length * (1 - t * t * (3 - 2 * t)))
       this.dot.setAttribute(
@@ -94,6 +137,7 @@ class Picture {
     })
   }
 
+  /** @param {number} node */
   #drawNode(node) {
     const { group, data, grad } = this.parts.nodes[node]
     const { cursor } = this
@@ -105,12 +149,19 @@ class Picture {
     if (this.colour !== "role") this.#tint(node)
   }
 
-  /** Returns the text of a node for screen readers. */
+  /**
+   * Returns the text of a node for screen readers.
+   * @param {number} node
+   */
   #nameOf(node) {
     const { role, op } = this.data.nodes[node]
     return joined([called(this.data.nodes[node]), role, op, this.#said(node)])
   }
 
+  /**
+   * Returns the numbers of a node for screen readers.
+   * @param {number} node
+   */
   #said(node) {
     const { text } = this.cursor.data(node)
     const gradient = this.cursor.grad(node).text
@@ -120,6 +171,10 @@ class Picture {
     ])
   }
 
+  /**
+   * Returns the text of an edge for screen readers.
+   * @param {number} edge
+   */
   #nameOfEdge(edge) {
     const { source, target, derivative, constant } = this.data.edges[edge]
     const step = this.cursor.now.edge[edge]
@@ -131,6 +186,7 @@ class Picture {
     ])
   }
 
+  /** @param {number} edge */
   #drawEdge(edge) {
     const { group } = this.parts.edges[edge]
     const step = this.cursor.now.edge[edge]
@@ -147,25 +203,25 @@ class Picture {
   }
 
   #drawCovers() {
-    for (const frame of this.modules.covers) {
-      const { output, group, data, grad } = this.modules.cover(frame)
+    for (const [frame, { output, group, data, grad }] of this.modules.covers) {
       const { path, contents } = this.data.frames[frame]
       const name = joined([`module ${path}`, contents, output >= 0 && this.#said(output)])
       group.setAttribute("aria-label", `${name}: expand`)
-      if (output < 0) continue
+      if (!data || !grad) continue
       group.classList.toggle("todo", !this.cursor.isComputed(output))
       setText(data, `data ${this.cursor.data(output).text}`)
       setText(grad, `grad ${this.cursor.grad(output).text}`)
     }
   }
 
+  /** @param {number} node */
   #tint(node) {
     const { group } = this.parts.nodes[node]
     const classes = group.classList
     classes.remove("positive", "negative")
     group.style.removeProperty("--tint")
     if (this.colour === "role") return
-    const { exact } = this.cursor[this.colour](node)
+    const { exact } = this.colour === "data" ? this.cursor.data(node) : this.cursor.grad(node)
     const x = toNumber(exact)
     if (Number.isNaN(x) || x === 0) return
     classes.add(signName(x))
@@ -177,7 +233,7 @@ class Picture {
     this.#lit = []
     const { step } = this.cursor
     const groups = this.#edgesOf(step).map((edge) => this.parts.edges[edge].group)
-    if (step?.node >= 0) this.#lit.push(this.elementOf(step.node))
+    if (step && step.node >= 0) this.#lit.push(this.elementOf(step.node))
     this.#lit.push(...groups)
     for (const element of this.#lit) element.classList.add("lit")
     this.beam.replaceChildren(
@@ -185,14 +241,20 @@ class Picture {
     )
   }
 
-  /** Returns the edges of a step: the edge of its gradient, or all operands of a forward step. */
+  /**
+   * Returns the edges of a step: the edge of its gradient, or all operands of a forward step.
+   * @param {Step | null} step
+   */
   #edgesOf(step) {
-    if (step?.edge >= 0) return [step.edge]
+    if (step && step.edge >= 0) return [step.edge]
     return step?.phase === "forward" && step.sets ? this.operands[step.node] : []
   }
 
-  /** Returns a copy of an edge to glow above it.  Painting the edge itself is slow, because the
-      browser then paints everything around it. */
+  /**
+   * Returns a copy of an edge to glow above it.  Painting the edge itself is slow, because the
+   * browser then paints everything around it.
+   * @param {SVGGElement} group
+   */
   static #beamOf(group) {
     const beam = createSvg(
       "g",

@@ -9,8 +9,8 @@
     <Page 'training: 6 steps': ... kB; .save("y.html") writes it>
 
 The numbers come from `frames` (the model at each snapshot, and the curves) and `sample_graphs`.
-The looks and the behaviour of the page are in ``training.html``, ``training.css``, ``plot.js``
-and ``training.js``.
+The looks and the behaviour of the page are in ``training.html``, ``training.css`` and
+``training.js``.
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ def explore_training(
         for i, scene in enumerate(graphs.scenes)
     )
     data = page_data(run, graphs, training.X)
-    return assemble("training", title, ["plot", "training"], data, scenes=scenes)
+    return assemble("training", title, data, scenes=scenes)
 
 
 def page_data(run: RunRecords, graphs: SampleGraphs, X: Sequence[Any]) -> dict[str, Any]:
-    """Returns the data that ``training.js`` reads.
+    """Returns the data that ``training.js`` reads; ``records.js`` has their types.
 
     The fields of `RunRecords`, and:
 

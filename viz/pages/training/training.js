@@ -1,11 +1,23 @@
 /* A training run on one page: the model and the curves at one frame, and the graph of one sample
-   before and after its update.  It needs stage.js and plot.js.
+   before and after its update.
 
    A frame has the loss and the gradients of one step, and the model before it; `state.at` is the
    index of the frame that is shown.  All numbers are computed in Python (see frames.py and page.py)
    and drawn here.
    The order of this file: the model, curves, the graph, controls. */
 
+import {
+  byId, create, createSvg, disableEnds, partOf, readData, setText, showNotes, switchTheme, targetOf
+} from "../elements.js"
+import { clamp } from "../numbers.js"
+import { Plot } from "../plot.js"
+import { Parts, Stage } from "../stage.js"
+import { edges, shortened, smallest, zeroLine } from "./records.js"
+
+/** @import { Frame, Maybe, PageData, Sample } from "./records.js" */
+
+/** @type {PageData} */
+const data = readData()
 const { frames, points, samples } = data
 const state = { at: 0, sample: 0, after: false, node: -1, timer: 0 }
 
@@ -41,13 +53,18 @@ const lines = createSvg("g")
 model.inside.append(surface, lines)
 model.front.append(...marks)
 
-/** Returns the place of a point at this frame; the prediction of a regression moves. */
+/**
+ * Returns the place of a point at this frame; the prediction of a regression moves.
+ * @param {number} i
+ */
 function placeOf(i) {
   const { x, y } = points[i]
-  return [model.x(x), model.y(y ?? frames[state.at].predictions[i])]
+  return [model.x(x), model.y(Number(y ?? frames[state.at].predictions[i]))]
 }
 
+/** @param {Frame} frame */
 function drawModel({ curves, scores, winners }) {
+  /** @type {{ class: string, d: string }[]} */
   let paths = []
   const margins = scores.flat()
   if (data.kind === "fit") {
@@ -61,10 +78,11 @@ function drawModel({ curves, scores, winners }) {
   } else if (data.kind === "boundary") {
     // A score of 1 satisfies the hinge loss; a positive score stands for the second class.
     drawSurface(
-      margins.map((score) => Number(score > 0)),
+      margins.map((score) => Number(Number(score) > 0)),
       margins
     )
-    paths = [{ class: "boundary", d: zeroLine(scores) }]
+    const segments = zeroLine(scores, data).map((ends) => model.path(ends))
+    paths = [{ class: "boundary", d: segments.join("") }]
   } else if (data.kind === "regression") {
     paths = [{ class: "boundary", d: model.path(model.xs.map((x) => [x, x])) }]
   }
@@ -79,9 +97,14 @@ function drawModel({ curves, scores, winners }) {
   })
 }
 
+/** @type {SVGRectElement[]} */
 const cells = []
 
-/** Draws the cells of the grid.  They are made once; later only class and opacity change. */
+/**
+ * Draws the cells of the grid.  They are made once; later only class and opacity change.
+ * @param {number[]} winners
+ * @param {Maybe[]} margins
+ */
 function drawSurface(winners, margins) {
   const { xs, ys } = data
   if (!cells.length) {
@@ -106,47 +129,10 @@ function drawSurface(winners, margins) {
   }
   cells.forEach((cell, i) => {
     cell.setAttribute("class", `k${winners[i] % 6}`)
-    const isKnown = margins[i] !== null
-    const opacity = isKnown ? 0.06 + 0.4 * Math.tanh(Math.abs(margins[i])) : 0
+    const margin = margins[i]
+    const opacity = margin !== null ? 0.06 + 0.4 * Math.tanh(Math.abs(margin)) : 0
     cell.setAttribute("fill-opacity", opacity.toFixed(2))
   })
-}
-
-/** Returns the borders of the cells around these centres, in whole tenths. */
-function edges(centres) {
-  const half = (centres[1] - centres[0]) / 2
-  return [...centres.map((c) => c - half), centres.at(-1) + half].map(
-    (c) => Math.round(c * 10) / 10
-  )
-}
-
-/** Returns the line where the score is 0, by marching squares: in each cell of the grid, the line
-    between the crossings of its sides. */
-function zeroLine(scores) {
-  const { xs, ys } = data
-  let text = ""
-  for (let row = 0; row + 1 < ys.length; row++) {
-    for (let column = 0; column + 1 < xs.length; column++) {
-      const corners = [
-        [row, column],
-        [row, column + 1],
-        [row + 1, column + 1],
-        [row + 1, column]
-      ]
-      const found = []
-      corners.forEach(([r, c], k) => {
-        const [r2, c2] = corners[(k + 1) % 4]
-        const a = scores[r][c]
-        const b = scores[r2][c2]
-        if (a > 0 !== b > 0 && Number.isFinite(a - b)) {
-          const t = a / (a - b)
-          found.push([xs[c] + (xs[c2] - xs[c]) * t, ys[r] + (ys[r2] - ys[r]) * t])
-        }
-      })
-      for (let k = 0; k + 1 < found.length; k += 2) text += model.path([found[k], found[k + 1]])
-    }
-  }
-  return text
 }
 
 /** Chooses the sample that was clicked, or says that it has no graph on this page. */
@@ -162,11 +148,6 @@ byId("model").addEventListener("click", (event) => {
   setText(byId("said"), sample < 0 ? absent : "")
   if (sample >= 0) chooseSample(sample)
 })
-
-/** Returns the index of the first smallest number; -1 if all are nan. */
-function smallest(numbers) {
-  return numbers.reduce((best, x, i) => (x < (numbers[best] ?? Infinity) ? i : best), -1)
-}
 
 // ---- curves ----
 
@@ -194,7 +175,7 @@ const layers = new Plot(
   { x: "step", y: "", title: "size of the gradient by layer" },
   { logarithmic: true, right: 96 }
 )
-const layerDots = data.layers.map((name, i) => {
+const layerDots = data.layers.map((_, i) => {
   const dot = createSvg("circle", { class: "now-dot", r: 3.5 })
   layers.front.append(
     createSvg("path", {
@@ -212,8 +193,9 @@ placeLayerNames()
 
 /** Writes each name at the right end of its line, or as near to the end as there is room. */
 function placeLayerNames() {
+  const last = frames[frames.length - 1]
   const ends = data.layers
-    .map((name, i) => ({ name, i, y: layers.y(frames.at(-1).gradients[i]) + 4 }))
+    .map((name, i) => ({ name, i, y: layers.y(Number(last.gradients[i])) + 4 }))
     .filter(({ y }) => Number.isFinite(y))
     .sort((a, b) => a.y - b.y)
   const LINE = 13
@@ -237,35 +219,39 @@ function placeLayerNames() {
   }
 }
 
-function shortened(name) {
-  return name.length > 14 ? `...${name.slice(-12)}` : name
-}
-
+/**
+ * @param {Plot} plot
+ * @param {SVGPathElement} mark
+ * @param {number} step
+ */
 function drawNow(plot, mark, step) {
   mark.setAttribute("d", `M${plot.x(step).toFixed(1)} ${Plot.TOP}V${plot.height - Plot.BOTTOM}`)
 }
 
 // ---- the graph of one sample ----
 
+/** @type {({ place: HTMLElement, stage: Stage, parts: Parts } | null)[]} */
 const stages = data.scenes.map(() => null)
 let shownScene = -1
 
-/** Returns the stage and the parts of a scene.  Its SVG leaves its template at the first call. */
+/**
+ * Returns the stage and the parts of a scene.  Its SVG leaves its template at the first call.
+ * @param {number} scene
+ */
 function stageOf(scene) {
-  if (!stages[scene]) {
-    const place = create("div", { class: "stage" })
-    place.append(byId(`scene-${scene}`).content.cloneNode(true))
-    byId("graph").append(place)
-    const stage = new Stage(place)
-    const parts = new Parts(stage.svg)
-    stages[scene] = { place, stage, parts }
-    data.scenes[scene].shown.forEach((node, i) =>
-      parts.nodes[node].group.addEventListener("click", () => {
-        if (!stage.wasDragged) chooseNode(state.node === i ? -1 : i)
-      })
-    )
-  }
-  return stages[scene]
+  const made = stages[scene]
+  if (made) return made
+  const place = create("div", { class: "stage" })
+  place.append(byId(`scene-${scene}`).content.cloneNode(true))
+  byId("graph").append(place)
+  const stage = new Stage(place)
+  const parts = new Parts(stage.svg)
+  data.scenes[scene].shown.forEach((node, i) =>
+    parts.nodes[node].group.addEventListener("click", () => {
+      if (!stage.wasDragged) chooseNode(state.node === i ? -1 : i)
+    })
+  )
+  return (stages[scene] = { place, stage, parts })
 }
 
 function drawGraph() {
@@ -283,14 +269,18 @@ function drawGraph() {
   data.scenes[sample.scene].shown.forEach((index, i) => {
     const { data, grad, group } = parts.nodes[index]
     const [before, gradient, after] = numbers[i]
-    setText(data, state.after ? after : before)
-    data.classList.toggle("changed", before !== after)
+    if (data) setText(data, state.after ? after : before)
+    data?.classList.toggle("changed", before !== after)
     if (grad) setText(grad, gradient)
     group.classList.toggle("chosen", i === state.node)
   })
   drawDetails(sample, numbers)
 }
 
+/**
+ * @param {Sample} sample
+ * @param {[string, string, string][]} numbers
+ */
 function drawDetails(sample, numbers) {
   const place = byId("details")
   if (state.node < 0) {
@@ -308,17 +298,22 @@ function drawDetails(sample, numbers) {
   place.replaceChildren(create("table", {}, create("tr", {}, ...head), create("tr", {}, ...row)))
 }
 
+/** @param {number} i */
 function chooseNode(i) {
   state.node = i
   drawGraph()
 }
 
-/** Chooses the next, or the previous, node that has numbers, in topological order. */
+/**
+ * Chooses the next, or the previous, node that has numbers, in topological order.
+ * @param {number} by
+ */
 function walk(by) {
   const { shown } = data.scenes[shownScene] ?? { shown: [] }
   if (shown.length) chooseNode((state.node + by + shown.length) % shown.length)
 }
 
+/** @param {number} i */
 function chooseSample(i) {
   if (!samples.length) return
   state.sample = (i + samples.length) % samples.length
@@ -331,7 +326,7 @@ function draw() {
   const frame = frames[state.at]
   const { step } = frame
   const sample = samples[state.sample]
-  byId("slider").value = state.at
+  byId("slider").value = String(state.at)
   const numbers = `loss ${frame.loss}, learning rate ${frame.learning_rate}`
   setText(byId("where"), `step ${step} of ${data.steps}: ${numbers}`)
   byId("slider").setAttribute("aria-valuetext", `step ${step}`)
@@ -340,11 +335,11 @@ function draw() {
   drawNow(loss, lossNow, step)
   drawNow(layers, layersNow, step)
   layerDots.forEach((dot, i) => {
-    const y = layers.y(frame.gradients[i])
+    const y = layers.y(Number(frame.gradients[i]))
     dot.setAttribute("visibility", Number.isFinite(y) ? "visible" : "hidden")
     if (Number.isFinite(y)) {
-      dot.setAttribute("cx", layers.x(step))
-      dot.setAttribute("cy", y)
+      dot.setAttribute("cx", String(layers.x(step)))
+      dot.setAttribute("cy", String(y))
     }
   })
   marks.forEach((mark, i) =>
@@ -363,6 +358,7 @@ function draw() {
   drawGraph()
 }
 
+/** @param {number} at */
 function go(at) {
   state.at = clamp(at, 0, frames.length - 1)
   draw()
@@ -370,6 +366,7 @@ function go(at) {
 
 // ---- controls ----
 
+/** @param {boolean} on */
 function play(on) {
   clearInterval(state.timer)
   state.timer = 0
@@ -388,16 +385,19 @@ function play(on) {
   for (const id of ["where", "details"]) byId(id).setAttribute("aria-live", on ? "off" : "polite")
 }
 
+/** @param {number} at */
 function stepTo(at) {
   play(false)
   go(at)
 }
 
+/** @param {boolean} after */
 function showAfter(after) {
   state.after = after
   draw()
 }
 
+/** @type {Record<string, () => void>} */
 const COMMANDS = {
   first: () => stepTo(0),
   back: () => stepTo(state.at - 1),
@@ -412,21 +412,23 @@ const COMMANDS = {
   larger: () => stages[shownScene]?.stage.zoom(1.3),
   smaller: () => stages[shownScene]?.stage.zoom(1 / 1.3)
 }
+/** @type {Record<string, () => void>} */
 const WALK = { "[": () => walk(-1), "]": () => walk(1) }
 for (const [id, command] of Object.entries(COMMANDS)) byId(id).addEventListener("click", command)
 
+/** @type {Record<string, string>} */
 const KEYS = { ArrowLeft: "back", ArrowRight: "next", Home: "first", End: "last", " ": "play" }
 document.addEventListener("keydown", (event) => {
+  const target = targetOf(event)
   const ours =
-    !event.target.closest("input, select, button") ||
-    (event.key !== " " && event.target.closest("button"))
+    !target.closest("input, select, button") || (event.key !== " " && target.closest("button"))
   const command = COMMANDS[KEYS[event.key]] ?? WALK[event.key]
   if (command && ours && !event.ctrlKey && !event.metaKey) {
     event.preventDefault()
     command()
   }
 })
-byId("slider").max = frames.length - 1
+byId("slider").max = String(frames.length - 1)
 byId("slider").addEventListener("input", () => stepTo(Number(byId("slider").value)))
 byId("speed").addEventListener("change", () => state.timer && play(true))
 setText(byId("model-caption"), data.caption)
@@ -444,9 +446,11 @@ data.classes.forEach((name, i) =>
     )
   )
 )
-showNotes()
+showNotes(data.notes)
 if (data.kind === "none") byId("model").hidden = true
-if (!samples.length) document.querySelector(".sample").hidden = true
+/** @type {HTMLElement} */
+const sampleSection = partOf(document, ".sample")
+sampleSection.hidden = !samples.length
 switchTheme()
 draw()
 document.documentElement.dataset.ready = "true"

@@ -1,0 +1,157 @@
+/* The elements of all pages: finding, making and filling them; frames of an animation; the theme.
+
+   Labels are data: text is set only by `textContent`, and elements are made only by `create` and
+   `createSvg`. */
+
+import { clamp } from "./numbers.js"
+
+/**
+ * The elements that are more than an HTMLElement, by their id.
+ * @typedef {Record<"first" | "back" | "next" | "last", HTMLButtonElement>
+ *   & Record<"slider" | "follow" | "query", HTMLInputElement>
+ *   & Record<"speed" | "colour", HTMLSelectElement>
+ *   & Record<"help", HTMLDialogElement>
+ *   & Record<`scene-${number}`, HTMLTemplateElement>} Special
+ */
+
+/**
+ * The attributes of a new element, its text, and its listeners (on...); null and false are left
+ * out.
+ * @typedef {Record<string, string | number | boolean | null | ((event: Event) => void)>} Properties
+ */
+
+/**
+ * Returns the element of the page with this id.
+ * @template {string} Id
+ * @param {Id} id
+ * @returns {Id extends keyof Special ? Special[Id] : HTMLElement}
+ */
+export function byId(id) {
+  return /** @type {any} */ (document.getElementById(id))
+}
+
+/** Returns the data that Python wrote into the page. */
+export function readData() {
+  return JSON.parse(byId("data").textContent ?? "")
+}
+
+/**
+ * Returns the first element inside another one that matches a selector; the page has one.
+ * @template {Element} E
+ * @param {ParentNode} element
+ * @param {string} selector
+ * @returns {E}
+ */
+export function partOf(element, selector) {
+  return /** @type {any} */ (element.querySelector(selector))
+}
+
+/**
+ * Returns the element in which an event happened.
+ * @param {Event} event
+ */
+export function targetOf(event) {
+  return /** @type {Element} */ (event.target)
+}
+
+/**
+ * Returns a new HTML element.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Properties} [properties]
+ * @param {(Node | string)[]} inside
+ */
+export function create(tag, properties = {}, ...inside) {
+  return fill(document.createElement(tag), properties, inside)
+}
+
+/**
+ * Returns a new element of a drawing.
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Properties} [properties]
+ * @param {(Node | string)[]} inside
+ */
+export function createSvg(tag, properties = {}, ...inside) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, inside)
+}
+
+/**
+ * Sets properties of an element, appends what is inside it, and returns it.
+ * @template {Element} E
+ * @param {E} element
+ * @param {Properties} properties
+ * @param {(Node | string)[]} inside
+ */
+export function fill(element, properties, inside) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "text") element.textContent = String(value ?? "")
+    else if (typeof value === "function") element.addEventListener(name.slice(2), value)
+    else if (value !== null && value !== false) element.setAttribute(name, String(value))
+  }
+  element.append(...inside)
+  return element
+}
+
+/**
+ * Sets a text; leaves the page alone if the text is the same.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text
+}
+
+/**
+ * Shows the notes of a page: what is not shown, and why.
+ * @param {string[]} notes
+ */
+export function showNotes(notes) {
+  byId("notes").replaceChildren(...notes.map((text) => create("p", { text })))
+}
+
+/**
+ * Disables the buttons that lead nowhere from a position.
+ * @param {number} position
+ * @param {number} last
+ */
+export function disableEnds(position, last) {
+  for (const id of /** @type {const} */ (["first", "back"])) byId(id).disabled = position === 0
+  for (const id of /** @type {const} */ (["next", "last"])) byId(id).disabled = position === last
+}
+
+/**
+ * Calls `draw` in every frame with a number that grows from 0 to 1; returns how to stop it.
+ * @param {number} milliseconds
+ * @param {(t: number) => void} draw
+ */
+export function animate(milliseconds, draw) {
+  const start = performance.now()
+  let request = 0
+  /** @param {number} now */
+  const frame = (now) => {
+    const t = clamp((now - start) / milliseconds, 0, 1)
+    draw(t)
+    if (t < 1) request = requestAnimationFrame(frame)
+  }
+  frame(start)
+  return () => cancelAnimationFrame(request)
+}
+
+/** Makes a button switch between light and dark, beginning with what the system has. */
+export function switchTheme() {
+  const button = byId("theme")
+  const dark = matchMedia("(prefers-color-scheme: dark)")
+  const root = document.documentElement
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches)
+  const show = () => {
+    button.textContent = isDark() ? "\u2600" : "\u263e"
+    button.title = button.ariaLabel = isDark() ? "light colours" : "dark colours"
+  }
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark"
+    show()
+  })
+  dark.addEventListener("change", show)
+  show()
+}
