@@ -43,7 +43,8 @@ _REMEDIES = {
     "Tape": "call the function on Values without jit; viz.draw(tape) draws the program",
 }
 
-Edge = tuple[int, int, int, float]  # position of the user, operand, its position, and the partial
+Edge = tuple[int, int, int]  # position of the user, operand, and its position
+_RIGHT = Misconception("", "")
 
 
 class Node(NamedTuple):
@@ -182,10 +183,16 @@ class Recording(Sequence[Step]):
     def partial(self, user: int, operand: int) -> float:
         """Returns the local derivative of a node, or 0 for a constant operand.
 
+        With a misconception it is the wrong one.
+
         user: the position of the node.
         operand: which of its operands, counted from 0.
         """
-        return self.nodes[user].partials[operand] or 0.0
+        return _partial(self.nodes, user, operand, self._idea)
+
+    @property
+    def _idea(self) -> Misconception:
+        return MISCONCEPTIONS.get(self.misconception, _RIGHT)
 
     def flow(self, event: Event) -> float:
         """Returns the gradient that flows along the edge of an event.
@@ -205,6 +212,17 @@ class Recording(Sequence[Step]):
         if not node.op:
             return node.name
         return f"{node.name} = {Name.apply_primitive(lookup(node.op), self._names(node)).text}"
+
+    def rule(self, user: int, operand: int) -> str:
+        """Returns the rule of a local derivative in names: ``b`` for d = a * b and its operand a.
+
+        user, operand: as in `partial`.
+        """
+        node = self.nodes[user]
+        names = self._names(node)
+        if rule := self._idea.rules.get((node.op, operand)):
+            return as_name(rule(*names, Name(node.name))).text
+        return derivative(node.op, operand, names, Name(node.name)).text
 
     def start(self) -> Step:
         """Returns the state before the first step: the leaves and their numbers."""
@@ -249,7 +267,10 @@ class Recording(Sequence[Step]):
             if node.constant and i < self.root:
                 made.append(node.data)
                 continue
-            edges = [(made[arg], partial) for arg, partial in zip(node.args, node.partials)]
+            edges = [
+                (made[arg], None if right is None else self.partial(i, operand))
+                for operand, (arg, right) in enumerate(zip(node.args, node.partials))
+            ]
             made.append(fill(blank(Value), node.data, 0.0, node.label, node.op, edges))
         return topological_order(made[-1])
 
@@ -272,12 +293,6 @@ class Recording(Sequence[Step]):
         root = self.nodes[self.root].name
         name = self.nodes[event.node].name
         node = self.nodes[user]
-        rules = MISCONCEPTIONS[self.misconception].rules if self.misconception else {}
-        names = self._names(node)
-        if rule := rules.get((node.op, event.operand)):
-            formula = as_name(rule(*names, Name(node.name)))
-        else:
-            formula = derivative(node.op, event.operand, names, Name(node.name))
         twice = node.args.count(event.node) > 1
         fields = {
             "gradient": gradient(root, name),
@@ -286,14 +301,14 @@ class Recording(Sequence[Step]):
             "adjoint": short_number(event.adjoint),
             "partial": factor(short_number(self.partial(user, event.operand))),
             "flow": short_number(self.flow(event)),
-            "formula": formula.text,
+            "formula": self.rule(user, event.operand),
             "before": short_number(event.before),
             "after": short_number(event.after),
             "ordinal": ORDINALS[node.args[:event.operand].count(event.node)],
             "name": name,
         }
         fields["operand"] = filled(TEMPLATES["which"], fields) if twice else ""
-        replaces = bool(self.misconception) and MISCONCEPTIONS[self.misconception].replaces
+        replaces = self._idea.replaces
         words = filled(TEMPLATES["replaces" if replaces else "adds"], fields)
         growth = ""
         if self._contributions[event.node] > 1:
@@ -338,10 +353,7 @@ def record(root: Value, order: str = "topological", *, misconception: str = "") 
     for name, node in zip(_unique_names(values), values):
         args = tuple([position[arg] for arg in node.args])
         # a constant may have been taken from another graph
-        partials = tuple([
-            None if arg.constant else _partial(node, i, partial, idea)
-            for i, (arg, partial) in enumerate(node.edges)
-        ])
+        partials = tuple([None if arg.constant else partial for arg, partial in node.edges])
         label = node.label if isinstance(node.label, str) else str(node.label)
         nodes.append(Node(name, label, node.op, node.data, args, partials, node.constant))
     events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
@@ -350,21 +362,22 @@ def record(root: Value, order: str = "topological", *, misconception: str = "") 
     edges = [_edges_of(i, node) for i, node in enumerate(nodes)]
     ordered = chain.from_iterable(reversed(edges)) if order == "topological" else _naive(edges)
     gradients = [0.0] * (len(nodes) - 1) + [1.0]
-    for user, operand, arg, partial in ordered:
+    for user, operand, arg in ordered:
         before = gradients[arg]
         adjoint = 1.0 if idea.ignores_adjoint else gradients[user]
-        gradients[arg] = after = partial * adjoint + (0.0 if idea.replaces else before)
+        flow = _partial(nodes, user, operand, idea) * adjoint
+        gradients[arg] = after = flow if idea.replaces else before + flow
         events.append(Event(arg, user, operand, before, after, adjoint))
     return Recording(tuple(nodes), tuple(events), len(nodes) - 1, forward, order, misconception)
 
 
-_RIGHT = Misconception("", "")
-
-
-def _partial(node: Value, i: int, right: float, idea: Misconception) -> float:
+def _partial(nodes: Sequence[Node], user: int, operand: int, idea: Misconception) -> float:
     """Returns the local derivative of a node with respect to an operand, right or wrong."""
-    rule = idea.rules.get((node.op, i))
-    return right if rule is None else float(rule(*[arg.data for arg in node.args], node.data))
+    node = nodes[user]
+    rule = idea.rules.get((node.op, operand))
+    if rule is None or node.partials[operand] is None:
+        return node.partials[operand] or 0.0
+    return float(rule(*[nodes[arg].data for arg in node.args], node.data))
 
 
 def check_root(root: Any, name: str) -> None:
@@ -412,7 +425,7 @@ def _names_of_operation(op: str) -> tuple[str, ...]:
 def _edges_of(user: int, node: Node) -> list[Edge]:
     """Returns the edges along which a node passes on its gradient."""
     edges = enumerate(zip(node.args, node.partials))
-    return [(user, i, arg, partial) for i, (arg, partial) in edges if partial is not None]
+    return [(user, i, arg) for i, (arg, partial) in edges if partial is not None]
 
 
 def _naive(edges: Sequence[list[Edge]]) -> Iterator[Edge]:

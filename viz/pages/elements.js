@@ -5,12 +5,15 @@
 
 import { clamp } from "./numbers.js"
 
+const DIGIT_WIDTH = 6.1 // of a number in a drawing, in its units
+
 /**
  * The elements that are more than an HTMLElement, by their id.
  * @typedef {Record<"first" | "back" | "next" | "last", HTMLButtonElement>
- *   & Record<"slider" | "follow" | "query", HTMLInputElement>
- *   & Record<"speed" | "colour", HTMLSelectElement>
- *   & Record<"help", HTMLDialogElement>
+ *   & Record<"undo" | "reset" | "leaf-reset", HTMLButtonElement>
+ *   & Record<"slider" | "follow" | "query" | "leaf-number" | "leaf-slider", HTMLInputElement>
+ *   & Record<"speed" | "colour" | "idea", HTMLSelectElement>
+ *   & Record<"help" | "python", HTMLDialogElement>
  *   & Record<`scene-${number}`, HTMLTemplateElement>} Special
  */
 
@@ -100,6 +103,21 @@ export function fill(element, properties, inside) {
  */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text
+}
+
+/**
+ * Sets a number in a drawing.  One that is longer than its room, which is what it had at first, is
+ * narrowed.
+ * @param {SVGElement} element
+ * @param {string} text
+ */
+export function setNumber(element, text) {
+  element.dataset.room ??= String((element.textContent ?? "").length)
+  setText(element, text)
+  const room = Number(element.dataset.room)
+  if (text.length > room)
+    fill(element, { textLength: room * DIGIT_WIDTH, lengthAdjust: "spacingAndGlyphs" }, [])
+  else element.removeAttribute("textLength")
 }
 
 /**

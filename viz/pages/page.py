@@ -22,6 +22,7 @@ import html
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -114,16 +115,18 @@ def page_path(path: FilePath) -> Path:
     return destination(path, "a page", SUFFIXES, "graph.html")
 
 
-def assemble(folder: str, title: str, data: Any, **parts: str) -> Page:
+def assemble(
+    folder: str, title: str, data: Any, written: Mapping[str, str] | None = None, **parts: str
+) -> Page:
     """Returns the page of a folder, such as "explorer".
 
     Its body is ``explorer.html`` with ``$title``, and each ``$name`` of ``parts``, filled in; its
     styles are ``theme.css`` and ``explorer.css``, its script is ``explorer.js`` with all modules
-    that it imports.  Comments are left out.  ``title`` and ``data`` are escaped, ``parts`` are not.
+    that it imports; for ``written`` see `joined_modules`.  Comments are left out.  ``title`` and ``data`` are escaped, ``parts`` are not.
     """
     body = Template(read(f"{folder}/{folder}.html"))
     style = without_css_comments(read("theme.css") + read(f"{folder}/{folder}.css"))
-    script = joined_modules(FOLDER, f"{folder}/{folder}.js")
+    script = joined_modules(FOLDER, f"{folder}/{folder}.js", written)
     text = _PAGE.format(
         title=html.escape(title),
         body=body.substitute(parts, title=html.escape(title)),

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,11 +69,13 @@ class Module:
     defines: dict[str, bool]
 
 
-@cache
-def joined_modules(folder: Path, entry: str) -> str:
+def joined_modules(folder: Path, entry: str, written: Mapping[str, str] | None = None) -> str:
     """Returns one script: a module after all that it imports, each once, without comments.
 
-    ``entry`` is the path of the module in ``folder``.
+    Comments that begin with ``/*!`` stay: they are notices of copyright.
+
+    entry: the path of the module in ``folder``.
+    written: the texts of modules, by their path, that are used instead of the files.
 
     Raises:
         ValueError: a module is not written in the forms above, two modules define the same name,
@@ -81,7 +83,7 @@ def joined_modules(folder: Path, entry: str) -> str:
         OSError: a module cannot be read.
     """
     modules: dict[str, Module] = {}
-    _load(folder, entry, modules, ())
+    _load(folder, entry, modules, (), written or {})
     owners: dict[str, str] = {}
     for path, module in modules.items():
         for name in module.defines:
@@ -91,22 +93,29 @@ def joined_modules(folder: Path, entry: str) -> str:
     return "".join([module.code for module in modules.values()])
 
 
-def _load(folder: Path, path: str, modules: dict[str, Module], users: tuple[str, ...]) -> None:
+def _load(
+    folder: Path,
+    path: str,
+    modules: dict[str, Module],
+    users: tuple[str, ...],
+    written: Mapping[str, str],
+) -> None:
     """Adds a module to ``modules``, after the modules that it imports."""
     if path in users:
         circle = " imports ".join([*users[users.index(path) :], path])
         raise ValueError(f"{circle}: a circle; move what both need to a third module")
     if path in modules:
         return
-    module = parsed(path, (folder / path).read_text(encoding="utf-8"))
+    module = parsed(path, written.get(path) or (folder / path).read_text(encoding="utf-8"))
     for used, names in module.imports.items():
-        _load(folder, used, modules, (*users, path))
+        _load(folder, used, modules, (*users, path), written)
         for name in names:
             if not modules[used].defines.get(name):
                 raise ValueError(f"{path} imports {name} of {used}, which does not export it")
     modules[path] = module
 
 
+@lru_cache(maxsize=100)
 def parsed(path: str, text: str) -> Module:
     """Returns the module with this path and text; see `joined_modules`."""
     found = list(tokens(path, text))
@@ -182,6 +191,8 @@ def _blanked(space: str) -> str:
 
 def _squeezed(space: str) -> str:
     """Returns one space, or one line break with the indentation after it."""
+    if "/*!" in space:
+        return re.sub(_COMMENT, lambda match: match[0] * match[0].startswith("/*!"), space)
     return "\n" + re.sub(_COMMENT, "", space).rpartition("\n")[2] if "\n" in space else " "
 
 

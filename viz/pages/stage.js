@@ -33,8 +33,8 @@ export const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)")
 
 /**
  * The groups of a drawing, and what is inside them; `button` is made by a page.
- * @typedef {{ group: SVGGElement, data: Element | null, grad: Element | null }} NodePart
- * @typedef {{ group: SVGGElement, path: SVGPathElement }} EdgePart
+ * @typedef {{ group: SVGGElement, data: SVGElement | null, grad: SVGElement | null }} NodePart
+ * @typedef {{ group: SVGGElement, path: SVGPathElement, number: Element | null }} EdgePart
  * @typedef {{ group: SVGGElement, title: Element, button?: SVGGElement }} FramePart
  */
 
@@ -45,7 +45,7 @@ export class Parts {
     /** @type {NodePart[]} */
     this.nodes = Parts.#of(svg, "g.node", { data: ".data", grad: ".grad" })
     /** @type {EdgePart[]} */
-    this.edges = Parts.#of(svg, "g.edge", { path: "path" })
+    this.edges = Parts.#of(svg, "g.edge", { path: "path", number: "text:last-of-type" })
     /** @type {FramePart[]} */
     this.frames = Parts.#of(svg, "g.cluster", { title: "text" })
   }
@@ -85,6 +85,8 @@ export class Stage {
   static PAUSE = 500 // milliseconds between two moves of `follow`
 
   /** @type {Map<number, Place>} */
+  /** @type {(event: PointerEvent) => boolean} whether a page wants to drag what is under the pointer */
+  grabs = () => false
   #pointers = new Map() // where each finger or the mouse is
   #dragged = 0 // pixels since the pointer went down
   #fitted = true
@@ -328,6 +330,10 @@ export class Stage {
   /** @param {PointerEvent} event */
   #down(event) {
     if (event.button || targetOf(event).closest("button, input, select")) return
+    if (this.grabs(event)) {
+      this.frame.setPointerCapture(event.pointerId)
+      return
+    }
     clearTimeout(this.#waiting)
     if (!this.#pointers.size) this.#dragged = 0
     this.#pointers.set(event.pointerId, this.#at(event))

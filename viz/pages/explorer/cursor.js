@@ -1,12 +1,10 @@
 /* The numbers of every node and edge at a position.  This file does not use the page: tests run it
-   in node.
+   in node. */
 
-   Every number is text that Python made.  Here numbers are only compared, for colours and
-   widths. */
+import { labelNumber, numberText, repr } from "../live/texts.js"
 
-import { toNumber } from "../numbers.js"
-
-/** @import { DrawnNode, PageData, Shown, Step, StepFields } from "./types.js" */
+/** @import { Recording } from "../live/recording.js" */
+/** @import { DrawnNode, PageData, Shown } from "./types.js" */
 
 const NOTHING = { text: "", exact: "" }
 export const UNKNOWN = { text: "?", exact: "not computed yet" }
@@ -20,21 +18,123 @@ export function called(node) {
   return node.label || node.name || node.symbol
 }
 
+/** A step of the page: a step of the recording that changes something drawn. */
+export class Step {
+  /** @type {Step | null} the step before this one that set the same number of the same node */
+  earlier = null
+  /** @type {Step | null} the step before this one whose gradient flowed along the same edge */
+  earlierHere = null
+  /** the sum of the gradients that have flowed along the edge after this step */
+  flowed = 0
+
+  /**
+   * @param {Recording} recording
+   * @param {number} index its position among the steps of the page
+   * @param {number} number its number in the recording
+   * @param {number} node the drawn node, -1 for none
+   * @param {number} edge the drawn edge, -1 for none
+   * @param {boolean} isShown whether the drawn node shows the number
+   */
+  constructor(recording, index, number, node, edge, isShown) {
+    this.recording = recording
+    this.index = index
+    this.number = number
+    this.node = node
+    this.edge = edge
+    /** @type {"forward" | "backward"} */
+    this.phase = number <= recording.forward ? "forward" : "backward"
+    /** @type {"data" | "grad" | null} */
+    this.sets = isShown ? (this.phase === "forward" ? "data" : "grad") : null
+  }
+
+  get event() {
+    return this.recording.events[this.number - 1]
+  }
+
+  get shown() {
+    return { text: numberText(this.event.after), exact: repr(this.event.after) }
+  }
+
+  /** The gradient that flows along the edge, as text. */
+  get flow() {
+    return this.event.user < 0 ? "" : labelNumber(this.event.flow)
+  }
+
+  get words() {
+    return this.recording.words(this.event)
+  }
+
+  /** The sentence without the rule of the local derivative. */
+  get sentence() {
+    return this.words.lead + this.withoutLead
+  }
+
+  /** The sentence without the gradient that changes at its beginning. */
+  get withoutLead() {
+    const { rest, growth } = this.words
+    return growth ? `${rest}   (${growth})` : rest
+  }
+}
+
 /** A position in the list of steps, and which step last set the number of each node and edge. */
 export class Cursor {
-  /** @param {PageData} data */
-  constructor(data) {
+  position = 0
+  /** @type {Step[]} */
+  steps = []
+  forward = 0
+  /** @type {Step[][]} the steps that add to each node's gradient */
+  contributions = []
+  /** @type {(Step | null)[]} the forward step of each node */
+  computation = []
+  /** @type {Step[][]} the steps whose gradient flows along each edge */
+  along = []
+  /** @type {Record<"data" | "grad" | "edge", (Step | null)[]>} */
+  now = { data: [], grad: [], edge: [] }
+  /** @type {number[]} the position from which on each node, and each edge, is computed */
+  nodesSince = []
+  /** @type {number[]} */
+  edgesSince = []
+  /** @type {(string | null)[]} the right gradient of each node whose last one is wrong */
+  right = []
+
+  /**
+   * @param {PageData} data
+   * @param {Recording} recording
+   */
+  constructor(data, recording) {
+    this.recording = recording
     this.nodes = data.nodes
     this.edges = data.edges
-    this.forward = data.forward
+    const { size } = recording.graph
+    /** @type {number[]} the drawn node that contains each node, -1 for none */
+    this.drawn = Array(size).fill(-1)
+    data.nodes.forEach(({ members }, i) => {
+      for (const member of members) this.drawn[member] = i
+    })
+    /** @type {Map<string, number>} */
+    this.edgeOf = new Map()
+    data.edges.forEach(({ links }, i) => {
+      for (const link of links) this.edgeOf.set(link.join(), i)
+    })
+    this.restart()
+  }
+
+  /** Finds the steps anew, and goes to the start: another idea of the backward pass has others. */
+  restart() {
+    const { recording, nodes, edges } = this
     this.position = 0
-    this.steps = stepsOf(data)
-    /** @type {Step[][]} */
-    this.contributions = data.nodes.map(() => []) // the steps that add to each node's gradient
-    /** @type {(Step | null)[]} */
-    this.computation = data.nodes.map(() => null) // the forward step of each node
-    /** @type {Step[][]} */
-    this.along = data.edges.map(() => []) // the steps whose gradient flows along each edge
+    this.steps = []
+    recording.events.forEach(({ node, user, operand }, i) => {
+      const drawn = this.drawn[node]
+      const edge = user < 0 ? -1 : (this.edgeOf.get(`${user},${operand}`) ?? -1)
+      const isShown = drawn >= 0 && nodes[drawn].shows === node
+      if (!isShown && edge < 0) return
+      this.steps.push(new Step(recording, this.steps.length, i + 1, drawn, edge, isShown))
+    })
+    this.forward = this.steps.filter(({ phase }) => phase === "forward").length
+    this.contributions = nodes.map(() => [])
+    this.computation = nodes.map(() => null)
+    this.along = edges.map(() => [])
     /** @type {Record<"data" | "grad" | "edge", Step[]>} */
     const last = { data: [], grad: [], edge: [] }
     for (const step of this.steps) {
@@ -50,14 +150,40 @@ export class Cursor {
         this.along[step.edge].push(step)
       }
     }
-    /** @type {Record<"data" | "grad" | "edge", (Step | null)[]>} */
-    this.now = {
-      data: data.nodes.map(() => null),
-      grad: data.nodes.map(() => null),
-      edge: data.edges.map(() => null)
-    }
-    this.nodesSince = indicesBy(data.nodes, "since")
-    this.edgesSince = indicesBy(data.edges, "since")
+    const none = () => null
+    this.now = { data: nodes.map(none), grad: nodes.map(none), edge: edges.map(none) }
+    const computed = this.#counts()
+    const since = (/** @type {number[]} */ members) =>
+      members.reduce((most, member) => Math.max(most, computed[member]), 0)
+    this.nodesSince = nodes.map(({ members }) => since(members))
+    this.edgesSince = edges.map(({ links }) =>
+      links.length ? Math.min(...links.map(([user]) => computed[user])) : 0
+    )
+    this.refresh()
+  }
+
+  /** Reads the numbers of the recording anew; the steps are the same. */
+  refresh() {
+    for (const step of this.steps)
+      if (step.edge >= 0) step.flowed = (step.earlierHere?.flowed ?? 0) + step.event.flow
+    const { right } = this.recording
+    const found = this.recording.gradients()
+    this.right = this.nodes.map(({ shows, role }) => {
+      if (shows < 0 || role === "module") return null
+      const text = numberText(right[shows])
+      return text === numberText(found[shows]) ? null : text
+    })
+  }
+
+  /** Returns, for each node of the recording, the position from which on it is computed. */
+  #counts() {
+    const counts = this.recording.graph.ops.map(() => 0)
+    let at = 0
+    this.recording.events.slice(0, this.recording.forward).forEach(({ node }, i) => {
+      while (at < this.steps.length && this.steps[at].number < i + 1) at += 1
+      counts[node] = at + 1
+    })
+    return counts
   }
 
   /** The last step done; null before the first step. */
@@ -70,18 +196,23 @@ export class Cursor {
    * @param {number} position
    */
   seek(position) {
+    const before = this.position
     /** @type {{ nodes: Set<number>, edges: Set<number> }} */
     const changed = { nodes: new Set(), edges: new Set() }
     while (this.position < position) {
       const step = this.steps[this.position]
       this.position += 1
-      this.#set(step, step, step, this.position, changed)
+      this.#set(step, step, step, changed)
     }
     while (this.position > position) {
       const step = this.steps[this.position - 1]
-      this.#set(step, step.earlier, step.earlierHere, this.position, changed)
+      this.#set(step, step.earlier, step.earlierHere, changed)
       this.position -= 1
     }
+    const [low, high] = [Math.min(before, position), Math.max(before, position)]
+    const isBetween = (/** @type {number} */ since) => since > low && since <= high
+    this.nodesSince.forEach((since, node) => isBetween(since) && changed.nodes.add(node))
+    this.edgesSince.forEach((since, edge) => isBetween(since) && changed.edges.add(edge))
     return changed
   }
 
@@ -91,10 +222,14 @@ export class Cursor {
    * @returns {Shown}
    */
   data(node) {
-    const { given, role } = this.nodes[node]
-    if (given) return { text: given[0], exact: given[1] }
+    const { shows, role } = this.nodes[node]
+    const { ops, data } = this.recording.graph
+    if (shows >= 0 && !ops[shows]) {
+      const text = role === "constant" ? labelNumber(data[shows]) : numberText(data[shows])
+      return { text, exact: repr(data[shows]) }
+    }
     const isAhead = role === "module" && !this.isComputed(node)
-    return shown(this.now.data[node]) ?? (this.computation[node] || isAhead ? UNKNOWN : NOTHING)
+    return this.now.data[node]?.shown ?? (this.computation[node] || isAhead ? UNKNOWN : NOTHING)
   }
 
   /**
@@ -102,12 +237,29 @@ export class Cursor {
    * @param {number} node
    */
   grad(node) {
-    return this.nodes[node].grad ? (shown(this.now.grad[node]) ?? ZERO) : NOTHING
+    return this.nodes[node].grad ? (this.now.grad[node]?.shown ?? ZERO) : NOTHING
+  }
+
+  /**
+   * Returns the local derivative of an edge, if it has one: of the box that it leads to, if that
+   * is a module.
+   * @param {number} edge
+   */
+  derivative(edge) {
+    const { source, target, links, derivative } = this.edges[edge]
+    if (!derivative) return null
+    const { graph, ideas, idea } = this.recording
+    const { role, shows, members } = this.nodes[target]
+    const x =
+      role === "module"
+        ? graph.derivativeWithin(shows, this.nodes[source].shows, new Set(members))
+        : graph.partialAfter(ideas[idea] ?? {}, ...links[0])
+    return { text: labelNumber(x), exact: repr(x) }
   }
 
   /** @param {number} node */
   isComputed(node) {
-    return this.position >= this.nodes[node].since
+    return this.position >= this.nodesSince[node]
   }
 
   /**
@@ -115,10 +267,9 @@ export class Cursor {
    * @param {Step} step
    * @param {Step | null} ofNode
    * @param {Step | null} ofEdge
-   * @param {number} count
    * @param {{ nodes: Set<number>, edges: Set<number> }} changed
    */
-  #set(step, ofNode, ofEdge, count, changed) {
+  #set(step, ofNode, ofEdge, changed) {
     if (step.sets) {
       this.now[step.sets][step.node] = ofNode
       changed.nodes.add(step.node)
@@ -127,57 +278,5 @@ export class Cursor {
       this.now.edge[step.edge] = ofEdge
       changed.edges.add(step.edge)
     }
-    for (const node of this.nodesSince.get(count) ?? []) changed.nodes.add(node)
-    for (const edge of this.edgesSince.get(count) ?? []) changed.edges.add(edge)
   }
-}
-
-/**
- * Returns the number that a step has set, if there is one.
- * @param {Step | null} step
- */
-function shown(step) {
-  return step && { text: step.text ?? "", exact: step.exact }
-}
-
-/**
- * Returns one object for each step, out of one list for each field.
- * @param {PageData} data
- * @returns {Step[]}
- */
-function stepsOf({ steps, forward }) {
-  const { number = [] } = steps // a page may have no steps
-  return number.map((_, index) => {
-    const entries = Object.entries(steps).map(([field, column]) => [field, column[index]])
-    /** @type {StepFields} */
-    const fields = Object.fromEntries(entries)
-    const phase = index < forward ? "forward" : "backward"
-    const sets = phase === "forward" ? "data" : "grad"
-    return {
-      ...fields,
-      flowed: toNumber(fields.flowed),
-      index,
-      phase,
-      sets: fields.text === null ? null : sets,
-      earlier: null,
-      earlierHere: null
-    }
-  })
-}
-
-/**
- * Returns the indices of records by the value of a field.
- * @template {string} Field
- * @param {Record<Field, number>[]} records
- * @param {Field} field
- */
-function indicesBy(records, field) {
-  /** @type {Map<number, number[]>} */
-  const indices = new Map()
-  records.forEach((record, index) => {
-    const found = indices.get(record[field])
-    if (found) found.push(index)
-    else indices.set(record[field], [index])
-  })
-  return indices
 }

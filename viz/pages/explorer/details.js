@@ -1,11 +1,13 @@
 /* The panel of the explorer about one node, edge or module. */
 
 import { create } from "../elements.js"
-import { joined, signName, toNumber } from "../numbers.js"
+import { isolated } from "../live/texts.js"
+import { joined, signName } from "../numbers.js"
 import { called } from "./cursor.js"
 
 /** @import { Explorer } from "./explorer.js" */
-/** @import { Shown, Step, Thing } from "./types.js" */
+/** @import { Step } from "./cursor.js" */
+/** @import { Shown, Thing } from "./types.js" */
 
 /** The panel about one thing: the thing under the pointer, else the thing that was clicked, else
     the node of the last step. */
@@ -111,7 +113,7 @@ export class Details {
       node.contents
     ]
     const content = this.#head(called(node), about, mode)
-    if (node.given || cursor.computation[index])
+    if (cursor.data(index).text)
       content.push(this.#numbers(cursor.data(index), cursor.grad(index), node.grad))
     if (node.role === "module") {
       content.push(
@@ -144,22 +146,23 @@ export class Details {
     const to = data.nodes[edge.target]
     const about = [
       edge.constant ? "edge from a constant" : "edge",
-      edge.links > 1 && `stands for ${edge.links} edges`
+      edge.count > 1 && `stands for ${edge.count} edges`
     ]
     const content = this.#head(`${called(from)} \u2192 ${called(to)}`, about, mode)
     const steps = this.cursor.along[index]
-    if (edge.derivative) {
+    const derivative = this.cursor.derivative(index)
+    if (derivative) {
       content.push(
         ...this.#section(
           "local derivative",
           create("p", {
             class: "math",
-            text: steps[0]?.formula || `\u2202${called(to)}/\u2202${called(from)}`
+            text: steps[0]?.words.formula || `\u2202${called(to)}/\u2202${called(from)}`
           }),
           create(
             "dl",
             { class: "numbers" },
-            number("value", { text: edge.derivative[0], exact: edge.derivative[1] })
+            number("value", derivative)
           )
         )
       )
@@ -246,14 +249,15 @@ export class Details {
     const lines = this.picture.operands[index]
       .filter((edge) => !data.edges[edge].constant)
       .map((edge) => {
-        const { source, derivative } = data.edges[edge]
-        const formula = this.cursor.along[edge][0]?.formula
+        const { source } = data.edges[edge]
+        const derivative = this.cursor.derivative(edge)
+        const formula = this.cursor.along[edge][0]?.words.formula
         const known = this.cursor.isComputed(index)
         const text =
           formula && data.nodes[index].role !== "module"
             ? formula
             : `\u2202${called(data.nodes[index])}/\u2202${called(data.nodes[source])}`
-        const value = derivative && (known ? derivative[0] : "?")
+        const value = derivative && (known ? derivative.text : "?")
         return create("button", {
           class: "math",
           title: `show the edge from ${called(data.nodes[source])}`,
@@ -273,14 +277,14 @@ export class Details {
     if (!steps.length) return []
     const done = steps.filter((step) => step.index < this.cursor.position).length
     const { text } = this.cursor.grad(index)
-    const { right } = this.data.nodes[index]
+    const right = this.cursor.right[index]
     const isWrong = done === steps.length && right !== null
     let count = done > 1 ? `all ${done} added` : "complete"
     if (done < steps.length) count = `so far: ${done} of ${steps.length} added`
     else if (isWrong) count = `${done} added; the right gradient is ${right}`
-    const title = steps.some((step) => step.lead) ? "gradient: sum over its users" : "gradient"
-    const sum = steps.find((step) => step.lead)?.lead ?? steps[0].rest.split(" = ")[0]
-    const lead = sum.replace(" += ", "")
+    const isSum = steps.some((step) => step.words.lead)
+    const title = isSum ? "gradient: sum over its users" : "gradient"
+    const lead = this.cursor.recording.gradientName(steps[0].event.node)
     return [
       ...this.#section(title, ...this.#lines(steps)),
       create(
@@ -316,12 +320,12 @@ export class Details {
     const done = step.index < this.cursor.position
     const name = [
       "math",
-      done ? step.flow && signName(toNumber(step.flow)) : "coming",
+      done ? step.flow && signName(step.event.flow) : "coming",
       step === this.cursor.step && "now"
     ]
     return create("button", {
       class: joined(name, " "),
-      text: step.rest,
+      text: isolated(step.withoutLead),
       onclick: () => this.explorer.goTo(step.index + 1),
       title: `go to step ${step.number}${done ? "" : " (not done yet)"}`
     })

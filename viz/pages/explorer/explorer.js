@@ -8,11 +8,16 @@
    lists.js     the list of all steps, of which only visible rows are in the page; the search
    explorer.js  the controls and keys, which use the classes above
 
-   numbers.js, elements.js and stage.js are shared by all pages. */
+   numbers.js, elements.js and stage.js are shared by all pages; live/ computes the graph. */
 
 import {
   byId, create, disableEnds, fill, readData, setText, showNotes, switchTheme, targetOf
 } from "../elements.js"
+import { fromAddress, toAddress } from "../live/address.js"
+import { Editor } from "../live/editor.js"
+import { Recording } from "../live/recording.js"
+import { ROWS, WRONG_RULES } from "../live/rows.js"
+import { isolated } from "../live/texts.js"
 import { clamp } from "../numbers.js"
 import { Stage } from "../stage.js"
 import { Cursor } from "./cursor.js"
@@ -41,26 +46,32 @@ export class Explorer {
     "help-button": () => byId("help").showModal(),
     // a form of method="dialog" does nothing in a notebook's frame
     "help-close": () => byId("help").close(),
+    "python-close": () => byId("python").close(),
+    copy: () => this.#copy(),
     "collapse-neurons": () => this.collapse(this.picture.modules.levels().neurons),
     "collapse-layers": () => this.collapse(this.picture.modules.levels().layers),
     "expand-all": () => this.collapse([])
   }
   #timer = 0
-  #address = 0
+  #waiting = 0
   #pointer = 0
+  #wasDropped = false // whether the last click ended the dragging of a leaf
 
   /** @param {PageData} data */
   constructor(data) {
     this.data = data
     this.stage = new Stage(byId("stage"))
-    this.cursor = new Cursor(data)
+    this.recording = new Recording(data.program, ROWS, WRONG_RULES)
+    this.cursor = new Cursor(data, this.recording)
     this.picture = new Picture(data, this.cursor, this.stage)
     this.details = new Details(this, byId("details"))
     this.list = new StepList(this, byId("list"), byId("rows"))
     this.search = new Search(this)
+    this.editor = new Editor(this.recording, () => this.#changed())
     this.#describe()
     this.#listen()
-    this.goTo(this.#fromAddress() ?? this.#positionOf(data.open))
+    this.#restart()
+    this.#goToAddress(data.open)
   }
 
   get isPlaying() {
@@ -130,6 +141,17 @@ export class Explorer {
     setText(byId("play"), "play")
   }
 
+  /**
+   * Follows another idea of the backward pass, at the same step.
+   * @param {string} idea
+   */
+  #follow(idea) {
+    const number = this.cursor.step?.number ?? 0
+    this.recording.follow(idea)
+    this.#restart()
+    this.goTo(this.#positionOf(number))
+  }
+
   // -- looking at things
 
   /**
@@ -142,7 +164,7 @@ export class Explorer {
     const node = kind === "edge" ? data.edges[index].target : index
     if (kind === "edge") this.#expandAround(data.nodes[data.edges[index].source].frame)
     this.#expandAround(kind === "frame" ? data.frames[index].parent : data.nodes[node].frame)
-    this.details.pin({ kind, index })
+    this.#pin({ kind, index })
     const box = kind === "frame" ? this.picture.modules.boxes[index] : this.picture.boxOf(node)
     if (box) this.stage.show(box, true)
   }
@@ -208,18 +230,17 @@ export class Explorer {
       },
       []
     )
-    showNotes(data.notes)
-    byId("notes").hidden = !data.notes.length
+    byId("idea").append(
+      ...Object.entries(this.recording.ideas).map(([value, { title }]) =>
+        create("option", { value, text: title })
+      )
+    )
+    byId("live").hidden = !this.editor.leaves.size
+    data.nodes.forEach(({ shows }, node) =>
+      this.picture.parts.nodes[node].group.classList.toggle("leaf", this.editor.leaves.has(shows))
+    )
     byId("modules").hidden = !data.frames.length
     byId("collapse-neurons").hidden = !data.frames.some(({ parent }) => parent >= 0)
-    byId("slider").max = String(this.cursor.steps.length)
-    const forward = create("span", { class: "forward" })
-    const backward = create("span", { class: "backward" })
-    forward.style.flexGrow = String(data.forward)
-    backward.style.flexGrow = String(this.cursor.steps.length - data.forward)
-    byId("slider").after(
-      create("div", { class: "phases", "aria-hidden": "true" }, forward, backward)
-    )
     const roles = [...new Set(data.nodes.map(({ role }) => role))]
     byId("legend").replaceChildren(
       ...roles.map((role) =>
@@ -232,23 +253,66 @@ export class Explorer {
     switchTheme()
   }
 
+  /** Shows the steps of another idea of the backward pass. */
+  #restart() {
+    const { cursor, recording } = this
+    cursor.restart()
+    byId("idea").value = recording.idea
+    byId("slider").max = String(cursor.steps.length)
+    byId("forward").style.flexGrow = String(cursor.forward)
+    byId("backward").style.flexGrow = String(cursor.steps.length - cursor.forward)
+    this.picture.redraw()
+    this.list.restart()
+    this.#note()
+  }
+
+  /** Shows other numbers in the same steps. */
+  #changed() {
+    this.cursor.refresh()
+    this.picture.redraw()
+    this.list.render(true)
+    this.details.render()
+    this.#note()
+    this.#say()
+    this.#remember()
+  }
+
+  #note() {
+    const notes = [...this.data.notes, this.recording.verdict()].filter(Boolean)
+    showNotes(notes)
+    byId("notes").hidden = !notes.length
+  }
+
+  async #copy() {
+    const text = this.recording.asPython()
+    byId("program").textContent = text
+    byId("python").showModal()
+    try {
+      await navigator.clipboard.writeText(text)
+      setText(byId("copied"), "It is in the clipboard.")
+    } catch {
+      setText(byId("copied"), "Select it and copy it.") // a frame may have no access
+    }
+  }
+
   #say() {
-    const { data } = this
     const { step, position, steps } = this.cursor
-    const sentence = step ? step.lead + step.rest : data.given
+    const { recording } = this
+    const sentence = isolated(step ? step.sentence : recording.start())
     const hidden =
       step && !this.picture.modules.sees(step) ? " \u00b7 inside a collapsed module" : ""
     let phase = step ? step.phase : "start"
-    if (phase === "backward" && data.order === "naive") phase += ", in the naive order"
-    const [done, total] = [step?.number ?? 0, data.total].map((n) => n.toLocaleString("en"))
-    setText(byId("where"), `step ${done} of ${total} \u00b7 ${phase}${hidden}`)
+    if (phase === "backward" && recording.idea) phase += ", after a wrong idea"
+    const total = recording.events.length
+    const [done, all] = [step?.number ?? 0, total].map((n) => n.toLocaleString("en"))
+    setText(byId("where"), `step ${done} of ${all} \u00b7 ${phase}${hidden}`)
     setText(byId("sentence"), sentence)
     byId("sentence").classList.toggle("long", sentence.length > 70)
-    setText(byId("formula"), step?.formula ?? "")
-    setText(byId("warning"), (step && data.marks[step.number]?.[1]) ?? "")
+    setText(byId("formula"), isolated(step?.words.formula ?? ""))
+    setText(byId("warning"), (step && recording.marks.get(step.number)?.[1]) ?? "")
     const slider = byId("slider")
     slider.value = String(position)
-    slider.setAttribute("aria-valuetext", `step ${step?.number ?? 0} of ${data.total}, ${phase}`)
+    slider.setAttribute("aria-valuetext", `step ${step?.number ?? 0} of ${total}, ${phase}`)
     disableEnds(position, steps.length)
   }
 
@@ -264,7 +328,14 @@ export class Explorer {
     const slide = () => this.goTo(Number(byId("slider").value))
     on("slider", "input", this.#paused(slide))
     on("colour", "change", () => this.picture.colourBy(byId("colour").value))
+    on("idea", "change", () => this.#follow(byId("idea").value))
     on("stage", "click", (event) => this.#click(event))
+    this.stage.grabs = (event) => this.editor.grab(this.#leafAt(event), event.clientX)
+    on("stage", "pointermove", (event) => this.editor.drag(event.clientX))
+    for (const end of /** @type {const} */ (["pointerup", "pointercancel"]))
+      on("stage", end, () => {
+        this.#wasDropped = this.editor.drop()
+      })
     on("stage", "pointermove", (event) => this.#hover(event))
     on("stage", "pointerleave", () => this.details.hover(null))
     on("stage", "focusin", (event) => this.#focused(event))
@@ -275,10 +346,7 @@ export class Explorer {
           this.details.hover(null)
       })
     }
-    addEventListener("hashchange", () => {
-      const position = this.#fromAddress()
-      if (position !== null && position !== this.cursor.position) this.goTo(position)
-    })
+    addEventListener("hashchange", () => this.#goToAddress(this.cursor.step?.number ?? 0))
     document.addEventListener("keydown", (event) => this.#key(event))
   }
 
@@ -336,7 +404,7 @@ export class Explorer {
       "[": () => this.#focusNext(-1),
       Escape: () => {
         this.details.hover(null)
-        this.details.pin(null)
+        this.#pin(null)
       }
     }
     return Object.hasOwn(keys, key) ? keys[key] : null
@@ -344,10 +412,10 @@ export class Explorer {
 
   /** @param {MouseEvent} event */
   #click(event) {
-    if (this.stage.wasDragged || targetOf(event).closest(".zoom")) return
+    if (this.stage.wasDragged || this.#wasDropped || targetOf(event).closest(".zoom")) return
     const item = this.#partAt(event.clientX, event.clientY)
     if (item) this.#activate(item)
-    else this.details.pin(null)
+    else this.#pin(null)
   }
 
   /**
@@ -357,7 +425,16 @@ export class Explorer {
   #activate(element) {
     const thing = this.#thing(element)
     if (thing.kind === "frame") this.toggle(thing.index)
-    else this.details.pin(same(thing, this.details.pinned) ? null : thing)
+    else this.#pin(same(thing, this.details.pinned) ? null : thing)
+  }
+
+  /**
+   * Keeps the details of a thing, and shows the panel of a leaf.
+   * @param {Thing | null} thing
+   */
+  #pin(thing) {
+    this.details.pin(thing)
+    this.editor.show(thing?.kind === "node" ? this.data.nodes[thing.index].shows : -1)
   }
 
   /**
@@ -386,6 +463,15 @@ export class Explorer {
       if (part && this.stage.frame.contains(part)) return part
     }
     return null
+  }
+
+  /**
+   * Returns the node of the recording under the pointer, -1 for none.
+   * @param {PointerEvent} event
+   */
+  #leafAt(event) {
+    const group = targetOf(event).closest(".node")
+    return group ? this.data.nodes[Number(group.id.slice(1))].shows : -1
   }
 
   /** @param {PointerEvent} event */
@@ -458,16 +544,31 @@ export class Explorer {
     return after < 0 ? steps.length : after
   }
 
-  #fromAddress() {
-    const match = location.hash.match(/^#step=(\d+)$/)
-    return match ? this.#positionOf(Number(match[1])) : null
+  /**
+   * Goes to the state in the address; to a step of the recording if it has none.
+   * @param {number} number
+   */
+  #goToAddress(number) {
+    const { step, idea, leaves } = fromAddress(location.hash)
+    if (location.hash) {
+      this.recording.follow(Object.hasOwn(this.recording.ideas, idea) ? idea : "")
+      this.editor.fromAddress(leaves)
+      this.#restart()
+    }
+    this.goTo(this.#positionOf(step ?? number))
+  }
+
+  #address() {
+    const { recording, cursor, editor } = this
+    const step = cursor.step?.number ?? 0
+    return toAddress({ step, idea: recording.idea, leaves: editor.inAddress() })
   }
 
   #remember() {
-    clearTimeout(this.#address)
-    this.#address = setTimeout(() => {
+    clearTimeout(this.#waiting)
+    this.#waiting = setTimeout(() => {
       try {
-        history.replaceState(null, "", `#step=${this.cursor.step?.number ?? 0}`)
+        history.replaceState(null, "", this.#address())
       } catch {
         /* a page in a frame may have no address of its own */
       }

@@ -1,6 +1,7 @@
 /* The list of all steps, and the search for nodes and modules. */
 
 import { byId, create, targetOf } from "../elements.js"
+import { isolated } from "../live/texts.js"
 import { called } from "./cursor.js"
 
 /** @import { Explorer } from "./explorer.js" */
@@ -20,12 +21,11 @@ export class StepList {
     this.explorer = explorer
     this.list = list
     this.rows = rows
-    this.count = explorer.cursor.steps.length + 1 // the first row is the start, before any step
+    this.count = 0
     /** @type {Map<number, HTMLElement>} */
     this.shown = new Map() // the rows that are in the page, by their position
     // of the visible part; asking the browser at every step would make it lay out the page
     this.top = this.height = 0
-    rows.style.height = `${this.count * StepList.ROW}px`
     list.addEventListener("scroll", () => {
       this.top = list.scrollTop
       this.render()
@@ -39,6 +39,13 @@ export class StepList {
       this.height = list.clientHeight
       this.reveal()
     }).observe(list)
+  }
+
+  /** Shows the steps of the cursor anew. */
+  restart() {
+    this.count = this.explorer.cursor.steps.length + 1 // the first row is the start, before any step
+    this.rows.style.height = `${this.count * StepList.ROW}px`
+    this.render(true)
   }
 
   /** Scrolls to the last step done. */
@@ -83,11 +90,11 @@ export class StepList {
 
   /** @param {number} position */
   #row(position) {
-    const { cursor, data, picture } = this.explorer
+    const { cursor, picture } = this.explorer
     const step = cursor.steps[position - 1]
     const unseen = step && !picture.modules.sees(step)
-    const mark = step && data.marks[step.number]
-    const sentence = step ? step.lead + step.rest : data.given
+    const mark = step && cursor.recording.marks.get(step.number)
+    const sentence = isolated(step ? step.sentence : cursor.recording.start())
     const row = create(
       "div",
       {

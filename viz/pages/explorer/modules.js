@@ -3,7 +3,8 @@
 import { createSvg, partOf } from "../elements.js"
 
 /** @import { Parts } from "../stage.js" */
-/** @import { DrawnEdge, PageData, Step } from "./types.js" */
+/** @import { Step } from "./cursor.js" */
+/** @import { DrawnEdge, PageData } from "./types.js" */
 
 /**
  * What replaces a frame: a group with its texts, and heads of the edges whose own heads it hides.

@@ -1,14 +1,14 @@
 /* The drawing of the explorer at a position. */
 
-import { animate, createSvg, fill, setText } from "../elements.js"
+import { animate, createSvg, fill, setNumber, setText } from "../elements.js"
 import { flowWidth, joined, magnitude, signName, toNumber } from "../numbers.js"
 import { Parts, REDUCED_MOTION } from "../stage.js"
 import { UNKNOWN, called } from "./cursor.js"
 import { Modules } from "./modules.js"
 
 /** @import { Box, Stage } from "../stage.js" */
-/** @import { Cursor } from "./cursor.js" */
-/** @import { Changed, PageData, Step } from "./types.js" */
+/** @import { Cursor, Step } from "./cursor.js" */
+/** @import { Changed, PageData } from "./types.js" */
 
 /** Draws the position: numbers, nodes not computed yet, the flow of gradients, the last step. */
 export class Picture {
@@ -66,6 +66,11 @@ export class Picture {
     for (const edge of edges) this.#drawEdge(edge)
     this.#drawCovers()
     this.#light()
+  }
+
+  /** Draws everything anew, with other numbers. */
+  redraw() {
+    this.draw({ nodes: this.data.nodes.keys(), edges: this.data.edges.keys() })
   }
 
   /** @param {Iterable<number>} frames */
@@ -143,8 +148,8 @@ export class Picture {
     const { cursor } = this
     group.classList.toggle("todo", !cursor.isComputed(node))
     group.classList.toggle("reached", cursor.now.grad[node] !== null)
-    if (data) setText(data, cursor.data(node).text)
-    if (grad) setText(grad, cursor.grad(node).text)
+    if (data) setNumber(data, cursor.data(node).text)
+    if (grad) setNumber(grad, cursor.grad(node).text)
     group.setAttribute("aria-label", this.#nameOf(node))
     if (this.colour !== "role") this.#tint(node)
   }
@@ -176,12 +181,13 @@ export class Picture {
    * @param {number} edge
    */
   #nameOfEdge(edge) {
-    const { source, target, derivative, constant } = this.data.edges[edge]
+    const { source, target, constant } = this.data.edges[edge]
+    const derivative = this.cursor.derivative(edge)
     const step = this.cursor.now.edge[edge]
     return joined([
       constant ? "edge from a constant" : "edge",
       `${called(this.data.nodes[source])} to ${called(this.data.nodes[target])}`,
-      derivative && this.cursor.isComputed(target) && `local derivative ${derivative[0]}`,
+      derivative && this.cursor.isComputed(target) && `local derivative ${derivative.text}`,
       step && `gradient ${step.flow}`
     ])
   }
@@ -192,7 +198,10 @@ export class Picture {
     const step = this.cursor.now.edge[edge]
     const classes = group.classList
     group.setAttribute("aria-label", this.#nameOfEdge(edge))
-    classes.toggle("ahead", this.cursor.position < this.data.edges[edge].since)
+    const derivative = this.cursor.derivative(edge)
+    if (derivative && this.parts.edges[edge].number)
+      setText(this.parts.edges[edge].number, derivative.text)
+    classes.toggle("ahead", this.cursor.position < this.cursor.edgesSince[edge])
     classes.remove("positive", "negative", "zero", "undefined")
     if (step) {
       classes.add(signName(step.flowed))

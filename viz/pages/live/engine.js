@@ -14,9 +14,6 @@
  * @property {(...x: number[]) => number} forward
  * @property {((...x: number[]) => number)[]} partials one for each operand, given all operands and
  *   the output
- * @property {((...x: number[]) => number)[]} [limits] what a partial is that is inf or nan, given
- *   the partial as well
- * @property {boolean} [pieces] whether the partials are nan where the output is
  */
 
 /** A wrong idea about the backward pass; the fields are those of Python's `Misconception`.
@@ -79,7 +76,6 @@ export class Graph {
   add(op, operands, data, partials, isConstant = false) {
     const wrong = operands.find((operand) => !(operand >= 0 && operand < this.size))
     if (wrong !== undefined) throw new RangeError(`operand ${wrong} of ${op} is not a node`)
-    if (op && !Object.hasOwn(this.rows, op)) throw new RangeError(`the table has no row ${op}`)
     this.ops.push(op)
     this.operands.push(operands)
     this.data.push(data)
@@ -124,12 +120,13 @@ export class Graph {
    */
   #compute(node) {
     const row = this.rows[this.ops[node]]
+    if (!row) throw new RangeError(`the table has no row ${this.ops[node]}`)
     const operands = this.operands[node]
     const x = operands.map((operand) => this.data[operand])
     const out = row.forward(...x)
     this.data[node] = out
     this.partials[node] = operands.map((operand, i) =>
-      this.isConstant[operand] ? null : partialAt(row, i, x, out)
+      this.isConstant[operand] ? null : row.partials[i](...x, out)
     )
   }
 
@@ -260,20 +257,6 @@ export class Graph {
     Object.assign(this, { data, partials })
     return { value: (high.y - low.y) / (high.at - low.at), step }
   }
-}
-
-/** Returns the derivative of a row with respect to an operand; at the edge of its domain it is the
- * limit that the table gives, or inf or nan.
- * @param {Row} row
- * @param {number} i
- * @param {number[]} x
- * @param {number} out
- */
-export function partialAt(row, i, x, out) {
-  const d = row.partials[i](...x, out)
-  const isOutside = row.pieces === true && Number.isNaN(out)
-  if (Number.isFinite(d) && !isOutside) return d
-  return row.limits ? row.limits[i](...x, out, isOutside ? NaN : d) : isOutside ? NaN : d
 }
 
 // ---- optimisers ----

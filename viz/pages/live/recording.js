@@ -1,8 +1,9 @@
 /* A recording whose numbers can be changed: every step of one forward and one backward pass, as
    data and in sentences.  It is what `record` is in Python, from the same templates. */
 
+import { toNumber } from "../numbers.js"
 import { Graph } from "./engine.js"
-import { labelNumber, shortNumber } from "./numbers.js"
+import { labelNumber, repr, shortNumber } from "./texts.js"
 
 /** @typedef {import("./engine.js").Misconception} Misconception */
 /** @typedef {import("./engine.js").Flow} Flow */
@@ -20,6 +21,7 @@ import { labelNumber, shortNumber } from "./numbers.js"
  * @property {Record<string, string>} operations a * b, by node
  * @property {Record<string, string[]>} rules the local derivatives in names, by node
  * @property {Record<string, {text: string, in_brackets: boolean[]}>} written by row
+ * @property {Record<string, {text: string, in_brackets: boolean[]}>} calls by row, in Python
  * @property {Record<string, string>} templates
  * @property {string[]} ordinals
  * @property {Record<string, Idea>} ideas
@@ -35,13 +37,30 @@ import { labelNumber, shortNumber } from "./numbers.js"
  *   after: number, adjoint: number, flow: number}} Event
  */
 
+const KEYWORDS =
+  "False None True and as assert async await break class continue def del elif else except " +
+  "finally for from global if import in is lambda nonlocal not or pass raise return try while " +
+  "with yield Value math"
+const MOST_LEAVES = 6 // in the sentence before the first step
+const MOST_WRONG = 3 // gradients that a verdict names
 const MOST_STEPS = 10000 // of a backward pass without an order, which walks every path
 
-/** @param {number | string | null} x a number, or the text of one that JSON does not have */
-const toNumber = (x) => (typeof x === "string" ? Number(x.replace("inf", "Infinity")) : x)
+/** Returns a number of JSON, which has no infinities and no nan.
+ * @param {number | string} x
+ */
+const numberOf = (x) => (typeof x === "string" ? toNumber(x) : x)
 
 /** The recording of a graph. */
 export class Recording {
+  /** @type {Event[]} the steps */
+  events = []
+  /** the right gradient of every node */
+  right = new Float64Array()
+  /** @type {Map<number, [string, string]>} what is wrong with steps, in short and as a sentence */
+  marks = new Map()
+  /** @type {number[]} how many steps change the gradient of each node, the seed aside */
+  contributions = []
+
   /**
    * @param {Program} program
    * @param {Record<string, import("./engine.js").Row>} rows
@@ -49,11 +68,11 @@ export class Recording {
    */
   constructor(program, rows, wrong) {
     this.program = program
-    this.graph = new Graph(program.isAlive ? rows : Object.fromEntries(program.rows.map((op) => [op, rows[op] ?? null])))
+    this.graph = new Graph(rows)
     const isConstant = new Set(program.constants)
     program.ops.forEach((op, node) => {
-      const data = /** @type {number} */ (toNumber(program.data[node]))
-      const partials = program.partials[node].map(toNumber)
+      const data = numberOf(program.data[node])
+      const partials = program.partials[node].map((x) => (x === null ? null : numberOf(x)))
       const name = op < 0 ? "" : program.rows[op]
       this.graph.add(name, program.operands[node], data, partials, isConstant.has(node))
     })
@@ -105,17 +124,17 @@ export class Recording {
 
   #run() {
     const { graph, root } = this
-    /** @type {Event[]} */
     this.events = this.computed.map((node, i) => ({
       number: i + 1, node, user: -1, operand: 0, before: null, after: graph.data[node],
       adjoint: 1, flow: 0
     }))
     const seed = { node: root, user: -1, operand: 0, before: 0, after: 1, adjoint: 1, flow: 0 }
-    const flows = graph.backward(root, this.ideas[this.idea], MOST_STEPS * (this.ideas[this.idea]?.is_naive ? 1 : Infinity))
+    const idea = this.ideas[this.idea] ?? {}
+    const flows = graph.backward(root, idea, idea.is_naive ? MOST_STEPS : Infinity)
     for (const flow of [seed, ...flows])
       this.events.push({ ...flow, number: this.events.length + 1 })
     this.right = graph.gradients(root)
-    /** @type {number[]} how many steps change the gradient of each node, the seed aside */
+    this.marks = idea.is_naive ? this.#early() : new Map()
     this.contributions = graph.ops.map(() => 0)
     for (const { node } of flows) this.contributions[node] += 1
   }
@@ -125,6 +144,53 @@ export class Recording {
     const found = this.graph.ops.map(() => 0)
     for (const { node, after } of this.events.slice(this.forward)) found[node] = after
     return found
+  }
+
+  /** Returns marks for the first step that passes a gradient on too early, and for the step that
+   * adds to that gradient later.
+   * @returns {Map<number, [string, string]>}
+   */
+  #early() {
+    const backward = this.events.slice(this.forward)
+    const last = new Map(backward.map(({ node, number }) => [node, number]))
+    const early = backward.find(({ user, number }) => (last.get(user) ?? 0) > number)
+    const late = early && backward.find((step) => step.number > early.number && step.node === early.user)
+    if (!early || !late) return new Map()
+    const gradient = this.gradientName(early.user)
+    const passed = `${gradient} = ${labelNumber(early.adjoint)}`
+    return new Map([
+      [
+        early.number,
+        [
+          "too early",
+          `Too early: this step passes on ${passed}, but step ${late.number} still adds to it.`
+        ]
+      ],
+      [
+        late.number,
+        [
+          "too late",
+          `Too late: this step adds to ${gradient}, which step ${early.number} already passed ` +
+            "on. The whole sum is passed on next, so its first part is counted twice."
+        ]
+      ]
+    ])
+  }
+
+  /** Returns in words what a wrong idea is, what is right, and which gradients are wrong. */
+  verdict() {
+    const idea = this.ideas[this.idea]
+    if (!idea) return ""
+    const found = this.gradients()
+    const wrong = this.graph.ops.flatMap((_, node) => {
+      const texts = [this.right[node], found[node]].map(labelNumber)
+      if (this.graph.isConstant[node] || texts[0] === texts[1]) return []
+      return [`${this.gradientName(node)} is ${texts[0]}, here ${texts[1]}`]
+    })
+    const more = wrong.length > MOST_WRONG ? ` and ${wrong.length - MOST_WRONG} more` : ""
+    const shown = wrong.slice(0, MOST_WRONG).join("; ") + more
+    const result = wrong.length ? `Wrong here: ${shown}.` : "In this graph the gradients are right anyway."
+    return `A wrong idea: ${idea.title}. ${result} ${idea.truth}`
   }
 
   // -- sentences
@@ -150,9 +216,8 @@ export class Recording {
         ? []
         : [`${program.names[node]} = ${shortNumber(graph.data[node])}`]
     )
-    const more = leaves.length > 6 ? [`and ${(leaves.length - 5).toLocaleString("en")} more`] : []
-    const shown = more.length ? leaves.slice(0, 5) : leaves
-    return this.#filled("given", { leaves: [...shown, ...more].join(", ") })
+    const more = leaves.length > MOST_LEAVES ? ` and ${leaves.length - MOST_LEAVES} more` : ""
+    return this.#filled("given", { leaves: leaves.slice(0, MOST_LEAVES).join(", ") + more })
   }
 
   /** Returns the parts of a step's sentence: what changes, what happens, how a sum grows, and the
@@ -217,10 +282,8 @@ export class Recording {
     return { ...Object.fromEntries(operands), o: names[user] }
   }
 
-  /** Returns the lines of Python that build the graph with the numbers of now.
-   * @param {Record<string, {text: string, in_brackets: boolean[]}>} calls by row
-   */
-  asPython(calls) {
+  /** Returns the lines of Python that build the graph with the numbers of now. */
+  asPython() {
     const { graph, program, root } = this
     const names = variables(program.names)
     const lines = ["from tinygrad_edu import Value, math", ""]
@@ -232,7 +295,7 @@ export class Recording {
       const operands = graph.operands[node].map((i) =>
         graph.isConstant[i] ? python(graph.data[i]) : names[i]
       )
-      return lines.push(`${names[node]} = ${inNumbers(calls[op], operands)}`)
+      return lines.push(`${names[node]} = ${inNumbers(program.calls[op], operands)}`)
     })
     return [...lines, `${names[root]}.backward()`, ""].join("\n")
   }
@@ -266,4 +329,26 @@ export function inNumbers({ text, in_brackets }, numbers) {
 /** @param {string} number */
 function factor(number) {
   return number.startsWith("-") ? `(${number})` : number
+}
+
+/** Returns a number as Python reads it.
+ * @param {number} x
+ */
+function python(x) {
+  return Number.isFinite(x) ? repr(x) : `float("${repr(x)}")`
+}
+
+/** Returns a name of Python for each name of a node: its letters, made different from the others.
+ * @param {string[]} names
+ */
+function variables(names) {
+  /** @type {Set<string>} */
+  const taken = new Set(KEYWORDS.split(" "))
+  return names.map((name) => {
+    const stem = name.replace(/[^A-Za-z0-9_]+/g, "_").replace(/^(?=\d|_*$)/, "v")
+    let found = stem
+    for (let i = 2; taken.has(found); i++) found = `${stem}_${i}`
+    taken.add(found)
+    return found
+  })
 }

@@ -1,6 +1,8 @@
 /* Numbers as text, with the digits that Python writes: `repr`, `number_text`, `label_number` and
    `short_number` there are these functions here. */
 
+// letters of scripts that are written from right to left, with the spaces between them
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc](?:[\s\d]*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc])*/g
 const MOST_DIGITS = 10 // of `shortNumber`, for numbers that would look whole with fewer
 
 /** Returns the significant digits of a number that is not 0, without its sign, and the exponent of
@@ -100,4 +102,19 @@ function withDigits(x, count) {
   const [digits, exponent] = digitsOf(x, count)
   if (exponent >= -4 && exponent < count) return sign(x) + withoutZeros(pointed(digits, exponent))
   return `${sign(x)}${withoutZeros(pointed(digits, 0))}e${exponent}`
+}
+
+/** Returns the number that a person wrote, or null: -3, \u22120.5, 1e-3, 0,5.
+ * @param {string} text
+ */
+export function readNumber(text) {
+  const plain = text.trim().replace("\u2212", "-").replace(",", ".")
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : null
+}
+
+/** Returns a sentence in which names that are written from right to left do not turn it round.
+ * @param {string} sentence
+ */
+export function isolated(sentence) {
+  return sentence.replace(RIGHT_TO_LEFT, "\u2068$&\u2069")
 }

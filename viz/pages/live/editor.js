@@ -1,0 +1,210 @@
+/* Changes leaves: by a number that is typed, by a slider, or by dragging the leaf in the drawing. */
+
+import { byId, create, setText } from "../elements.js"
+import { clamp } from "../numbers.js"
+import { readNumber, repr, shortNumber } from "./texts.js"
+
+/** @import { Recording } from "./recording.js" */
+
+const PIXELS = 100 // that a leaf is dragged to change it by its own size, or by 1 if it is smaller
+const MOST_UNDONE = 200 // changes that can be undone
+
+/** The panel of the leaf that is being changed, and the history of all changes. */
+export class Editor {
+  /** @type {Map<number, number>[]} the changes before each change */
+  #past = []
+  /** the leaf that the panel shows, -1 for none */
+  #leaf = -1
+  /** @type {{x: number, from: number} | null} where a leaf is being dragged, and its number there */
+  #drag = null
+  #isMoved = false
+
+  /**
+   * @param {Recording} recording
+   * @param {() => void} changed is called after every change
+   */
+  constructor(recording, changed) {
+    this.recording = recording
+    this.changed = changed
+    this.leaves = new Set(recording.leaves)
+    byId("leaf-number").addEventListener("change", () => this.#typed())
+    byId("leaf-number").addEventListener("input", () => this.#typed(true))
+    byId("leaf-slider").addEventListener("input", () => {
+      this.set(this.#leaf, Number(byId("leaf-slider").value), !this.#isMoved)
+      this.#isMoved = true
+    })
+    byId("leaf-slider").addEventListener("change", () => {
+      this.#isMoved = false
+      this.show(this.#leaf)
+    })
+    byId("leaf-reset").addEventListener("click", () => this.reset(this.#leaf))
+    byId("undo").addEventListener("click", () => this.undo())
+    byId("reset").addEventListener("click", () => this.#apply(new Map()))
+    this.#enable()
+  }
+
+  /** Gives a leaf a number.
+   * @param {number} leaf
+   * @param {number} x
+   * @param {boolean} isNew whether this is a change of its own, and not a part of the last one
+   */
+  set(leaf, x, isNew = true) {
+    const changes = new Map(this.recording.changes)
+    if (x === this.recording.given.data[leaf]) changes.delete(leaf)
+    else changes.set(leaf, x)
+    this.#apply(changes, isNew)
+  }
+
+  /** Gives a leaf the number that Python gave it. @param {number} leaf */
+  reset(leaf) {
+    this.set(leaf, this.recording.given.data[leaf])
+    this.show(leaf)
+  }
+
+  undo() {
+    const before = this.#past.pop()
+    if (!before) return
+    this.recording.change(before)
+    this.#after()
+  }
+
+  /** @param {Map<number, number>} changes */
+  #apply(changes, isNew = true) {
+    if (isNew) this.#past.push(new Map(this.recording.changes))
+    if (this.#past.length > MOST_UNDONE) this.#past.shift()
+    this.recording.change(changes)
+    this.#after()
+  }
+
+  #after() {
+    this.#enable()
+    this.changed()
+    this.#say()
+  }
+
+  #enable() {
+    byId("undo").disabled = !this.#past.length
+    byId("reset").disabled = !this.recording.changes.size
+  }
+
+  /** Shows the panel of a leaf; hides it for another node.
+   * @param {number} leaf
+   */
+  show(leaf) {
+    this.#leaf = this.leaves.has(leaf) ? leaf : -1
+    byId("leaf").hidden = this.#leaf < 0
+    if (this.#leaf < 0) return
+    const x = this.recording.graph.data[leaf]
+    const span = Math.max(2 * Math.abs(x), 2)
+    const slider = byId("leaf-slider")
+    slider.min = String(x - span)
+    slider.max = String(x + span)
+    slider.step = String(span / 200)
+    setText(byId("leaf-name"), this.recording.program.names[leaf])
+    this.#say(true)
+  }
+
+  /** Writes the number of the leaf, and its gradient in two ways. */
+  #say(always = false) {
+    if (this.#leaf < 0) return
+    const { recording } = this
+    const x = recording.graph.data[this.#leaf]
+    const field = byId("leaf-number")
+    if (always || document.activeElement !== field) {
+      field.value = repr(x)
+      field.removeAttribute("aria-invalid")
+      setText(byId("leaf-error"), "")
+    }
+    byId("leaf-slider").value = String(x)
+    byId("leaf-slider").setAttribute("aria-valuetext", shortNumber(x))
+    byId("leaf-reset").disabled = !recording.changes.has(this.#leaf)
+    const { value, step } = recording.graph.difference(recording.root, this.#leaf)
+    const gradient = recording.right[this.#leaf]
+    byId("leaf-check").replaceChildren(
+      ...[
+        ["backpropagation", repr(gradient)],
+        [`finite difference, step ${shortNumber(step)}`, repr(value)]
+      ].map(([what, number]) =>
+        create("div", {}, create("dt", { text: what }), create("dd", { text: number }))
+      )
+    )
+    setText(byId("leaf-gradient"), recording.gradientName(this.#leaf))
+  }
+
+  #typed(isPart = false) {
+    const field = byId("leaf-number")
+    const x = readNumber(field.value)
+    if (x === null) {
+      if (isPart) return
+      field.setAttribute("aria-invalid", "true")
+      setText(byId("leaf-error"), `${field.value || "nothing"} is not a number; write one such as -0.5`)
+      return
+    }
+    field.removeAttribute("aria-invalid")
+    setText(byId("leaf-error"), "")
+    if (x === this.recording.graph.data[this.#leaf]) return
+    this.set(this.#leaf, x, !this.#isMoved)
+    this.#isMoved = isPart
+    if (!isPart) this.show(this.#leaf)
+  }
+
+  /** Begins to drag a leaf in the drawing; returns whether it can be dragged.
+   * @param {number} leaf
+   * @param {number} x pixels
+   */
+  grab(leaf, x) {
+    if (!this.leaves.has(leaf)) return false
+    this.#drag = { x, from: this.recording.graph.data[leaf] }
+    this.#isMoved = false
+    this.show(leaf)
+    return true
+  }
+
+  /** Drags the leaf. @param {number} x pixels */
+  drag(x) {
+    if (!this.#drag || Math.abs(x - this.#drag.x) < 3) return
+    const { from } = this.#drag
+    const size = Math.max(Math.abs(from), 1)
+    const digits = clamp(3 - Math.floor(Math.log10(size)), 0, 20)
+    const to = Number((from + (size * (x - this.#drag.x)) / PIXELS).toFixed(digits))
+    if (to === this.recording.graph.data[this.#leaf]) return
+    this.set(this.#leaf, to, !this.#isMoved)
+    this.#isMoved = true
+  }
+
+  /** Ends dragging; returns whether the leaf was changed. */
+  drop() {
+    const isMoved = this.#drag !== null && this.#isMoved
+    this.#drag = null
+    this.#isMoved = false
+    if (isMoved) this.show(this.#leaf)
+    return isMoved
+  }
+
+  // -- the address
+
+  /** Returns the changes as the address has them: the name and the number of each leaf. */
+  inAddress() {
+    const { names } = this.recording.program
+    return [...this.recording.changes].map(([leaf, x]) => `${names[leaf]}:${repr(x)}`)
+  }
+
+  /** Makes the changes of an address, which anyone may have written; what it does not mean is left
+   * out.
+   * @param {string[]} changes
+   */
+  fromAddress(changes) {
+    const leaves = new Map([...this.leaves].map((leaf) => [this.recording.program.names[leaf], leaf]))
+    /** @type {Map<number, number>} */
+    const found = new Map()
+    for (const change of changes) {
+      const at = change.lastIndexOf(":")
+      const leaf = leaves.get(change.slice(0, at))
+      const x = readNumber(change.slice(at + 1))
+      if (leaf !== undefined && x !== null) found.set(leaf, x)
+    }
+    this.recording.change(found)
+    this.#past = []
+    this.#after()
+  }
+}
