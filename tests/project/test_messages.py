@@ -27,8 +27,8 @@ from tinygrad_edu.errors import PACKAGE_FOLDER
 
 OURS = (PACKAGE_FOLDER, str(Path(viz.__file__).parent))
 REMEDY = re.compile(
-    r"\b(must|pass|use|write|give|call|choose|needs?|add|compute|make|return|usual|one of|"
-    r"did you mean)\b"
+    r"\b(pass|use|write|give|call|choose|needs?|add|compute|make|return|usual|one of|take|save|"
+    r"convert|did you mean)\b"
 )
 
 
@@ -97,7 +97,8 @@ def complaint(call, argument, wrong):
             return f"does not name the argument: {message}"
         if not shows(message, wrong):
             return f"does not show what was given: {message}"
-        if not REMEDY.search(message):
+        is_told = isinstance(error, ValueError) and "must" in message  # a bound is a remedy
+        if not (is_told or REMEDY.search(message)):
             return f"does not say what to write: {message}"
         return ""
     return None
