@@ -20,7 +20,8 @@ def wrong_type(name: str, wanted: str, given: object, remedy: str = "") -> TypeE
 def wrong_entry(
     name: str, wanted: str, given: object, i: int, entry: object, remedy: str = ""
 ) -> TypeError:
-    """Returns the error "``name`` must be ``wanted``, but entry 0 of [5] is int (5); ``remedy``"."""
+    """Returns the error "``name`` must be ``wanted``, but entry 0 of [5] is int (5); ``remedy``".
+    """
     return TypeError(
         f"{name} must be {wanted}, but entry {i} of {short_repr(given)} is {type(entry).__name__} "
         f"({short_repr(entry)}); {remedy or usual_remedy('an entry', entry)}"

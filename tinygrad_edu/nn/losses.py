@@ -16,7 +16,15 @@ from .. import math
 from ..data.checks import numbers
 from ..engine.interpreter import interpreted
 from ..engine.value import Value
-from ..errors import check_list, counted, number, plain, short_repr
+from ..errors import (
+    check_list,
+    counted,
+    is_number,
+    number,
+    plain,
+    short_repr,
+    wrong_entry,
+)
 
 
 def mse(prediction: Any, target: Any) -> Any:
@@ -160,11 +168,12 @@ def l2(parameters: Iterable[Value]) -> Any:
 
 def _checked(parameters: Iterable[Value], user: str) -> list[Any]:
     """Returns a list of parameters, each a Value or a float."""
-    remedy = "pass model.parameters()"
-    return [
-        p if isinstance(p, Value) else number(p, f"{user}: parameters[{i}]")
-        for i, p in enumerate(check_list(parameters, f"{user}: parameters", "Values", remedy))
-    ]
+    name, wanted, remedy = f"{user}: parameters", "a list of Values", "pass model.parameters()"
+    found = check_list(parameters, name, wanted, remedy)
+    for i, p in enumerate(found):
+        if not isinstance(p, Value) and not is_number(p):
+            raise wrong_entry(name, wanted, parameters, i, p, remedy)
+    return [p if isinstance(p, Value) else number(p, name) for p in found]
 
 
 def accuracy(prediction: Any, target: float) -> float:

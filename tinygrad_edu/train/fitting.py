@@ -31,8 +31,8 @@ from ..errors import (
     check_list,
     counted,
     number,
-    short_repr,
     warn,
+    wrong_type,
 )
 from ..nn.module import mode
 from ..optim import Optimizer
@@ -186,6 +186,14 @@ def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | N
     return x if x is None else check_int(x, f"fit: {name}", 1, remedy, most=inf)
 
 
+_FUNCTIONS = {
+    "model": "pass a Module such as nn.MLP(2, [8, 1]), or a function of a sample",
+    "loss": "pass a function of a prediction and a target, such as nn.mse",
+    "penalty": "pass a function without arguments, as in lambda: nn.l2(model.parameters())",
+    "on_epoch": "pass a function of the history, as in lambda history: history.loss[-1] < 0.1",
+}
+
+
 def _check_functions(**functions: Any) -> None:
     """Checks that each argument can be called, or is None if it is optional.
 
@@ -195,7 +203,7 @@ def _check_functions(**functions: Any) -> None:
     for name, function in functions.items():
         is_missing = function is None and name in ("penalty", "on_epoch")
         if not callable(function) and not is_missing:
-            raise TypeError(f"fit: {name} must be a function, not {short_repr(function)}")
+            raise wrong_type(f"fit: {name}", "a function", function, _FUNCTIONS[name])
 
 
 def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
