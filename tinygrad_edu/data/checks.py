@@ -193,7 +193,7 @@ def numbers(x: Any, what: str, error: type[Exception] = TypeError) -> Any:
     if isinstance(x, (str, UserString)) and not is_prediction:
         remedy = "give each label a number"
     elif x is None and is_prediction:
-        remedy = "end the model with `return`"
+        remedy = "does the model end without return? add it"
     elif is_list_like(x):
         remedy = "make it one flat list"
     raise error(str(wrong_type(what, "a number or a list of numbers", x, remedy)))
@@ -215,7 +215,7 @@ def returned_loss(x: Any, what: str) -> Any:
     if isinstance(x, bool):
         remedy = NO_SLOPE
     if x is None:
-        remedy = "end the function with `return`"
+        remedy = "does the function end without return? add it"
     elif hasattr(x, "__len__"):
         remedy = "return one Value, such as the sum of the entries"
     raise wrong_type(what, "one Value", x, remedy)

@@ -26,7 +26,7 @@ from threading import get_ident
 from types import MethodType
 from typing import Any, TypeVar
 
-from ..errors import GraphWarning, check_function, is_number, warn
+from ..errors import GraphWarning, check_function, is_number, short_repr, warn
 from .graph import Node, topological_order
 from .interpreter import current
 
@@ -99,6 +99,30 @@ def equal(x: Any, y: object) -> Any:
         )
         return False
     return NotImplemented
+
+
+def warn_of_column(x: Any) -> None:
+    """Warns if an operator of polars asks for the number of ``x``, a Value.
+
+    The result is a column of numbers.  (An error would not reach the program: polars makes another
+    one of it.)
+    """
+    frame: Any = sys._getframe(2) if "polars" in sys.modules else None
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("polars."):
+        if frame.f_code.co_name in _ARITHMETIC:
+            warn(
+                f"polars computes with the number of {short_repr(x)}, and the result has no graph; "
+                "for Values pass the column's .to_numpy(), for numbers write x.data",
+                GraphWarning,
+            )
+            return
+        frame = frame.f_back
+
+
+_ARITHMETIC = {
+    f"__{side}{name}__"
+    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow") for side in ("", "r")
+}
 
 
 # ---- names of other libraries --------------------------------------------------------------------

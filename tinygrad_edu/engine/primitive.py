@@ -109,8 +109,7 @@ class Primitive:
         if not 0 < missing <= len(self.defaults):
             raise TypeError(
                 f"{self.name}({', '.join(self.parameters)}) was called with "
-                f"{counted(len(args), 'argument')}; it takes {self.arity}: write "
-                f"{self.name}({', '.join(self.parameters)})"
+                f"{counted(len(args), 'argument')}; it takes {self.arity}"
             )
         return args + self.defaults[len(self.defaults) - missing:]
 

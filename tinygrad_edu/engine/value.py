@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import is_number, number, wrong_type
 from . import copies, graph
 from .arrays import NUMPY_NAMES, apply_ufunc, elementwise
-from .calls import NamesElsewhere, equal, sealed, straight
+from .calls import NamesElsewhere, equal, sealed, straight, warn_of_column
 from .interpreter import active, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
 
@@ -175,6 +175,7 @@ class Value(graph.Node, NamesElsewhere):
 
     def __float__(self) -> float:
         sealed.clear()
+        warn_of_column(self)
         return float(self._number("float()"))
 
     def __int__(self) -> int:
