@@ -28,7 +28,7 @@ from tinygrad_edu.errors import PACKAGE_FOLDER
 OURS = (PACKAGE_FOLDER, str(Path(viz.__file__).parent))
 REMEDY = re.compile(
     r"\b(pass|use|write|give|call|choose|needs?|add|compute|make|return|usual|one of|take|save|"
-    r"convert|did you mean)\b"
+    r"convert|multiply|did you mean|instead)\b"
 )
 
 
@@ -97,7 +97,8 @@ def complaint(call, argument, wrong):
             return f"does not name the argument: {message}"
         if not shows(message, wrong):
             return f"does not show what was given: {message}"
-        is_told = isinstance(error, ValueError) and "must" in message  # a bound is a remedy
+        # a bound says what to write, the name of a type does not
+        is_told = "must" in message and not isinstance(error, TypeError)
         if not (is_told or REMEDY.search(message)):
             return f"does not say what to write: {message}"
         return ""
@@ -173,7 +174,8 @@ def test_errors_name_the_argument_show_it_and_say_what_to_write(part):
     ("it must be a number, not None", "does not name the argument"),
     ("x must be a number", "does not show what was given"),
     ("x is None", "does not say what to write"),
-    ("x must be a number, not None", ""),
+    ("x must be a number, not None", "does not say what to write"),
+    ("x must be a number, not None; write 0.5", ""),
 ])
 def test_a_message_without_one_of_the_parts_is_found(message, said, monkeypatch):
     def planted(x):

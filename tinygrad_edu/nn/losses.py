@@ -168,7 +168,9 @@ def l2(parameters: Iterable[Value]) -> Any:
 
 def _checked(parameters: Iterable[Value], user: str) -> list[Any]:
     """Returns a list of parameters, each a Value or a float."""
-    name, wanted, remedy = f"{user}: parameters", "a list of Values", "pass model.parameters()"
+    name = f"{user}: parameters"
+    wanted = "a list of Values"
+    remedy = "pass model.parameters()"
     found = check_list(parameters, name, wanted, remedy)
     for i, p in enumerate(found):
         if not isinstance(p, Value) and not is_number(p):

@@ -87,7 +87,9 @@ def gradcheck(
             not have one name for each argument; or ``f`` is not deterministic.
     """
     check_function(f, "gradcheck: f")
-    name, wanted, remedy = "gradcheck: parameters", "a list of Values", "pass model.parameters()"
+    name = "gradcheck: parameters"
+    wanted = "a list of Values"
+    remedy = "pass model.parameters()"
     check_type(parameters, name, (list, tuple), wanted, remedy)
     for i, parameter in enumerate(parameters):
         if not isinstance(parameter, Value):
