@@ -37,7 +37,7 @@ from .engine.calls import straight
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
 from .engine.value import Value
-from .errors import is_number, number, plain, short_repr, wrong_type
+from .errors import counted, is_number, number, plain, short_repr, wrong_type
 
 T = TypeVar("T", Value, float)  # a number; one Value among the arguments makes the result a Value
 
@@ -315,7 +315,8 @@ def _position(index: Any, count: int, what: str) -> int:
     i = number(index, what)
     if not 0 <= i < count or not i.is_integer():
         raise IndexError(
-            f"{what} {i!r} of {count} entries; it must be a whole number, 0 to {count - 1}"
+            f"{what} {i!r} of {counted(count, 'entry', 'entries')}; it must be a whole number, "
+            f"0 to {count - 1}"
         )
     return int(i)
 

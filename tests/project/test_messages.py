@@ -85,7 +85,8 @@ def complaint(call, argument, wrong):
             warnings.simplefilter("ignore")
             call(**{argument: wrong})
     except Exception as error:
-        if callable(wrong) and callable(call.arguments[argument]):
+        right = call.arguments[argument]
+        if callable(wrong) and (callable(right) or argument == "metrics"):
             return None  # a function, but with other arguments or results
         message = "\n".join([str(error), *getattr(error, "__notes__", [])])
         if is_of_the_caller(error):
@@ -133,6 +134,10 @@ def shows(message, wrong):
         parts.append("constants")  # of a compiled program
     if isinstance(wrong, (int, float)) and not isinstance(wrong, bool):
         parts += [f"{wrong:,}"[:12], f"{min(wrong, 10**9)}", "int of"]
+    if wrong is None:
+        parts.append("no value")
+    if hasattr(wrong, "dtype"):
+        parts.append("array(")
     if isinstance(wrong, Iterator):
         wrong = [1.0, 2.0]
         parts += ["not 2", "of 2"]
@@ -140,6 +145,8 @@ def shows(message, wrong):
         wrong = wrong.tolist() if hasattr(wrong, "tolist") else [*wrong]
     if hasattr(wrong, "__len__") and getattr(wrong, "shape", 1) != ():
         parts += [str(len(wrong)), "empty", "no "]
+    if isinstance(wrong, dict):
+        parts += [repr(key) for key in wrong]
     if isinstance(wrong, (list, tuple)):
         parts += [repr(x)[:12] for x in wrong] + [type(x).__name__ for x in wrong]
     if callable(wrong):

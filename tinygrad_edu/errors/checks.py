@@ -3,10 +3,11 @@
 import math
 import operator
 from collections.abc import Collection, Hashable, Iterable, Mapping, Set
+from inspect import signature
 from typing import Any, TypeGuard
 
 from .numbers import is_number, number
-from .text import near_names, short_repr, some
+from .text import counted, near_names, short_repr, shortened, some
 from .wrong import wrong_entry, wrong_type
 
 MOST = 10_000_000  # Values or samples: a few gigabytes
@@ -25,10 +26,24 @@ def check_text(x: Any, name: str, remedy: str = "") -> None:
     check_type(x, name, str, "text", remedy)
 
 
-def check_function(f: Any, name: str, remedy: str = "") -> None:
-    """Raises TypeError unless ``f`` can be called."""
+def check_function(f: Any, name: str, remedy: str = "", count: int | None = None) -> None:
+    """Raises TypeError unless ``f`` can be called, with ``count`` arguments if that is given."""
     if not callable(f):
         raise wrong_type(name, "a function", f, remedy)
+    if count is None:
+        return
+    try:
+        taken = signature(f)
+    except (TypeError, ValueError):
+        return  # a function of C, whose arguments are not known
+    try:
+        taken.bind(*[None] * count)
+    except TypeError:
+        shown = f"{getattr(f, '__name__', short_repr(f))}{taken}"
+        raise TypeError(
+            f"{name} must be a function of {counted(count, 'argument')}, not "
+            f"{shortened(shown, 60)}; {remedy}"
+        ) from None
 
 
 def check_choice(x: Any, name: str, choices: Iterable[Any], remedy: str = "") -> None:

@@ -24,29 +24,33 @@ def wrong_entry(
     """
     return TypeError(
         f"{name} must be {wanted}, but entry {i} of {short_repr(given)} is {type(entry).__name__} "
-        f"({short_repr(entry)}); {remedy or usual_remedy('an entry', entry)}"
+        f"({short_repr(entry)}); {remedy or usual_remedy(wanted, entry)}"
     )
 
 
-EXAMPLES = {
-    "a number": "0.5", "a real number": "0.5", "a whole number": "3", "text": "'name'",
-    "a function": "lambda x: x * x", "True or False": "True", "a Value": "Value(0.5)",
-}
+# A word in what is wanted, and an example; the first word that is found counts.
+_EXAMPLES = (
+    ("index", "0"), ("name", "['a', 'b']"), ("texts", "['a', 'b']"), ("text", "'a'"),
+    ("rows", "[[0.5, 1.0], [2.0, 3.0]]"), ("inputs", "[[0.5, 1.0], [2.0, 3.0]]"),
+    ("a row of", "[0.5, 1.0]"), ("targets", "[0, 1]"), ("labels", "[0, 1]"), ("Values", "[w, b]"),
+    ("function", "lambda x: x * x"), ("list", "[0.5, 1.0]"), ("True", "True"),
+    ("Value", "Value(0.5)"), ("whole", "3"), ("steps", "3"), ("number", "0.5"),
+)
 
 
 def usual_remedy(wanted: str, given: Any) -> str:
     """Returns what to write instead of what was given, which depends on its type."""
-    example = f"write one such as {EXAMPLES[wanted]}" if wanted in EXAMPLES else f"pass {wanted}"
-    example = example.replace("one such as 'name'", "it in quotes, such as 'name'")
+    found = next((example for word, example in _EXAMPLES if word in wanted), "")
+    remedy = f"write one such as {found}" if found else f"pass {wanted}"
     if given is None:
-        return f"{example} (a function without `return` gives None)"
+        return f"{remedy} (a function without `return` gives None)"
     if isinstance(given, type):
-        return f"pass an instance, made by a call: {given.__name__}(...)"
+        return f"call it, and pass what it makes: {given.__name__}(...)"
     if callable(given) and hasattr(given, "__name__"):
-        return f"pass its result, which a call gives: {given.__name__}(...)"
+        return f"call it, and pass the result: {given.__name__.replace('<lambda>', 'f')}(...)"
     if wanted.endswith("number"):
-        return _remedy_for_number(given) or example
-    return example
+        return _remedy_for_number(given) or remedy
+    return remedy
 
 
 def _remedy_for_number(given: Any) -> str:
@@ -61,5 +65,5 @@ def _remedy_for_number(given: Any) -> str:
     if isinstance(given, dict):
         return "pass one of its values, as in d[key]"
     if isinstance(given, Iterable) and not isinstance(given, (bytes, bytearray)):
-        return "pass its entries one by one, as in [f(x) for x in xs]"
+        return "pass one of its entries, or do this for each, as in [f(x) for x in xs]"
     return ""

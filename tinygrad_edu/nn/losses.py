@@ -39,7 +39,7 @@ def mse(prediction: Any, target: Any) -> Any:
     counts = [len(x) if isinstance(x, list) else 1 for x in (p, t)]
     if not counts[0]:
         raise ValueError(
-            "mse: the prediction must have at least one number, not []; "
+            f"mse: the prediction must have at least one number, not {short_repr(prediction)}; "
             "give one output for each target"
         )
     if counts[0] != counts[1]:
