@@ -161,7 +161,8 @@ CALLS = {
         text="x + 1", variables={"x": 1.0},
     ),
     "record": lambda: Call(record, root=neuron(), order="topological"),
-    "take": lambda: Call(take, aliases={"sequence": ["entries", "entry"]}, sequence=[1.0, 2.0], index=1),
+    "take": lambda: Call(
+        take, aliases={"sequence": ["entries", "entry"]}, sequence=[1.0, 2.0], index=1),
     "topological_order": lambda: Call(
         topological_order, "root", {"root": ["roots"]}, root=neuron()),
     "value_and_grad": lambda: Call(value_and_grad, f=square, argnum=0),
@@ -182,6 +183,10 @@ CALLS = {
     "History": lambda: Call(History, metrics=["accuracy"]),
     "History.load": lambda: Call(History.load, path=trained().save(FOLDER / "history.json")),
     "History.save": lambda: method(trained(), "save", path=FOLDER / "saved.json"),
+    "math.cond, if it holds": lambda: Call(
+        lambda then: math.cond(True, then, len), "then", then=lambda: 1.0),
+    "math.cond, otherwise": lambda: Call(
+        lambda otherwise: math.cond(False, len, otherwise), "otherwise", otherwise=lambda: 1.0),
     # networks
     "nn.MLP": lambda: Call(
         nn.MLP, nin=2, nouts=[3, 1], activation="relu", output="linear", init="uniform", rng=0),
@@ -339,6 +344,8 @@ for _row in TABLE.values():
         )
 for _name, _arguments in {
     **{name: {"x": 0.5} for name in ("absolute", "degrees", "fabs", "gelu", "modf", "radians")},
+    "isclose": {"a": 0.5, "b": 1.0}, "isfinite": {"x": 0.5}, "isinf": {"x": 0.5},
+    "isnan": {"x": 0.5},
     "softmax": {"xs": [1.0, 2.0]},
     "log_softmax": {"xs": [1.0, 2.0]},
     "logsumexp": {"xs": [1.0, 2.0]},

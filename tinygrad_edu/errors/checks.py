@@ -38,12 +38,12 @@ def check_function(f: Any, name: str, remedy: str = "", count: int | None = None
         return  # a function of C, whose arguments are not known
     try:
         taken.bind(*[None] * count)
-    except TypeError:
+    except TypeError as error:
         shown = f"{getattr(f, '__name__', short_repr(f))}{taken}"
         raise TypeError(
             f"{name} must be a function of {counted(count, 'argument')}, not "
             f"{shortened(shown, 60)}; {remedy}"
-        ) from None
+        ) from error
 
 
 def check_choice(x: Any, name: str, choices: Iterable[Any], remedy: str = "") -> None:
