@@ -95,7 +95,8 @@ def fit_call():
     X, y = line_data()
     model = nn.Linear(1, 1, rng=0)
     return Call(
-        fit, "", {"model": ["prediction"]}, model=model, loss=nn.mse, X=X, y=y,
+        fit, "", {"model": ["prediction"], "metrics": ["metric"]},
+        model=model, loss=nn.mse, X=X, y=y,
         optimizer=optim.SGD(model.parameters(), lr=0.05), epochs=2, batch_size=2, rng=0,
         penalty=None, metrics=[nn.mse], engine="eager", max_norm=1.0, on_epoch=None,
         record_every=1,
@@ -125,7 +126,7 @@ CALLS = {
         parameters="x",
     ),
     "diagnose": lambda: Call(
-        diagnose, "subject", {"subject": ["model"], "X": ["sample"]},
+        diagnose, "subject", {"subject": ["model"], "X": ["sample"], "y": ["target"]},
         subject=nn.MLP(1, [2, 1], rng=0),
         X=line_data()[0], y=[1.0, 3.0, 5.0, 7.0], loss=nn.mse,
     ),
@@ -156,11 +157,12 @@ CALLS = {
         tangents=[1.0]),
     "parse": lambda: Call(
         lambda text, variables: parse(text, variables), "text variables",
-        {"text": ["expression", "variable"]},
+        {"text": ["expression", "variable"], "variables": ["variable"]},
         text="x + 1", variables={"x": 1.0},
     ),
     "record": lambda: Call(record, root=neuron(), order="topological"),
-    "take": lambda: Call(take, aliases={"sequence": ["entries"]}, sequence=[1.0, 2.0], index=1),
+    "take": lambda: Call(
+        take, aliases={"sequence": ["entries", "entry"]}, sequence=[1.0, 2.0], index=1),
     "topological_order": lambda: Call(
         topological_order, "root", {"root": ["roots"]}, root=neuron()),
     "value_and_grad": lambda: Call(value_and_grad, f=square, argnum=0),
@@ -181,6 +183,10 @@ CALLS = {
     "History": lambda: Call(History, metrics=["accuracy"]),
     "History.load": lambda: Call(History.load, path=trained().save(FOLDER / "history.json")),
     "History.save": lambda: method(trained(), "save", path=FOLDER / "saved.json"),
+    "math.cond, if it holds": lambda: Call(
+        lambda then: math.cond(True, then, len), "then", then=lambda: 1.0),
+    "math.cond, otherwise": lambda: Call(
+        lambda otherwise: math.cond(False, len, otherwise), "otherwise", otherwise=lambda: 1.0),
     # networks
     "nn.MLP": lambda: Call(
         nn.MLP, nin=2, nouts=[3, 1], activation="relu", output="linear", init="uniform", rng=0),
@@ -282,7 +288,8 @@ CALLS = {
     "viz.Page": lambda: Call(viz.Page, html="<p>", name="t"),
     "viz.draw, of a list": lambda: Call(viz.draw, y=[neuron(), neuron()]),
     "viz.explore, of a history": lambda: Call(
-        viz.explore, "y", y=trained(record_every=1), max_frames=3, feature_names=["a"], samples=2),
+        viz.explore, "y", {"y": ["Value"]}, y=trained(record_every=1), max_frames=3,
+        feature_names=["a"], samples=2),
     "viz.plots.derivatives, of two arguments": lambda: Call(
         viz.plots.derivatives, primitive="mul", at={"y": 2.0}, resolution=5),
     "viz.plots.decision_boundary, of two features": lambda: Call(
@@ -337,6 +344,8 @@ for _row in TABLE.values():
         )
 for _name, _arguments in {
     **{name: {"x": 0.5} for name in ("absolute", "degrees", "fabs", "gelu", "modf", "radians")},
+    "isclose": {"a": 0.5, "b": 1.0}, "isfinite": {"x": 0.5}, "isinf": {"x": 0.5},
+    "isnan": {"x": 0.5},
     "softmax": {"xs": [1.0, 2.0]},
     "log_softmax": {"xs": [1.0, 2.0]},
     "logsumexp": {"xs": [1.0, 2.0]},

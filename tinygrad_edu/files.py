@@ -1,10 +1,10 @@
 """Reading and writing of files, checks of paths, numbers for JSON, modules next to this package."""
 
+import codecs
 import math
 import os
 import secrets
 import sys
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -82,11 +82,11 @@ def read_text(
 
 def _decoded(file: IO[bytes], most: int) -> Iterator[str]:
     """Yields the text of a file in pieces; raises ValueError that says what is wrong with it."""
-    decoder = getincrementaldecoder("utf-8-sig")()
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
     read = 0
     while chunk := file.read(1 << 20):
-        if not read and chunk.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-            raise ValueError("is text in UTF-16, not in UTF-8: save it in that encoding")
+        if not read and (encoding := _encoding(chunk)):
+            raise ValueError(f"is text in {encoding}, not in UTF-8: save it in that encoding")
         read += len(chunk)
         if read > most:
             raise ValueError(f"has more than {most:,} bytes")
@@ -94,6 +94,18 @@ def _decoded(file: IO[bytes], most: int) -> Iterator[str]:
             raise ValueError("is not text: it has bytes of 0")
         yield decoder.decode(chunk)
     yield decoder.decode(b"", final=True)
+
+
+# The mark of UTF-32 begins with the mark of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+def _encoding(chunk: bytes) -> str:
+    """Returns which other encoding than UTF-8 the mark at the beginning of a file names, or ""."""
+    return next((name for mark, name in _MARKS.items() if chunk.startswith(mark)), "")
 
 
 def destination(path: FilePath, what: str, suffixes: Iterable[str], example: str) -> Path:

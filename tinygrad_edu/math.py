@@ -26,6 +26,7 @@ import math as _math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, reduce, wraps
+from inspect import signature
 from itertools import accumulate
 from math import e, inf, nan, pi, tau
 from typing import Any, TypeVar
@@ -36,7 +37,7 @@ from .engine.calls import straight
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
 from .engine.value import Value
-from .errors import is_number, number, plain, short_repr, wrong_type
+from .errors import counted, is_number, number, plain, short_repr, wrong_type
 
 T = TypeVar("T", Value, float)  # a number; one Value among the arguments makes the result a Value
 
@@ -119,7 +120,12 @@ def _asking(f: Callable[..., bool]) -> Callable[..., bool]:
     @wraps(f)
     def asks(*args: Any, **options: Any) -> bool:
         straight.clear()
-        return f(*args, **options)
+        try:
+            return f(*args, **options)
+        except TypeError:
+            for name, x in (*zip(signature(f).parameters, args), *options.items()):
+                number(x, f"argument {name} of {f.__name__}")
+            raise
 
     return asks
 
@@ -248,7 +254,6 @@ def _sumprod(pairs: list[tuple[Any, Any]]) -> Any:
 # ---- choices -------------------------------------------------------------------------------------
 
 
-@interpreted
 def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """Returns ``then()`` if the condition holds, and ``otherwise()`` if not.
 
@@ -257,7 +262,19 @@ def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) 
 
     Only the chosen function is called, unlike in `where`.  While a function is compiled, both are
     called, if the condition is not known, and the program chooses.
+
+    Raises:
+        TypeError: ``then`` or ``otherwise`` is not a function.
     """
+    if not (callable(then) and callable(otherwise)):
+        name, x = ("otherwise", otherwise) if callable(then) else ("then", then)
+        instead = f"write lambda: {short_repr(x)}, or use where(condition, x, y)"
+        raise wrong_type(f"cond: {name}", "a function", x, instead)
+    return _cond(condition, then, otherwise)
+
+
+@interpreted
+def _cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     return then() if condition else otherwise()
 
 
@@ -288,14 +305,20 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
 
 @interpreted
 def _entry(sequence: Sequence[Any], index: Any) -> Any:
-    i = number(index, "take: index")
-    if not 0 <= i < len(sequence) or not i.is_integer():
-        raise IndexError(
-            f"take: index {i!r} of {len(sequence)} entries; it must be a whole number, 0 to "
-            f"{len(sequence) - 1}"
-        )
+    i = _position(index, len(sequence), "take: index")
     straight.clear()
-    return plain(sequence[int(i)])
+    return plain(sequence[i])
+
+
+def _position(index: Any, count: int, what: str) -> int:
+    """Returns an index of ``count`` entries as an int.  ``what`` begins the message of an error."""
+    i = number(index, what)
+    if not 0 <= i < count or not i.is_integer():
+        raise IndexError(
+            f"{what} {i!r} of {counted(count, 'entry', 'entries')}; it must be a whole number, "
+            f"0 to {count - 1}"
+        )
+    return int(i)
 
 
 # ---- functions of lists --------------------------------------------------------------------------
@@ -364,7 +387,7 @@ def surprisal(xs: Sequence[T], i: Any) -> T:
     so that `surprisals` can have the same sums for all positions.
     """
     xs = _numbers(xs, "surprisal: xs")
-    i = int(float(i))
+    i = _position(i, len(xs), "surprisal: i")
     x = xs[i]
     xs[i] = -inf
     shift = _shift(xs)

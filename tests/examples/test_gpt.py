@@ -117,7 +117,7 @@ def test_documents_are_the_lines_that_are_not_blank(tmp_path):
 
 @pytest.mark.parametrize(("content", "message"), [
     (b"", "has no names: it is empty; give a text file with one name a line"),
-    (b" \n\n\t", "has no names"),
+    (b" \n\n\t", "has no names: it has only blanks; give a text file with one name a line"),
     (b"\xff\xfe\x00", "is text in UTF-16, not in UTF-8: save it in that encoding; give a"),
 ])
 def test_file_without_names_is_rejected(content, message, tmp_path):

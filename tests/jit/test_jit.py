@@ -1224,6 +1224,7 @@ def test_batches_of_a_constant_and_of_an_argument():
     (lambda f: f.batch(1.0, 2.0), ValueError,
      "there is no column among the arguments, only 1.0, 2.0; pass a list or an array for at least "
      "one, or call the function itself for one sample"),
+    (lambda f: f.batch("ab", None), ValueError, "no column among the arguments, only 'ab', None;"),
     (lambda f: f.batch([1.0], 1.0, threads=0), ValueError,
      "batch: threads must be a whole number from 1 to 1,000, not 0"),
     (lambda f: f.batch([1.0], 1.0, threads=1.5), TypeError,

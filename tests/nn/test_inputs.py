@@ -83,7 +83,7 @@ def test_an_activation_must_return_a_number():
 
 
 @pytest.mark.parametrize(("init", "message"), [
-    (lambda: 0.0, "init must be a function of three arguments"),
+    (lambda: 0.0, "init must be a function of 3 arguments, not <lambda>"),
     (lambda fan_in, fan_out, rng: None, "what init returns must be a number, not NoneType"),
 ])
 def test_an_initialiser_takes_three_arguments_and_returns_a_number(init, message):

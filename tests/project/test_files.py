@@ -164,6 +164,7 @@ def test_characters_and_line_ends_may_lie_across_two_chunks(tmp_path):
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize(("content", "message"), [
     ("anna".encode("utf-16"), "is text in UTF-16, not in UTF-8: save it in that encoding; give a "),
+    ("anna".encode("utf-32"), "is text in UTF-32, not in UTF-8: save it in that encoding; give a "),
     ("anna".encode("utf-16-be"), "is not text: it has bytes of 0; give a "),
     (b"an\0na", "is not text: it has bytes of 0"),
     (b"an\xffna", "is not text in UTF-8: save it in that encoding; give a "),

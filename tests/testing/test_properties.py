@@ -451,7 +451,7 @@ def test_points_of_row_lie_in_sample_if_none_are_moderate(own_row):
 
 @pytest.mark.parametrize(("call", "error", "message"), [
     (lambda: gradient_test(3), TypeError,
-     "gradient_test: f must be a function, a row of the table or a row's name, not 3"),
+     r"gradient_test: f must be a function, a row of the table or a row's name, not int \(3\)"),
     (lambda: gradient_test("tahn"), TinygradEduError, "no primitive 'tahn'"),
     (lambda: gradient_test(bell, y=(0, 1)), ValueError, "bell has no argument 'y'; it has x"),
     (lambda: gradient_test(lambda: 1.0, y=1), ValueError, "has no argument 'y'; it has none"),

@@ -15,7 +15,8 @@ import scipy.sparse
 from helpers import bits_of, scaled
 from sklearn.datasets import load_digits, load_iris
 
-from tinygrad_edu import Value, data, diagnose, fit, jit, nn, optim
+from tinygrad_edu import Value, data, diagnose, fit, jit, math, nn, optim
+from tinygrad_edu.errors import GraphWarning
 
 NAMES = ["a", "b", "c", "d"]
 ENGINES = pytest.mark.parametrize("engine", ["eager", "jit"])
@@ -310,6 +311,67 @@ def test_functions_that_return_nothing_are_refused_by_name(change, message, engi
                  "optimizer": optim.SGD(model.parameters(), lr=0.1)}
     with pytest.raises(TypeError, match=message):
         fit(**{**arguments, **change})
+
+
+def _raised(model, loss, engine, penalty=None):
+    """Returns the error of a short training, with its notes."""
+    layer = nn.Linear(2, 2, rng=0)
+    with pytest.raises((TypeError, ValueError, LookupError)) as error:
+        fit(lambda x: model(layer(x)), loss, [[1.0, 2.0], [2.0, 3.0]], [1, 0], engine=engine,
+            epochs=1, optimizer=optim.SGD(layer.parameters(), lr=0.1), penalty=penalty)
+    return type(error.value), str(error.value), getattr(error.value, "__notes__", [])
+
+
+@pytest.mark.parametrize("loss", [
+    nn.mse, nn.hinge, nn.binary_cross_entropy, nn.cross_entropy, lambda p, t: math.sin(p),
+])
+@pytest.mark.parametrize("model", [
+    lambda out: None, lambda out: "text", lambda out: [out], lambda out: {"a": out[0]},
+    lambda out: [out[0], None], lambda out: [], lambda out: out[0] + None, lambda out: out[2],
+])
+def test_a_wrong_prediction_has_the_same_error_on_both_engines(model, loss):
+    kind, message, notes = _raised(model, loss, "eager")
+    assert _raised(model, loss, "jit") == (kind, message, notes)
+    assert "Traced" not in message
+    assert notes == ["fit: sample 0, X[0] = [1.0, 2.0] and y[0] = 1"]
+
+
+@ENGINES
+@pytest.mark.parametrize(("wrong", "shown"), [
+    (lambda p, t: p[0] > t, "bool ("), (lambda p, t: None, "NoneType (None)"),
+    (lambda p, t: "text", "str ('text')"), (lambda p, t: p, "list ([Value("),
+    (lambda p, t: (p[0] > 0) & (t > 0), "bool ("),
+])
+def test_a_wrong_loss_is_shown_with_its_numbers(wrong, shown, engine):
+    kind, message, notes = _raised(lambda out: out, wrong, engine)
+    assert (kind, len(notes)) == (TypeError, 1)
+    assert message.startswith(f"fit: what the loss returns must be one Value, not {shown}")
+
+
+@ENGINES
+def test_a_comparison_is_not_a_penalty(engine):
+    found = _raised(lambda out: out[0], nn.mse, engine, penalty=lambda: Value(1.0) > 0)
+    assert found[1].startswith("fit: what the penalty returns must be one Value, not bool (True)")
+
+
+@pytest.mark.parametrize("operation", [
+    lambda w, column: w * column, lambda w, column: column * w, lambda w, column: column - w,
+    lambda w, column: w / column, lambda w, column: column**w, lambda w, column: w + column,
+    lambda w, column: pl.DataFrame({"a": column}) * w, lambda w, column: pl.col("a") * w,
+])
+def test_polars_is_said_to_compute_with_numbers(operation):
+    with pytest.warns(GraphWarning, match=r"^polars computes with the number of Value\(.*no graph"):
+        operation(Value(2.0), pl.Series([1.0, 2.0]))
+
+
+def test_polars_may_compare_values_and_make_columns_of_their_numbers():
+    w = Value(2.0)
+    column = pl.Series([1.0, 2.0])
+    assert (column < w).to_list() == [True, False]
+    assert pl.Series([w, w]).to_list() == [2.0, 2.0]
+    product = w * column.to_numpy()
+    product[1].backward()
+    assert w.grad == 2.0
 
 
 def test_diagnose_names_a_loss_that_returns_nothing():

@@ -309,9 +309,13 @@ def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
     ({"epochs": -1}, ValueError, "^fit: epochs must be a whole number >= 0, not -1$"),
     ({"batch_size": 0}, ValueError, "^fit: batch_size must be a whole number >= 1, not 0; "
                                     "pass None for full batches$"),
-    ({"epochs": 1.5}, TypeError, r"^fit: epochs must be a whole number, not float \(1\.5\)$"),
-    ({"epochs": True}, TypeError, r"^fit: epochs must be a whole number, not bool \(True\)$"),
-    ({"penalty": 1e-4}, TypeError, "penalty must be a function, not 0.0001"),
+    ({"epochs": 1.5}, TypeError, r"^fit: epochs must be a whole number, not float \(1\.5\); "),
+    ({"epochs": True}, TypeError, r"^fit: epochs must be a whole number, not bool \(True\); "),
+    ({"penalty": 1e-4}, TypeError, r"penalty must be a function, not float \(0.0001\); pass a fun"),
+    ({"penalty": lambda w: w}, TypeError,
+     r"^fit: penalty must be a function of 0 arguments, not <lambda>\(w\); pass a function withou"),
+    ({"on_epoch": lambda: 1}, TypeError, r"on_epoch must be a function of 1 argument, not <lambda"),
+    ({"metrics": [len]}, TypeError, r"metrics\[0\] must be a function of 2 arguments, not len\("),
     ({"metrics": "accuracy"}, TypeError, "metrics must be a list of functions, not str"),
     ({"optimizer": "adam"}, TypeError, "optimizer must be an Optimizer, not 'adam'"),
     ({"metrics": [lambda p, t: "x"]}, TypeError, "what the metric <lambda> returns must be a real "

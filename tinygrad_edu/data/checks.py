@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from ..engine.arrays import array_of, as_array, entries_of, is_array, is_table, plain_numbers
 from ..engine.value import Value
-from ..errors import is_number, number, plain, short_repr, wrong_type
+from ..errors import is_list_like, is_number, number, plain, short_repr, wrong_type
 
 
 class Table(Protocol):
@@ -188,15 +188,18 @@ def numbers(x: Any, what: str, error: type[Exception] = TypeError) -> Any:
         entries = [plain(entry, whole=True) for entry in given]
         if all(isinstance(entry, (Value, float, int)) for entry in entries):
             return entries[0] if len(entries) == 1 else entries
-    remedy = ""
-    if isinstance(x, (str, UserString)):
-        remedy = "; give each label a number"
-    elif x is None and error is TypeError:  # a prediction
-        remedy = "; does the model end without return?"
-    raise error(
-        f"{what} must be a number or a list of numbers, not {type(x).__name__} ({short_repr(x)})"
-        f"{remedy}"
-    )
+    is_prediction = error is TypeError
+    remedy = "let the model return one" if is_prediction else "give every sample one"
+    if isinstance(x, (str, UserString)) and not is_prediction:
+        remedy = "give each label a number"
+    elif x is None and is_prediction:
+        remedy = "does the model end without return? add it"
+    elif is_list_like(x):
+        remedy = "make it one flat list"
+    raise error(str(wrong_type(what, "a number or a list of numbers", x, remedy)))
+
+
+NO_SLOPE = "return how large the error is: a comparison has no slope to train by"
 
 
 def returned_loss(x: Any, what: str) -> Any:
@@ -206,11 +209,13 @@ def returned_loss(x: Any, what: str) -> Any:
 
     Raises TypeError if it is something else.
     """
-    if isinstance(x, Value) or is_number(x):
+    if isinstance(x, Value) or (is_number(x) and not isinstance(x, bool)):
         return x
     remedy = "return one Value"
+    if isinstance(x, bool):
+        remedy = NO_SLOPE
     if x is None:
-        remedy = "does the function end without return?"
+        remedy = "does the function end without return? add it"
     elif hasattr(x, "__len__"):
         remedy = "return one Value, such as the sum of the entries"
     raise wrong_type(what, "one Value", x, remedy)

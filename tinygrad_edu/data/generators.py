@@ -64,7 +64,7 @@ def circles(
     n = check_int(n, "circles: n", 2, "each circle needs a sample")
     first, second = _two_labels("circles", labels)
     wanted = "an inner radius >= 0 and < 1"
-    remedy = "the outer radius is 1"
+    remedy = "write a fraction of the outer radius, such as 0.5"
     factor = check_number(factor, "circles: factor", 0, remedy, below=1, wanted=wanted)
     outer = [(_on_circle(i / (n // 2)), first) for i in range(n // 2)]
     inner = [(_on_circle(i / (n - n // 2), factor), second) for i in range(n - n // 2)]
@@ -200,7 +200,8 @@ def _two_labels(user: str, labels: Sequence[int]) -> tuple[int, int]:
 
 def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
     if not is_list_like(centers):
-        count = check_int(centers, "blobs: centers", 1, "or a list of points")
+        remedy = "write how many there are, or a list of points"
+        count = check_int(centers, "blobs: centers", 1, remedy)
         return [_on_circle(k / count) for k in range(count)]
     points: Any = centers
     rows = [list(point) if is_list_like(point) else [] for point in points]

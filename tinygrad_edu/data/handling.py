@@ -189,7 +189,8 @@ class Standardiser:
         rows = _rows(by_position(X, "Standardiser: X"))
         if not rows:
             raise ValueError(
-                "Standardiser: X must have at least one row, not none; pass the training data"
+                f"Standardiser: X must have at least one row, not {short_repr(X)}; pass the "
+                "training data"
             )
         columns = list(zip(*rows, strict=True))
         # A constant column is recognised first: rounding could make its mean differ from its value.

@@ -158,7 +158,7 @@ class Recording(Sequence[Step]):
         except (IndexError, TypeError) as error:
             raise type(error)(
                 f"a step of a recording must be a whole number from 0 to {len(self) - 1}, not "
-                f"{short_repr(index)}; Stepper(recording).run_to(name) finds a step by name"
+                f"{short_repr(index)}; write Stepper(recording).run_to(name) to find one by name"
             ) from None
         event = self.events[index]
         name = self.nodes[event.node].name

@@ -147,9 +147,9 @@ def _named_gradients(model: Any) -> list[tuple[str, float]]:
             for name, x in model.items()
         ]
     wanted = "a Module, a list of its parameters, or a mapping from names to gradients"
-    given = check_list(model, "gradient_flow: model", wanted)
+    given = check_list(model, "gradient_flow: model", wanted, "pass the model")
     for i, parameter in enumerate(given):
-        check_type(parameter, f"gradient_flow: model[{i}]", Value, "a Value", f"pass {wanted}")
+        check_type(parameter, f"gradient_flow: model[{i}]", Value, "a Value", "pass the model")
     return [(str(parameter.label), parameter.grad) for parameter in given]
 
 

@@ -158,9 +158,10 @@ def remedy(x: Any) -> str:
     """
     if not getattr(x, "shape", ()) or _is_plain(x):
         return ""
-    methods = ("to_numpy", "filled", "numpy", "tolist")  # pandas, masked, torch, any other
-    found = next((name for name in methods if hasattr(x, name)), "")
-    return f"pass its .{found}()" if found else ""
+    # of pandas and polars, masked arrays, torch, pyarrow, any other
+    methods = ("to_numpy()", "filled()", "numpy()", "to_pandas().to_numpy()", "tolist()")
+    found = next((name for name in methods if hasattr(x, name.partition("(")[0])), "")
+    return f"pass its .{found}" if found else ""
 
 
 def plain_numbers(x: Any) -> Any:

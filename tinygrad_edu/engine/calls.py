@@ -26,9 +26,9 @@ from threading import get_ident
 from types import MethodType
 from typing import Any, TypeVar
 
-from ..errors import GraphWarning, check_function, is_number, warn
+from ..errors import GraphWarning, check_function, is_number, short_repr, warn
 from .graph import Node, topological_order
-from .interpreter import current
+from .interpreter import active, current
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -99,6 +99,69 @@ def equal(x: Any, y: object) -> Any:
         )
         return False
     return NotImplemented
+
+
+def warn_of_column(x: Any) -> None:
+    """Warns if an operator of polars asks for the number of ``x``, a Value.
+
+    The result is a column of numbers.  (An error would not reach the program: polars makes another
+    one of it.)
+    """
+    frame: Any = sys._getframe(2) if "polars" in sys.modules else None
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("polars."):
+        if frame.f_code.co_name in _ARITHMETIC:
+            warn(
+                f"polars computes with the number of {short_repr(x)}, and the result has no graph; "
+                "for Values pass the column's .to_numpy(), for numbers write x.data",
+                GraphWarning,
+            )
+            return
+        frame = frame.f_back
+
+
+_ARITHMETIC = {
+    f"__{side}{name}__"
+    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow") for side in ("", "r")
+}
+
+
+class Readable(Node):
+    """A node whose number can be read: by float(), int(), item(), a format, its truth and repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        label = f"label={str(self.label)!r}, " if self.label else ""
+        op = f", op={self.op!r}" if self.op else ""
+        text = f"{type(self).__name__}({label}data={self.data!r}, grad={self.grad!r}{op})"
+        return current().text_of(self, text) if active else text
+
+    def item(self) -> float:
+        """Returns the number, as float(x) does."""
+        return float(self)
+
+    def _number(self, what: str) -> float:
+        """Returns the data, after telling the interpreter that ``what`` asked for it."""
+        if active:
+            current().number_of(self, what)
+        return self.data
+
+    def __format__(self, spec: str) -> str:
+        number = self._number("a format")
+        return format(number, spec) if spec else repr(self)
+
+    def __float__(self) -> float:
+        sealed.clear()
+        warn_of_column(self)
+        return float(self._number("float()"))
+
+    def __int__(self) -> int:
+        sealed.clear()
+        return int(self._number("int()"))
+
+    def __bool__(self) -> bool:
+        straight.clear()
+        return bool(self._number("truth"))
 
 
 # ---- names of other libraries --------------------------------------------------------------------

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from ..errors import is_number, number, wrong_type
 
+E = TypeVar("E", TypeError, None)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _recording: ContextVar[bool] = ContextVar("_recording", default=True)
@@ -48,6 +49,18 @@ def own_number(node: Any, attribute: str) -> float:
     if attribute == "data":
         remedy = "write .data on both sides, as in p.data = p.data - lr * p.grad"
     raise wrong_type(name, "a number", x, remedy)
+
+
+def blamed(error: E, *operands: Any) -> E | TypeError:
+    """Returns the error for an operation that failed: of an operand whose data is not a number, if
+    there is one."""
+    for x in operands:
+        if hasattr(x, "data") and hasattr(type(x), "apply_primitive"):
+            try:
+                own_number(x, "data")
+            except TypeError as found:
+                return found
+    return error
 
 
 class Interpreter:
@@ -105,14 +118,17 @@ class Interpreter:
         Raises:
             TypeError: a gradient, or the data of a leaf, is not a number.
         """
+        for leaf in [
+            leaf for leaf in leaves if not leaf.data.__class__ is leaf.grad.__class__ is float
+        ]:
+            own_number(leaf, "data")
+            own_number(leaf, "grad")
         try:
             usual(operations, roots, seeds)
         except TypeError:
-            for node in (*operations, *leaves):
+            for node in operations:
                 own_number(node, "grad")
             raise
-        for leaf in [leaf for leaf in leaves if leaf.data.__class__ is not float]:
-            own_number(leaf, "data")
 
     def flowed(self, node: Any, operand: Any, partial: Any, adjoint: Any, total: Any) -> None:
         """Is called in a sweep of `autodiff` when a gradient has flowed from ``node`` to

@@ -24,7 +24,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from math import inf, nan
 from typing import Any, ClassVar
 
-from ..errors import PrimitiveError, number, short_repr
+from ..errors import PrimitiveError, counted, number, short_repr
 
 Rule = Callable[..., Any]
 Interval = tuple[float, float]
@@ -108,8 +108,8 @@ class Primitive:
         missing = self.arity - len(args)
         if not 0 < missing <= len(self.defaults):
             raise TypeError(
-                f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments; "
-                f"it takes {self.arity}"
+                f"{self.name}({', '.join(self.parameters)}) was called with "
+                f"{counted(len(args), 'argument')}; it takes {self.arity}"
             )
         return args + self.defaults[len(self.defaults) - missing:]
 

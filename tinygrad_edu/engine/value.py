@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import is_number, number, wrong_type
 from . import copies, graph
 from .arrays import NUMPY_NAMES, apply_ufunc, elementwise
-from .calls import NamesElsewhere, equal, sealed, straight
-from .interpreter import active, current, interpreted
+from .calls import NamesElsewhere, Readable, equal, straight
+from .interpreter import active, blamed, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
 
 Number = float  # int, bool and numpy scalars are accepted wherever a float is
@@ -74,7 +74,7 @@ def _method(name: str) -> Callable[[Value], Value]:
     return method
 
 
-class Value(graph.Node, NamesElsewhere):
+class Value(Readable, NamesElsewhere):
     """One node of a computation graph.
 
         >>> x = Value(3.0, "x")
@@ -139,10 +139,6 @@ class Value(graph.Node, NamesElsewhere):
         """
         graph.backpropagate([self], [number(seed, "seed")])
 
-    def item(self) -> float:
-        """Returns the number, as float(x) does."""
-        return float(self)
-
     @interpreted
     def detach(self) -> Value:
         """Returns a leaf with the same number; no gradient flows through it."""
@@ -155,36 +151,6 @@ class Value(graph.Node, NamesElsewhere):
         self._number("a pickle")
         return copies.reduce_node(self)
 
-    # ---- text and numbers
-
-    def __repr__(self) -> str:
-        label = f"label={str(self.label)!r}, " if self.label else ""
-        op = f", op={self.op!r}" if self.op else ""
-        text = f"{type(self).__name__}({label}data={self.data!r}, grad={self.grad!r}{op})"
-        return current().text_of(self, text) if active else text
-
-    def _number(self, what: str) -> float:
-        """Returns the data, after telling the interpreter that ``what`` asked for it."""
-        if active:
-            current().number_of(self, what)
-        return self.data
-
-    def __format__(self, spec: str) -> str:
-        number = self._number("a format")
-        return format(number, spec) if spec else repr(self)
-
-    def __float__(self) -> float:
-        sealed.clear()
-        return float(self._number("float()"))
-
-    def __int__(self) -> int:
-        sealed.clear()
-        return int(self._number("int()"))
-
-    def __bool__(self) -> bool:
-        straight.clear()
-        return bool(self._number("truth"))
-
     # ---- comparisons: of data; == and hash are identity, so that nodes can be keys
 
     __eq__ = equal
@@ -194,62 +160,80 @@ class Value(graph.Node, NamesElsewhere):
     # ---- arithmetic: + and * of two Values, the most frequent ones, create their nodes in place
 
     def __add__(self, other: Value | Number) -> Value:
-        if isinstance(other, Value):
-            node: Value = _new(Value)
-            node.data = self.data + other.data
-            node.grad = 0.0
-            node.label = ""
-            node.op = "add"
-            node._x = self
-            node._dx = 1.0
-            node._y = other
-            node._dy = 1.0
-            node._rest = ()
-            node.serial = next_serial()
-            return current().seen(node) if active else node
-        if (y := _data(other)) is None:
-            return _entrywise("add", self, other)
-        return _record("add", self.data + y, self, 1.0, y)
+        try:
+            if isinstance(other, Value):
+                node: Value = _new(Value)
+                node.data = self.data + other.data
+                node.grad = 0.0
+                node.label = ""
+                node.op = "add"
+                node._x = self
+                node._dx = 1.0
+                node._y = other
+                node._dy = 1.0
+                node._rest = ()
+                node.serial = next_serial()
+                return current().seen(node) if active else node
+            if (y := _data(other)) is None:
+                return _entrywise("add", self, other)
+            return _record("add", self.data + y, self, 1.0, y)
+        except TypeError as error:
+            raise blamed(error, self, other) from None
 
     def __radd__(self, other: Number) -> Value:
-        if (x := _data(other)) is None:
-            return _entrywise("add", other, self)
-        return _record("add", x + self.data, x, None, self, 1.0)
+        try:
+            if (x := _data(other)) is None:
+                return _entrywise("add", other, self)
+            return _record("add", x + self.data, x, None, self, 1.0)
+        except TypeError as error:
+            raise blamed(error, self) from None
 
     def __sub__(self, other: Value | Number) -> Value:
-        if isinstance(other, Value):
-            return _record("sub", self.data - other.data, self, 1.0, other, -1.0)
-        if (y := _data(other)) is None:
-            return _entrywise("sub", self, other)
-        return _record("sub", self.data - y, self, 1.0, y)
+        try:
+            if isinstance(other, Value):
+                return _record("sub", self.data - other.data, self, 1.0, other, -1.0)
+            if (y := _data(other)) is None:
+                return _entrywise("sub", self, other)
+            return _record("sub", self.data - y, self, 1.0, y)
+        except TypeError as error:
+            raise blamed(error, self, other) from None
 
     def __rsub__(self, other: Number) -> Value:
-        if (x := _data(other)) is None:
-            return _entrywise("sub", other, self)
-        return _record("sub", x - self.data, x, None, self, -1.0)
+        try:
+            if (x := _data(other)) is None:
+                return _entrywise("sub", other, self)
+            return _record("sub", x - self.data, x, None, self, -1.0)
+        except TypeError as error:
+            raise blamed(error, self) from None
 
     def __mul__(self, other: Value | Number) -> Value:
-        if isinstance(other, Value):
-            node: Value = _new(Value)
-            node.data = self.data * other.data
-            node.grad = 0.0
-            node.label = ""
-            node.op = "mul"
-            node._x = self
-            node._dx = other.data
-            node._y = other
-            node._dy = self.data
-            node._rest = ()
-            node.serial = next_serial()
-            return current().seen(node) if active else node
-        if (y := _data(other)) is None:
-            return _entrywise("mul", self, other)
-        return _record("mul", self.data * y, self, y, y)
+        try:
+            if isinstance(other, Value):
+                node: Value = _new(Value)
+                node.data = self.data * other.data
+                node.grad = 0.0
+                node.label = ""
+                node.op = "mul"
+                node._x = self
+                node._dx = other.data
+                node._y = other
+                node._dy = self.data
+                node._rest = ()
+                node.serial = next_serial()
+                return current().seen(node) if active else node
+            if (y := _data(other)) is None:
+                return _entrywise("mul", self, other)
+            return _record("mul", self.data * y, self, y, y)
+        except TypeError as error:
+            raise blamed(error, self, other) from None
 
     def __rmul__(self, other: Number) -> Value:
-        if (x := _data(other)) is None:
-            return _entrywise("mul", other, self)
-        return _record("mul", x * self.data, x, None, self, x)
+        try:
+            if (x := _data(other)) is None:
+                return _entrywise("mul", other, self)
+            return _record("mul", x * self.data, x, None, self, x)
+        except TypeError as error:
+            raise blamed(error, self) from None
 
     __truediv__, __rtruediv__ = _operator("div")
     __mod__, __rmod__ = _operator("remainder")
@@ -272,7 +256,10 @@ class Value(graph.Node, NamesElsewhere):
         return other // self, other % self
 
     def __neg__(self) -> Value:
-        return _record("neg", -self.data, self, -1.0)
+        try:
+            return _record("neg", -self.data, self, -1.0)
+        except TypeError as error:
+            raise blamed(error, self) from None
 
     def __pos__(self) -> Value:
         return self
@@ -292,7 +279,10 @@ class Value(graph.Node, NamesElsewhere):
         """Returns the node for a row applied to ``args``; plain numbers become constants."""
         if active and (result := current().apply(primitive, args)) is not None:
             return result  # type: ignore[no-any-return]
-        return _apply(primitive, args) if len(args) > 1 else _unary(primitive, args[0])
+        try:
+            return _apply(primitive, args) if len(args) > 1 else _unary(primitive, args[0])
+        except TypeError as error:
+            raise blamed(error, *args) from None
 
 
 _new: Any = Value.__new__  # makes a node without the checks of Value()
@@ -323,8 +313,11 @@ class Constant(Value):
 
 
 def _unary(primitive: Primitive, x: Value) -> Value:
-    out = primitive.forward(x.data)
-    return _record(primitive.name, out, x, primitive.partial_at(0, (x.data,), out))
+    try:
+        out = primitive.forward(x.data)
+        return _record(primitive.name, out, x, primitive.partial_at(0, (x.data,), out))
+    except TypeError as error:
+        raise blamed(error, x) from None
 
 
 def _apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
@@ -351,9 +344,14 @@ def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     left = _data(x)
     right = _data(y)
     if left is None or right is None:
+        if (error := blamed(None, x, y)) is not None:
+            raise error
         return _entrywise(primitive.name, x, y)
     data = left, right
-    out = primitive.forward(left, right)
+    try:
+        out = primitive.forward(left, right)
+    except TypeError as error:
+        raise blamed(error, x, y) from None
     dx = primitive.partial_at(0, data, out) if isinstance(x, Value) else None
     dy = primitive.partial_at(1, data, out) if isinstance(y, Value) else None
     return _record(

@@ -71,7 +71,8 @@ def documents(path: FilePath | None = None) -> list[str]:
     lines = text.replace("\ufeff", "").split("\n")  # files that were joined have more marks
     found = [line.strip() for line in lines if line.strip()]
     if not found:
-        raise DataError(f"{path} has no names: it is empty; give a text file with one name a line")
+        kind = "has only blanks" if text else "is empty"
+        raise DataError(f"{path} has no names: it {kind}; {remedy}")
     return found
 
 

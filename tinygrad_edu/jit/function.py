@@ -30,7 +30,7 @@ from ..engine.arrays import plain_numbers
 from ..engine.autodiff import hessian, is_inside_transform, is_training
 from ..engine.calls import name_to_import
 from ..engine.value import Value
-from ..errors import check_function, check_int, counted, short_repr
+from ..errors import check_function, check_int, counted, short_repr, some
 from ..nn.module import Module
 from .batch import flatten_columns
 from .program import Program, arguments, check_differentiable, function_name, matrix
@@ -344,6 +344,12 @@ class Jitted(Generic[P]):
                 f"batch, call {name} for each sample",
             )
         structure, leaves = self._structure(args, kwargs, take_apart)
+        if take_apart is flatten_columns and memoryview not in map(type, leaves):
+            given = some(map(short_repr, [*args, *kwargs.values()])) or "none"
+            raise ValueError(
+                f"there is no column among the arguments, only {given}; pass a list or an array "
+                "for at least one, or call the function itself for one sample"
+            )
         return self._program(structure), leaves
 
     def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any],

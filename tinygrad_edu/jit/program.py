@@ -23,7 +23,7 @@ from ..engine import autodiff, graph
 from ..engine.arrays import array_of, is_array
 from ..engine.interpreter import recording
 from ..engine.value import Value
-from ..errors import short_repr, some
+from ..errors import short_repr
 from .batch import Batched, batched, drawn
 from .running.backend import Kernel
 from .structure import (
@@ -272,7 +272,7 @@ def split(structure: Structure, parts: Iterable[Any]) -> tuple[list[Any], dict[s
 def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:
     """Returns which leaves are columns, and the length of the columns.
 
-    Raises ValueError if there are no columns, or if they differ in length.
+    Raises ValueError if they differ in length.
     """
     varying = tuple([isinstance(leaf, memoryview) for leaf in leaves])
     lengths = sorted({len(leaf) for leaf in leaves if isinstance(leaf, memoryview)})
@@ -280,12 +280,6 @@ def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], in
         raise ValueError(
             f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one "
             "number in each column"
-        )
-    if not lengths:
-        given = some(map(short_repr, leaves)) or "constants"
-        raise ValueError(
-            f"there is no column among the arguments, only {given}; pass a "
-            "list or an array for at least one, or call the function itself for one sample"
         )
     return varying, lengths[0]
 

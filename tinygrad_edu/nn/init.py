@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
-from inspect import signature
 from typing import Any, TypeVar
 
 from ..engine.value import Value
-from ..errors import check_choice, check_number, check_size, wrong_type
+from ..errors import check_choice, check_function, check_number, check_size, wrong_type
 from ..randomness import Rng, generator
 
 Entry = TypeVar("Entry")
@@ -72,7 +71,7 @@ def weights(
     remedy = "give a function (fan_in, fan_out, rng) -> float"
     draw = chosen(INITIALISERS, init, f"{user}: init", f"or {remedy}")
     if draw is init:
-        _check_arguments(draw, f"{user}: init", remedy)
+        check_function(draw, f"{user}: init", remedy, 3)
     check_size(rows * columns, user)
     source = generator(rng)
 
@@ -84,16 +83,6 @@ def weights(
             raise wrong_type(f"{user}: what init returns", "a number", drawn, remedy) from error
 
     return [[parameter() for _ in range(columns)] for _ in range(rows)]
-
-
-def _check_arguments(draw: Initialiser, name: str, remedy: str) -> None:
-    """Raises TypeError unless an initialiser can be called with three arguments."""
-    try:
-        signature(draw).bind(1, 1, random)
-    except TypeError as error:
-        raise wrong_type(name, "a function of three arguments", draw, remedy) from error
-    except ValueError:
-        return  # a function of C, whose arguments are not known
 
 
 def chosen(table: Mapping[str, Entry], x: Any, name: str, remedy: str) -> Entry:

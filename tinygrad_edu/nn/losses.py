@@ -16,7 +16,15 @@ from .. import math
 from ..data.checks import numbers
 from ..engine.interpreter import interpreted
 from ..engine.value import Value
-from ..errors import check_list, counted, number, plain, short_repr
+from ..errors import (
+    check_list,
+    counted,
+    is_number,
+    number,
+    plain,
+    short_repr,
+    wrong_entry,
+)
 
 
 def mse(prediction: Any, target: Any) -> Any:
@@ -31,7 +39,7 @@ def mse(prediction: Any, target: Any) -> Any:
     counts = [len(x) if isinstance(x, list) else 1 for x in (p, t)]
     if not counts[0]:
         raise ValueError(
-            "mse: the prediction must have at least one number, not []; "
+            f"mse: the prediction must have at least one number, not {short_repr(prediction)}; "
             "give one output for each target"
         )
     if counts[0] != counts[1]:
@@ -160,11 +168,14 @@ def l2(parameters: Iterable[Value]) -> Any:
 
 def _checked(parameters: Iterable[Value], user: str) -> list[Any]:
     """Returns a list of parameters, each a Value or a float."""
+    name = f"{user}: parameters"
+    wanted = "a list of Values"
     remedy = "pass model.parameters()"
-    return [
-        p if isinstance(p, Value) else number(p, f"{user}: parameters[{i}]")
-        for i, p in enumerate(check_list(parameters, f"{user}: parameters", "Values", remedy))
-    ]
+    found = check_list(parameters, name, wanted, remedy)
+    for i, p in enumerate(found):
+        if not isinstance(p, Value) and not is_number(p):
+            raise wrong_entry(name, wanted, parameters, i, p, remedy)
+    return [p if isinstance(p, Value) else number(p, name) for p in found]
 
 
 def accuracy(prediction: Any, target: float) -> float:

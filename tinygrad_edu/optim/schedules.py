@@ -121,7 +121,8 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
         ValueError: a number is negative, inf or nan, or a count of steps is below 1.
     """
     if not callable(schedule):
-        schedule = check_number(schedule, "warmup: schedule", 0, "or a function of the step")
+        remedy = "write a rate such as 0.1, or a function of the step"
+        schedule = check_number(schedule, "warmup: schedule", 0, remedy)
     steps = check_int(steps, "warmup: steps", 1, most=math.inf)
     return _Planned(_warmup, schedule, {"steps": steps})
 

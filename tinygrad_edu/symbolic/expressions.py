@@ -23,7 +23,7 @@ from typing import Any
 from .. import math
 from ..engine.primitive import TABLE
 from ..engine.value import Value
-from ..errors import ExpressionError, check_type, number, shortened
+from ..errors import ExpressionError, check_text, check_type, number, shortened
 from .reading import advice, operands, pointer, quoted, tree_of
 
 MAX_LENGTH = 1_000_000  # characters
@@ -111,8 +111,7 @@ def variables_of(text: str) -> list[str]:
 
 def read(text: str) -> ast.Expression:
     """Returns the syntax tree of ``text``, whose length and depth have been checked."""
-    if not isinstance(text, str):
-        raise TypeError(f"parse: the expression must be text, not {type(text).__name__}")
+    check_text(text, "parse: the expression", "write it in quotes, such as 'x * y + 1'")
     if len(text) > MAX_LENGTH:
         raise ExpressionError(
             f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read; "

@@ -178,6 +178,12 @@ class Function:
         """
         if isinstance(root, Value):
             return root
+        if not self.leaves:
+            raise TypeError(
+                f"gradcheck: args must have a real number to differentiate by, not "
+                f"{short_repr(self._args)}; write [2.0] for one argument, and Value(2.0) or 2.0 "
+                "instead of True"
+            )
         raise TypeError(
             f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; use `from "
             "tinygrad_edu import math` instead of the standard math module, which returns plain "

@@ -31,7 +31,7 @@ from ..engine.accumulation import accumulate
 from ..engine.autodiff import gradients
 from ..engine.graph import topological_order
 from ..engine.value import Value
-from ..errors import check_choice, check_function, check_number, check_type
+from ..errors import check_choice, check_function, check_number, check_type, wrong_entry
 from .function import Function, slopes
 from .report import Entry, Report
 
@@ -87,8 +87,13 @@ def gradcheck(
             not have one name for each argument; or ``f`` is not deterministic.
     """
     check_function(f, "gradcheck: f")
-    check_type(parameters, "gradcheck: parameters", (list, tuple), "a list of Values",
-               "pass model.parameters()")
+    name = "gradcheck: parameters"
+    wanted = "a list of Values"
+    remedy = "pass model.parameters()"
+    check_type(parameters, name, (list, tuple), wanted, remedy)
+    for i, parameter in enumerate(parameters):
+        if not isinstance(parameter, Value):
+            raise wrong_entry(name, wanted, parameters, i, parameter, remedy)
     started = perf_counter()
     point: Any = args if isinstance(args, (list, tuple)) else [args]
     function = Function(f, point, parameters, names)

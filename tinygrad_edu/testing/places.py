@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
 from ..engine.primitive import REALS, Primitive
-from ..errors import number, short_repr
+from ..errors import number, wrong_type
 from .arguments import Floats, floats_between
 from .function import is_real, signature_of
 
@@ -42,9 +42,9 @@ def named_arguments(
         ValueError: ``f`` does not have one of ``arguments``.
     """
     if not callable(f):
-        raise TypeError(
-            "gradient_test: f must be a function, a row of the table or a row's name, not "
-            f"{short_repr(f)}"
+        raise wrong_type(
+            "gradient_test: f", "a function, a row of the table or a row's name", f,
+            "write a name such as 'sin', or pass the function without calling it",
         )
     parameters = [
         parameter

@@ -35,8 +35,9 @@ from hypothesis import HealthCheck, Phase, event, example, given, reject, settin
 from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 
-from ..engine.primitive import Primitive, lookup
+from ..engine.primitive import Primitive
 from ..errors import short_repr
+from ..symbolic.formulas import row_of
 from .arguments import MODERATE, Arguments, arguments_for, moderate_floats
 from .function import Function, NondeterministicError, is_float, name_of, substituted
 from .gradcheck import compare, recheck
@@ -165,7 +166,7 @@ class Property:
         order: int = 1,
         rtol: float = 1e-7,
     ) -> None:
-        self.f: Callable[..., Any] = lookup(f) if isinstance(f, str) else f
+        self.f: Callable[..., Any] = row_of(f, "gradient_test: f") if isinstance(f, str) else f
         self.order = order
         self.rtol = rtol
         self.name = name_of(self.f)

@@ -108,7 +108,7 @@ class EagerEngine(Runner):
 
         try:
             return self._swept(loss, "loss", f" in sample {i}"), prediction
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
             where = f"fit: sample {i}, X[{i}] = {short_repr(x)} and y[{i}] = {short_repr(target)}"
             error.add_note(where)
             raise

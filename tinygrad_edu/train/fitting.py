@@ -31,7 +31,6 @@ from ..errors import (
     check_list,
     counted,
     number,
-    short_repr,
     warn,
 )
 from ..nn.module import mode
@@ -186,16 +185,24 @@ def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | N
     return x if x is None else check_int(x, f"fit: {name}", 1, remedy, most=inf)
 
 
+# what to pass, and the number of arguments that it is called with
+_FUNCTIONS = {
+    "model": ("pass a Module such as nn.MLP(2, [8, 1]), or a function of a sample", 1),
+    "loss": ("pass a function of a prediction and a target, such as nn.mse", 2),
+    "penalty": ("pass a function without arguments, lambda: nn.l2(model.parameters())", 0),
+    "on_epoch": ("pass a function of the history, lambda history: history.loss[-1] < 0.1", 1),
+}
+
+
 def _check_functions(**functions: Any) -> None:
     """Checks that each argument can be called, or is None if it is optional.
 
     Raises:
-        TypeError: one of them cannot be called.
+        TypeError: one of them cannot be called, or not with the arguments that it is called with.
     """
     for name, function in functions.items():
-        is_missing = function is None and name in ("penalty", "on_epoch")
-        if not callable(function) and not is_missing:
-            raise TypeError(f"fit: {name} must be a function, not {short_repr(function)}")
+        if function is not None or name not in ("penalty", "on_epoch"):
+            check_function(function, f"fit: {name}", *_FUNCTIONS[name])
 
 
 def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
@@ -204,14 +211,15 @@ def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> d
         return {}
     if isinstance(metrics, Mapping):
         for name, metric in metrics.items():
-            check_function(metric, f"fit: metrics[{name!r}]", "pass a function such as nn.accuracy")
+            remedy = "pass a function such as nn.accuracy"
+            check_function(metric, f"fit: metrics[{name!r}]", remedy, 2)
         return dict(metrics)
     remedy = "pass functions such as nn.accuracy"
     functions: list[Any] = [metrics]
     if not callable(metrics):
         functions = check_list(metrics, "fit: metrics", "a list of functions", remedy)
     for i, metric in enumerate(functions):
-        check_function(metric, f"fit: metrics[{i}]", remedy)
+        check_function(metric, f"fit: metrics[{i}]", remedy, 2)
     names = [getattr(metric, "__name__", "metric") for metric in functions]
     return {name if names.count(name) == 1 else f"{name} {i}": metric
             for i, (name, metric) in enumerate(zip(names, functions), 1)}

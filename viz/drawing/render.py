@@ -106,7 +106,7 @@ class Drawing:
 
     def __post_init__(self) -> None:
         records = "the records of a graph"
-        check_type(self.records, "Drawing: records", Graph, records, "viz.draw(y) makes a drawing")
+        check_type(self.records, "Drawing: records", Graph, records, "write viz.draw(y)")
         check_text(self.title, "Drawing: title")
 
     @cached_property

@@ -121,7 +121,7 @@ def _chosen_paths(
     kinds = 'None, "neurons", "layers" or paths of modules'
     chosen = check_list(wanted, option, kinds, 'write a list such as ["layers.0"]')
     for path in chosen:
-        check_text(path, f"{option}: each path", f"{option} must be {kinds}")
+        check_text(path, f"{option}: each path", f"give {kinds}")
         if path not in paths:
             known = some(map(repr, paths), 6)
             remedy = f'pass "neurons", "layers", or paths out of {known}'

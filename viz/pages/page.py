@@ -74,7 +74,7 @@ class Page:
     """
 
     def __init__(self, html: str, name: str) -> None:
-        check_text(html, "Page: html", "viz.explore(y) makes the page of a graph")
+        check_text(html, "Page: html", "write viz.explore(y) for a graph")
         check_text(name, "Page: name")
         self.html = _NOT_IN_FILES.sub("\ufffd", html)
         self.name = _NOT_IN_FILES.sub("\ufffd", name)

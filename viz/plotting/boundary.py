@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from tinygrad_edu.diagnosis.inspection import check_model, entries, quantile
-from tinygrad_edu.errors import check_list, number, wrong_type
+from tinygrad_edu.errors import check_list, counted, number, wrong_type
 
 from .analysis import DecisionGrid, Fit, curve_at, curve_points, grid_at, grid_points
 from .figures import (
@@ -190,7 +190,7 @@ def _target(label: Any, name: str) -> float:
 def _checked_names(given: Any, count: int, option: str, what: str) -> list[Any]:
     """Returns the names that an option gives, one for each feature, or at least one for each class.
     """
-    wanted = f"{count} names, one for each {what}"
+    wanted = f"{counted(count, 'name')}, one for each {what}"
     names = check_list(given, f"decision_boundary: {option}", f"a list of {wanted}")
     if len(names) < count or (option == "feature_names" and len(names) > count):
         raise ValueError(f"decision_boundary: {option} must have {wanted}, not {len(names)}")

@@ -18,7 +18,6 @@ from ...engine.interpreter import Interpreter, using
 from ...errors import NonFiniteError
 from ...jit.running.memory import AlignedBuffer, without_collection
 from ...randomness import drawn
-from ..eager import EagerEngine
 from ..task import Task
 from .programs import Programs
 from .rule import is_same
@@ -52,10 +51,10 @@ class Comparison:
     last: the last step before which both were equal.
     """
 
-    def __init__(self, task: Task, programs: Programs, eager: EagerEngine) -> None:
+    def __init__(self, task: Task, programs: Programs) -> None:
         self._task = task
         self._programs = programs
-        self._eager = eager
+        self._eager = programs.eager
         self._tries: defaultdict[Hashable, int] = defaultdict(int)
         self._hits: defaultdict[Hashable, int] = defaultdict(int)
         self._compares_all = True  # the penalty, too

@@ -15,7 +15,6 @@ from ...errors import TraceError, some
 from ...jit.running import objects
 from ...optim.clipping import clipped
 from ...optim.parameters import UsedGradient, assign_all, read_numbers
-from ..eager import EagerEngine
 from ..task import Runner, Task
 from .comparison import Comparison
 from .loop import StepLoop
@@ -43,13 +42,12 @@ class Engine(Runner):
                 'engine="eager"'
             )
         self.task = task
-        self._eager = EagerEngine(task, lambda i: self.programs.read(i))
         self._compile()
 
     def _compile(self) -> None:
         self.programs = Programs(self.task)
         self.buffers = self.programs.buffers
-        self._comparison = Comparison(self.task, self.programs, self._eager)
+        self._comparison = Comparison(self.task, self.programs)
         self._loop: StepLoop | None = None
         self._has_no_loop = False  # whether the steps cannot be made in one call
         self._refresh()
@@ -159,7 +157,7 @@ class Engine(Runner):
         self.sync()
         trained = self.programs.trained
         before = read_numbers(trained, "grad")
-        value, _ = self._eager.differentiate(indices)
+        value, _ = self.programs.eager.differentiate(indices)
         wanted = [value, *read_numbers(trained, "grad")]
         if message := self._comparison.difference("loss of the step", found, wanted):
             assign_grads(trained, before)

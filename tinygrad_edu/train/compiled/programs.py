@@ -5,24 +5,28 @@ from __future__ import annotations
 
 import operator
 from array import array
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from ...data.checks import returned_loss
 from ...engine.value import Value
 from ...errors import TraceError, short_repr
 from ...jit.state import MAX_ROWS, State
 from ...jit.structure import Structure, flatten
+from ..eager import EagerEngine
 from ..task import Task
 from .buffers import Buffers
 from .penalty import Penalty
 from .rule import Progress, Rule, check_optimizer, compiled_rule
 from .samples import EAGER, Loss, Plan, advising_eager, is_plain
 
+T = TypeVar("T")
+
 
 class Programs:
     """The programs of a task, and the state that they were compiled for.
 
+    eager: the engine that has the errors, and the results to compare with.
     trained: the parameters.
     drawn: what was drawn for samples that are not plain, when they were read.
     new: samples that were read and not compared yet, each with its kind: the structure, and the
@@ -54,6 +58,7 @@ class Programs:
                 return returned_loss(penalty(), "fit: what the penalty returns"), None
 
         self._task = task
+        self.eager = EagerEngine(task, self.read)
         self._function = sample
         self.is_plain = is_plain(task.X) and is_plain(task.y)
         self.trained = tuple(optimizer.params)
@@ -71,7 +76,7 @@ class Programs:
         if self.is_plain:
             self.sample(0)
         if penalty is not None:
-            self.penalty = Penalty(added, self.trained)
+            self.penalty = _made(lambda: Penalty(added, self.trained), self.eager.penalty)
             self.buffers.reserve(self.penalty.buffer_size)
         self._compile_rule()
 
@@ -133,14 +138,15 @@ class Programs:
         if structure not in self._losses:
             # a second run would show no more than the comparison of this sample does
             check = not self._losses
-            found = Loss(
-                self._function, structure, len(leaves), self.trained, bool(task.metrics), check
+            predicts = bool(task.metrics)
+            self._losses[structure] = found = _made(
+                lambda: Loss(self._function, structure, self.trained, predicts, check),
+                lambda: self.eager.sample(i),
             )
-            self._losses[structure] = found
             self.buffers.reserve(found.buffer_size)
             self._note_reads()
         program = self._losses[structure]
-        program.accept(task.loss, target)
+        _made(lambda: program.accept(task.loss, target), lambda: self.eager.sample(i))
         self._samples[i] = sample = program, array("d", map(float, leaves))
         kind = structure, tuple(map(type, leaves))
         if kind not in self.known:
@@ -237,3 +243,19 @@ class Programs:
         changed = [self.sample(i) != sample for i, sample in before.items()]
         if any(changed):
             self._plan = None
+
+
+def _made(make: Callable[[], T], eagerly: Callable[[], object]) -> T:
+    """Returns ``make()``.  If it fails, ``eagerly()`` raises the error, if it fails as well.
+
+    The error then shows the user's numbers, not those of tracing, and has the same words as that of
+    the eager engine.  A TraceError is raised as it is.
+    """
+    try:
+        return make()
+    except TraceError:
+        raise
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+        failure = error
+    eagerly()  # outside of the block, so that its error does not mention the other one
+    raise failure

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
-from ...data.checks import Rows
+from ...data.checks import NO_SLOPE, Rows
 from ...data.summation import BLOCK, LANES
 from ...engine.arrays import is_array
 from ...engine.value import Value
@@ -23,7 +23,7 @@ from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
 from ...jit.running.memory import AlignedBuffer, pointers, without_collection
 from ...jit.running.straight_line import Batch
-from ...jit.structure import Structure, flatten, outputs, unflatten
+from ...jit.structure import Structure, flatten, leaf_names, outputs, unflatten
 from ...jit.tape.gradient import Graph
 from ...jit.tape.operations import SOURCES
 from ...jit.tape.tape import Tape
@@ -48,7 +48,7 @@ def advising_eager() -> Iterator[None]:
         text = (
             str(error)
             .replace(STATIC, EAGER)
-            .removeprefix("argument ")
+            .replace("argument sample", "sample")
             .partition("; if the shape")[0]
         )
         is_known = EAGER in text or text.startswith("fit: ")
@@ -114,6 +114,8 @@ class Program:
             self.trace, (loss, self.traced_prediction) = self._record(check=check)
         trace = self.trace
         self._root = trace.operand(loss)
+        if trace.is_condition(self._root):
+            raise TypeError(f"fit: {what} must return one Value, not a comparison; {NO_SLOPE}")
         inner = operands_of(trace)
         self._places = parameter_nodes(trace, trained)
         self.depends = self._root.__class__ is int and not inner.isdisjoint(self._places)
@@ -150,14 +152,14 @@ class Loss(Program):
         self,
         sample: Callable[[Any, Any], tuple[Any, Any]],
         structure: Structure,
-        count: int,
         trained: Sequence[Value],
         with_prediction: bool,
         check: bool,
     ) -> None:
+        x, target = structure[2]
         super().__init__(
             sample,
-            [f"x{i}" for i in range(count)],
+            [*leaf_names(x, "X[i]"), *leaf_names(target, "y[i]")],
             lambda values: (unflatten(structure, iter(values)), {}),
             trained,
             "the model or the loss",

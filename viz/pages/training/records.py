@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_edu.errors import check_list
+from tinygrad_edu.errors import check_list, counted
 
 Number = float | None
 
@@ -108,7 +108,7 @@ def names_of_features(X: Sequence[Any], given: Sequence[str] | None = None) -> l
     size = len(X[0]) if hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict)) else 1
     if given is None:
         return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
-    wanted = f"{size} names, one for each feature of a sample"
+    wanted = f"{counted(size, 'name')}, one for each feature of a sample"
     names = check_list(given, "explore: feature_names", f"a list of {wanted}")
     if len(names) != size:
         raise ValueError(f"explore: feature_names must have {wanted}, not {len(names)}")
