@@ -812,9 +812,9 @@ def test_debug_does_not_fail_without_standard_streams(stream, monkeypatch, capsy
     ],
 )
 def test_streams_may_be_ascii_or_contain_invalid_bytes(encoding, sentence):
-    stdin = io.TextIOWrapper(io.BytesIO(b"end\n\xff\xfe\n"), encoding)
+    stdin = io.TextIOWrapper(io.BytesIO(b"n\n\xff\xfe\n"), encoding)
     stdout = io.TextIOWrapper(io.BytesIO(), encoding)
-    debug(Value(1.0, "x") * 3, stdin=stdin, stdout=stdout)
+    debug(Stepper(Value(1.0, "x") * 3).goto(2), stdin=stdin, stdout=stdout)
     stdout.flush()
     written = stdout.buffer.getvalue()
     assert sentence.encode() in written
