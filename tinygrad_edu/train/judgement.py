@@ -4,7 +4,7 @@ The losses are averaged over epochs, which leaves *levels* (`Curve`), and three 
 
 * Is the last level far above the lowest one, and halfway back to the first?  The loss diverges.
 * Do the levels of the second half change by a fifth from one to the next, and get no lower?  The
-  loss jumps.  It oscillates if the changes are smaller, but rise and fall by turns.
+  loss jumps.  It oscillates if it rises and falls by turns, below its start.
 * Did the loss fall by less than a hundredth, and falls at the end as slowly as at first?  Or do
   most parameters hardly move?  The loss stands still.
 
@@ -47,7 +47,7 @@ MIN_WARNED_STEPS = 20  # `fit` does not warn about shorter runs, unless their lo
 # but only by a small part of the loss that the run began with.
 MIN_JUMP = 0.2  # mean change from level to level, as a fraction of the level, or of that loss
 MIN_UNKNOWN_JUMP = 0.5  # the same if it is not known whether the model has dropout
-MIN_LEVELS = 10  # levels in the second half of the run; with fewer, changes prove nothing
+MIN_LEVELS = 10  # levels in the second half of the run, and twice as many for turns, to prove it
 # The loss gets no lower if it falls by a smaller fraction from the third quarter to the last.
 MAX_PROGRESS = 0.2
 # Random losses change direction at 2 of 3 steps.  At the limit of stability the loss changes
@@ -204,7 +204,8 @@ def verdict(curve: Curve) -> str:
     if curve.last <= NEAR_ZERO_LOSS:
         return ""
     if _jumps(curve):
-        return "loss jumps" if curve.swing > MIN_JUMP else "loss oscillates"
+        is_regular = _turns(curve) and max(curve.half) <= curve.first
+        return "loss oscillates" if is_regular else "loss jumps"
     has_converged = curve.last <= CONVERGED_RATIO * curve.first
     if not has_converged and curve.fall < MIN_FALL and curve.steps >= MIN_STEPS:
         return "loss stands still"
@@ -247,9 +248,10 @@ def _jumps(curve: Curve) -> bool:
 
 def _turns(curve: Curve) -> bool:
     """Returns whether the loss rises and falls by turns in the second half, in full batches."""
-    if curve.every > 1:
+    half = curve.half
+    if curve.every > 1 or len(half) < 2 * MIN_LEVELS:
         return False
-    moves = [b - a for a, b in pairwise(curve.half)]
+    moves = [b - a for a, b in pairwise(half)]
     turns = sum(a * b < 0 for a, b in pairwise(moves))
     return turns >= MIN_TURNS * (len(moves) - 1)
 
