@@ -6,6 +6,7 @@ from collections import ChainMap, OrderedDict, UserDict, UserList, deque, namedt
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -284,3 +285,23 @@ def test_parameters_in_compiled_modules_matrices_and_masked_arrays_are_found():
     module.masked = np.ma.array([Value(1.0), Value(2.0)], mask=[0, 1])
     assert len(module.parameters()) == 13 + 2 + 2
     assert "matrix.0.1" in dict(module.named_parameters())
+
+
+class Named(NamedTuple):
+    kind: str
+
+
+@pytest.mark.parametrize("key", [object(), (1, object()), lambda: 0])
+def test_keys_without_a_name_of_their_own_are_refused(key):
+    module = nn.Module()
+    module.w = {key: [Value(1.0)]}
+    for names in module.named_parameters, module.state_dict, module.parameters:
+        with pytest.raises(TypeError, match=r"same in every run, not 'w\..*0x\.\.\..*; use text"):
+            names()
+
+
+@pytest.mark.parametrize("key", ["a", 1, (1, "b"), None, Named("c"), 0.5, frozenset([1])])
+def test_keys_with_a_name_of_their_own_name_parameters(key):
+    module = nn.Module()
+    module.w = {key: [Value(1.0)]}
+    assert [*module.state_dict()] == [f"w.{key}.0"]

@@ -340,6 +340,23 @@ def test_accuracy_of_scores_and_of_logits():
     assert nn.accuracy([Value(0.1), Value(0.9), Value(0.5)], 1) == 1.0
 
 
+@pytest.mark.parametrize("target", [-1, 3, 1.5, math.inf, math.nan, [0, 1, 0]])
+def test_accuracy_and_cross_entropy_reject_targets_that_are_no_class(target):
+    for metric in nn.accuracy, nn.cross_entropy:
+        message = (
+            f"{metric.__name__}: the target must be the index of a class, 0 to 2, not {target!r}; "
+            "of a list with 1 for the right class pass its position"
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            metric([Value(0.1), Value(0.9), Value(0.5)], target)
+
+
+@pytest.mark.parametrize("target", [2, 0.4, -0.5, math.inf, math.nan])
+def test_accuracy_rejects_targets_of_scores_other_than_two_classes(target):
+    with pytest.raises(ValueError, match=f"target must be -1, 0 or 1, not {target!r}; round "):
+        nn.accuracy(Value(0.1), target)
+
+
 # ---- state and checkpoints -----------------------------------------------------------------------
 
 

@@ -4,9 +4,11 @@ import itertools
 import random
 import re
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tinygrad_edu import Value, math, nn
@@ -330,6 +332,50 @@ def test_gradcheck_takes_numbers_in_structures_and_keeps_the_rest(f, args, names
     assert report.verdict == "ok"
     assert [entry.name for entry in report.entries] == names
     assert gradcheck(f, args, order=2)
+
+
+@pytest.mark.parametrize(("f", "args", "kept"), [
+    (lambda x, n: sum(x**k for k in range(n)), [2, 3], ["n"]),
+    (lambda xs, i: xs[i] * xs[0] * i, [[2.0, 3.0], 1], ["i"]),
+    (lambda w, i: w[i] * w[0], [np.array([2.0, 3.0]), np.int64(1)], ["i"]),
+    (lambda p: sum(p["x"] ** k for k in range(*p["n"])), [{"x": 2, "n": [1, 3]}],
+     ["p['n'][0]", "p['n'][1]"]),
+    (lambda x, n: (np.ones(n) * x).sum(), [2.0, 3], ["n"]),
+])
+def test_gradcheck_keeps_whole_numbers_that_are_indices_or_counts(f, args, kept):
+    for order in (1, 2):
+        report = gradcheck(f, args, order)
+        assert report
+        assert not any(name in entry.name for entry in report.entries for name in kept)
+        assert f"because used as an index or a count: {', '.join(kept)}" in str(report)
+    assert gradcheck(lambda x, n: x**n, [2, 3]).names == ["x", "n"]
+
+
+@dataclass
+class Point:
+    x: float
+    y: float
+
+
+@pytest.mark.parametrize(("args", "name", "kind"), [
+    ([Point(1.0, 2.0)], "p", "Point"), ([pd.Series([1.0, 2.0], ["x", "y"])], "p", "Series"),
+    ([[Point(1.0, 2.0)]], r"p\[0\]", "Point"), ([{"a": Point(1.0, 2.0), "b": 3.0}], "p", "Point"),
+])
+def test_gradcheck_names_the_argument_whose_numbers_are_not_found(args, name, kind):
+    def product(p):
+        p = p[0] if isinstance(p, list) else p
+        p = p["a"] if isinstance(p, dict) else p
+        return p.x * p.y
+
+    words = f"one Value, not .*2.0.*; {name}.* is of type {kind} and passed"
+    with pytest.raises(TypeError, match=words):
+        gradcheck(product, args)
+
+
+@pytest.mark.parametrize("args", [None, "mean", {1.0, 2.0}, Point(1.0, 2.0), iter([2.0])])
+def test_gradcheck_rejects_one_argument_without_numbers(args):
+    with pytest.raises(TypeError, match="gradcheck: args must be the list of the arguments of f, "):
+        gradcheck(lambda x: x, args)
 
 
 def test_gradcheck_finds_number_that_left_the_graph_of_a_structure():

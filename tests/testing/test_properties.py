@@ -23,7 +23,7 @@ from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.testing import gradient_test, profiles, strategies, suspects
-from tinygrad_edu.testing.properties import Point, Property
+from tinygrad_edu.testing.property import Point, Property
 
 REPEATABLE = settings(
     max_examples=60,
@@ -335,6 +335,77 @@ class TestClass:
         return cls.factor * x * x
 
 
+    @gradient_test
+    def test_with_another_name(this, x):  # noqa: N805
+        return this.factor * x * x
+
+    @staticmethod
+    @gradient_test
+    def test_static_below(x, y):
+        return x * y
+
+    @gradient_test
+    @staticmethod
+    def test_static_above(x, y):
+        return x * y
+
+    test_lambda = gradient_test(lambda x: x * x)
+
+    @pytest.mark.parametrize("n", [2, 3])
+    @gradient_test(n=...)
+    def test_parametrized(self, x, n):
+        assert type(n) is int
+        return self.factor * x**n
+
+
+# ---- arguments that pytest passes
+
+
+@pytest.fixture
+def offset():
+    return 7.0
+
+
+@pytest.fixture(params=["sin", "cos"])
+def function(request):
+    return getattr(math, request.param)
+
+
+@gradient_test(function=..., n=...)
+@pytest.mark.parametrize(("n", "flag"), [(2, True), (3, False)])
+def test_marks_of_the_function_hold_for_the_test(x, function, n, flag):
+    assert type(n) is int
+    assert type(flag) is bool
+    return function(x) ** n
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@gradient_test(n=..., offset=...)
+def test_arguments_that_pytest_passes_are_kept(x, *, n, offset):
+    assert offset == 7
+    assert type(offset) is float
+    return sum((x**k for k in range(n)), offset)
+
+
+@gradient_test
+@pytest.mark.xfail(raises=AssertionError)
+def test_that_is_expected_to_fail_fails(x):
+    return float(x) * x
+
+
+def test_arguments_that_are_passed_are_kept_and_shown():
+    test = gradient_test(lambda x, n: float(x) * x * n, n=...)
+    with pytest.raises(AssertionError, match=r"wrong at x=1\.0, n=3\n"):
+        test(n=3)
+    with pytest.raises(TypeError, match="test_lambda must be called with n=, not none"):
+        test()
+    with pytest.raises(TypeError, match="test_lambda must be called with n=, not n=, y="):
+        test(n=3, y=4)
+    with pytest.raises(ValueError, match="no argument to differentiate"):
+        gradient_test(lambda n: n, n=...)
+
+
 class TestUnittest(unittest.TestCase):
     test_without_self = gradient_test(bell)
 
@@ -372,28 +443,48 @@ def test_decorators_of_hypothesis_hold_for_the_test():
 # ---- the test that it makes
 
 
+NAMED = {
+    "test_tanh": gradient_test("tanh"),
+    "test_lambda": gradient_test(lambda x: x),
+    "test_bell": gradient_test(x=(1, 2))(bell),
+}
+
+
 def test_gradient_test_names_and_documents_test_after_function():
     assert test_bell.__name__ == "test_bell"
     assert test_bell.__module__ == __name__
     assert test_bell.__doc__ == "Compares the derivatives of bell with finite differences."
-    assert gradient_test("tanh").__name__ == gradient_test(table.tanh).__name__ == "test_tanh"
-    assert gradient_test(lambda x: x).__name__ == "test_lambda"
-    assert gradient_test(x=(1, 2))(bell).__name__ == "test_bell"
+    assert [test.__name__ for test in NAMED.values()] == list(NAMED)
 
 
-def test_gradient_test_draws_as_many_examples_as_settings_say():
-    calls = []
+@pytest.mark.parametrize("make", [gradient_test, gradient_test(x=(1, 2))])
+def test_test_that_is_made_in_a_function_and_never_run_is_reported(make):
+    words = "bell.* made a test that was never run, and checked nothing; call the test"
+    with pytest.warns(RuntimeWarning, match=words) as caught:
+        make(bell)
+    assert caught[0].filename == __file__
+    make(bell)()  # a warning is an error
 
-    def counted(x):
-        calls.append(float(x))
-        return x * x
 
-    moderate = strategies.moderate_floats()  # without the points that are always tried
-    settings(REPEATABLE, max_examples=7)(gradient_test(counted, x=moderate))()
-    few = len(set(calls))
-    calls.clear()
-    settings(REPEATABLE, max_examples=70)(gradient_test(counted, x=moderate))()
-    assert len(set(calls)) > 5 * few > 0
+
+
+@pytest.mark.parametrize("is_below", [True, False])
+def test_gradient_test_draws_as_many_examples_as_settings_say(is_below):
+    def points(examples):
+        calls = []
+
+        def counted(x):
+            calls.append(float(x))
+            return x * x
+
+        # without the points that are always tried
+        moderate = gradient_test(x=strategies.moderate_floats())
+        limit = settings(REPEATABLE, max_examples=examples)
+        test = moderate(limit(counted)) if is_below else limit(moderate(counted))
+        test()
+        return len(set(calls))
+
+    assert points(70) > 5 * points(7) > 0
 
 
 # ---- points

@@ -288,7 +288,7 @@ def test_a_model_may_return_a_list_of_one_value(engine):
     (lambda: nn.mse(V, [1.0, 2.0]), ValueError, "mse: the target must be one number, as the pre"),
     (lambda: nn.binary_cross_entropy([V, W], 1), TypeError, "logit must be one number, not a list"),
     (lambda: nn.hinge(None, 1), TypeError, r"the score must be .*does the model end"),
-    (lambda: nn.accuracy([V, W], [0, 1]), ValueError, "accuracy: the target must be the number of"),
+    (lambda: nn.accuracy([V, W], [0, 1]), ValueError, "accuracy: the target must be the index of"),
     (lambda: nn.accuracy("a", 1), TypeError, "accuracy: the prediction must be a number or a list"),
 ])
 def test_wrong_predictions_and_targets_are_refused_by_name(call, error, message):

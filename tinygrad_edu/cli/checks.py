@@ -72,7 +72,7 @@ def _check_property(
     try:
         from hypothesis.errors import FailedHealthCheck
 
-        from ..testing.properties import Property, rejections
+        from ..testing.property import Property, rejections
     except ModuleNotFoundError as error:
         if not str(error.name).startswith("hypothesis"):
             raise

@@ -42,7 +42,7 @@ class Misconception:
 MISCONCEPTIONS: dict[str, Misconception] = {
     "overwrite": Misconception(
         "a later gradient replaces the earlier one",
-        "A node that is used several times gets the sum of what comes from its users: += and not =.",
+        "A node that is used several times gets the sum over its users: += and not =.",
         replaces=True,
     ),
     "early": Misconception(

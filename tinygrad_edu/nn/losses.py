@@ -116,14 +116,7 @@ def cross_entropy(logits: Any, target: int) -> Any:
             f"cross_entropy: logits must be a list of at least two, not {short_repr(logits)}; "
             "for one logit use binary_cross_entropy"
         )
-    t = _label(
-        target,
-        lambda t: t.is_integer() and 0 <= t < len(xs),
-        "cross_entropy",
-        f"the index of a class, 0 to {len(xs) - 1}",
-        "; of a list with 1 for the right class pass its position",
-    )
-    return math.surprisal(xs, t)
+    return math.surprisal(xs, _class(target, len(xs), "cross_entropy"))
 
 
 def _one(x: Any, what: str) -> Any:
@@ -147,6 +140,17 @@ def _label(
         raise ValueError(f"{message}, not {short_repr(target)}{remedy}")
     _require(t, holds, message, remedy)
     return t
+
+
+def _class(target: Any, classes: int, user: str) -> Any:
+    """Returns the index of a class.  Raises ValueError if the target is something else."""
+    return _label(
+        target,
+        lambda t: t.is_integer() and 0 <= t < classes,
+        user,
+        f"the index of a class, 0 to {classes - 1}",
+        "; of a list with 1 for the right class pass its position",
+    )
 
 
 @interpreted
@@ -186,19 +190,22 @@ def accuracy(prediction: Any, target: float) -> float:
 
     Raises:
         TypeError: the prediction is not made of numbers.
-        ValueError: the target is not one number, or the prediction is empty.
+        ValueError: the prediction is empty, or the target is not the index of a logit; for a
+            single score, if it is not -1, 0 or 1.
     """
     scores = numbers(prediction, "accuracy: the prediction")
-    t = _label(target, lambda t: True, "accuracy", "the number of a class")
-    if isinstance(scores, list):
-        if not scores:
-            raise ValueError(
-                f"accuracy: the prediction must have at least one number, not "
-                f"{short_repr(prediction)}; let the model return one logit for each class"
-            )
-        scores = list(map(float, scores))
-        return float(scores.index(max(scores)) == float(t))
-    return float((float(scores) > 0) == (t > 0))
+    if not isinstance(scores, list):
+        remedy = "; round probabilities, and let the model return one logit for each class"
+        t = _label(target, lambda t: t in (-1, 0, 1), "accuracy", "-1, 0 or 1", remedy)
+        return float((float(scores) > 0) == (t > 0))
+    if not scores:
+        raise ValueError(
+            f"accuracy: the prediction must have at least one number, not "
+            f"{short_repr(prediction)}; let the model return one logit for each class"
+        )
+    t = _class(target, len(scores), "accuracy")
+    scores = list(map(float, scores))
+    return float(scores.index(max(scores)) == float(t))
 
 
 def _squared(p: Any, t: Any) -> Any:

@@ -16,6 +16,7 @@ the leaf was put into it later.
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Iterable, Iterator, Mapping, MappingView
@@ -90,12 +91,18 @@ class Module:
 
         Raises:
             TypeError: a set, or an object of another class than those that are searched, has a
-                parameter that is found nowhere else.
+                parameter that is found nowhere else; or a key of a mapping has no name but its
+                address.
             ValueError: two parameters have the same name.
         """
         first: dict[Value, str] = {}
         owner: dict[str, Value] = {}
         for name, parameter in _all_of(Value, self):
+            if _ADDRESS.search(name):
+                raise TypeError(
+                    f"{type(self).__name__}: the name of a parameter must be the same in every "
+                    f"run, not {_ADDRESS.sub(' at 0x...', name)!r}; use text or numbers as keys"
+                )
             if owner.setdefault(name, parameter) is not parameter:
                 raise ValueError(
                     f"two parameters of {type(self).__name__} have the name {name!r}; "
@@ -193,6 +200,7 @@ def mode(model: Any, *, training: bool) -> AbstractContextManager[None]:
     return temporarily(modules, "training", repeat(training), None)
 
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # as in <object object at 0x7f6c>
 _SEQUENCES: tuple[type[Any], ...] = (list, tuple, deque, UserList, MappingView)
 _LEARNING = (Value, Module)
 _MAPPINGS = (dict, UserDict, MappingProxyType, ChainMap)

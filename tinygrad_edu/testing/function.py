@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from copy import copy
 from math import inf
 from operator import is_
@@ -91,6 +91,7 @@ class Function:
 
     is_input: which parts of the arguments are differentiated; the others are passed unchanged.
     names: the names of the arguments; the attribute ``names`` has those of the coordinates.
+    kept: the whole numbers that ``f`` uses as an index or a count, which are not coordinates.
     root: the result of ``f`` at the point.
     is_row: whether ``f`` is a row of the table.
     has_kinks: whether a kink was found near the point.
@@ -116,23 +117,22 @@ class Function:
                     "gradcheck: names must be one for each of args, not "
                     f"{counted(len(names), 'name')} for {counted(len(args), 'argument')}"
                 )
-        self.leaves: list[Value] = []
-        for arg, name in zip(args, names or _argument_names(f, len(args))):
+        self._argument_names = names or _argument_names(f, len(args))
+        self._numbers: list[Any] = []  # those in the arguments, as they were passed
+        self._inputs: list[Any] = []  # what ``f`` gets instead: Values, and whole numbers
+        for arg, name in zip(args, self._argument_names):
             substituted(arg, name, is_input, self._add)
-        self.names = [leaf.label for leaf in self.leaves]
         self._is_flat = all(map(is_input, args))
-        self._inputs = list(self.leaves)
-        self.leaves += parameters
-        self.names += [str(p.label) or f"parameter {i}" for i, p in enumerate(parameters)]
+        self.kept: list[str] = []
         self._values: dict[Any, float] = {}
         self._derivatives: dict[tuple[int, float], list[float]] = {}
         self.has_kinks = False
         self._context: Callable[[], Any] = no_grad
-        try:
-            self.root = self._checked(self.call())
-        except TypeError:
-            self._check_number_of_arguments()
-            raise
+        self.root = self._first_root()
+        self.leaves = [x for x in self._inputs if isinstance(x, Value)]
+        self.names = [leaf.label for leaf in self.leaves]
+        self.leaves += parameters
+        self.names += [str(p.label) or f"parameter {i}" for i, p in enumerate(parameters)]
         self._same(None, self.root.data)
         try:
             self.repeat(1)
@@ -142,9 +142,38 @@ class Function:
         self.pieces = _pieces(self.root)
 
     def _add(self, x: Any, name: str) -> Value:
-        """Adds a coordinate and returns its leaf."""
-        self.leaves.append(Value(number(x, f"gradcheck: argument {name}"), name))
-        return self.leaves[-1]
+        """Adds an input and returns its leaf."""
+        self._numbers.append(x)
+        self._inputs.append(Value(number(x, f"gradcheck: argument {name}"), name))
+        return self._inputs[-1]  # type: ignore[no-any-return]
+
+    def _first_root(self) -> Value:
+        """Returns the result of the first call, after which it is known which numbers are kept."""
+        try:
+            return self._checked(self.call())
+        except (TypeError, IndexError):
+            self._check_number_of_arguments()
+            if not self._keep_counts():
+                raise
+            return self._checked(self.call())
+
+    def _keep_counts(self) -> bool:
+        """Keeps the whole numbers that ``f`` uses as an index or a count, as in ``range(n)``.
+
+        Returns whether there are any.
+        """
+        leaves = self._inputs
+        self._inputs = [
+            _Count(x, leaf.label) if hasattr(x, "__index__") else leaf
+            for x, leaf in zip(self._numbers, leaves)
+        ]
+        with suppress(Exception):
+            self.call()
+        self.kept = [x.label for x in self._inputs if isinstance(x, _Count) and x.is_used]
+        self._inputs = [
+            x if leaf.label in self.kept else leaf for x, leaf in zip(self._numbers, leaves)
+        ]
+        return bool(self.kept)
 
     def call(self) -> Any:
         """Returns ``f`` of its arguments, with the leaves in them; in new lists, since ``f`` may
@@ -178,16 +207,26 @@ class Function:
         """
         if isinstance(root, Value):
             return root
-        if not self.leaves:
+        remedy = (
+            "use `from tinygrad_edu import math` instead of the standard math module, which "
+            "returns plain numbers, and return Value(number) from a branch that returns a number"
+        )
+        opaque: dict[str, str] = {}
+        for arg, name in zip(self._args, self._argument_names):
+            substituted(arg, name, _is_opaque, lambda x, name: opaque.update({name: _type(x)}))
+        if not self.leaves and not opaque:
             raise TypeError(
                 f"gradcheck: args must have a real number to differentiate by, not "
                 f"{short_repr(self._args)}; write [2.0] for one argument, and Value(2.0) or 2.0 "
                 "instead of True"
             )
+        for name, kind in opaque.items():
+            remedy = (
+                f"{name} is of type {kind} and passed unchanged, because numbers become Values in "
+                "lists, tuples, dicts and numpy arrays only; pass one of these"
+            )
         raise TypeError(
-            f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; use `from "
-            "tinygrad_edu import math` instead of the standard math module, which returns plain "
-            "numbers, and return Value(number) from a branch that returns a number"
+            f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; {remedy}"
         )
 
     def _same(self, key: Any, value: float) -> float:
@@ -262,6 +301,26 @@ class Function:
         is_smooth = pieces == self.pieces
         self.has_kinks = self.has_kinks or not is_smooth
         return is_smooth
+
+
+class _Count(Value):
+    """A Value that may be an index or a count, and knows whether it was."""
+
+    is_used = False
+
+    def __index__(self) -> int:
+        self.is_used = True
+        return int(self.data)
+
+
+def _is_opaque(x: Any) -> bool:
+    """Returns whether ``x`` is an object that may have numbers in it, which are not found."""
+    known = (str, bytes, int, float, complex, Value, dict, list, tuple)
+    return not (x is None or isinstance(x, known) or is_number(x) or is_array(x) or callable(x))
+
+
+def _type(x: Any) -> str:
+    return type(x).__name__
 
 
 def slopes(root: Value, leaves: Sequence[Value]) -> list[float]:

@@ -31,8 +31,15 @@ from ..engine.accumulation import accumulate
 from ..engine.autodiff import gradients
 from ..engine.graph import topological_order
 from ..engine.value import Value
-from ..errors import check_choice, check_function, check_number, check_type, wrong_entry
-from .function import Function, slopes
+from ..errors import (
+    check_choice,
+    check_function,
+    check_number,
+    check_type,
+    wrong_entry,
+    wrong_type,
+)
+from .function import Function, is_real, slopes, substituted
 from .report import Entry, Report
 
 # The first steps of the differences, in order of trial, relative to the argument; absolute at 0.
@@ -71,8 +78,10 @@ def gradcheck(
         at the point, and all values have to be the same.
     args: the list of arguments.  Numbers become Values, also in lists, tuples, dicts and numpy
         arrays, which become arrays of Values.  Everything else, such as text, True and None, is
-        passed unchanged.  If there is one argument, and it is not a list, the list may be left out;
-        one list is written ``[[2.0, 3.0]]``.
+        passed unchanged, and so are whole numbers that ``f`` uses as an index or a count.  To keep
+        another number, write it into the function: ``gradcheck(lambda x: f(x, 0.5), [2.0])``.
+        If there is one argument, and it is not a list, the list may be left out; one list is
+        written ``[[2.0, 3.0]]``.
     order: 1 for first derivatives; 2 for second derivatives, which are compared with differences of
         the first.
 
@@ -82,7 +91,8 @@ def gradcheck(
     names: the names of the arguments in the report; by default from the signature of ``f``.
 
     Raises:
-        TypeError: ``f`` does not return one Value, or ``parameters`` is not a list.
+        TypeError: ``f`` does not return one Value, ``args`` is not a list and has no number in it,
+            or ``parameters`` is not a list.
         ValueError: ``order`` is neither 1 nor 2; ``rtol`` is not between 0 and 1; ``names`` does
             not have one name for each argument; or ``f`` is not deterministic.
     """
@@ -96,6 +106,9 @@ def gradcheck(
             raise wrong_entry(name, wanted, parameters, i, parameter, remedy)
     started = perf_counter()
     point: Any = args if isinstance(args, (list, tuple)) else [args]
+    if point is not args and substituted(args, "", is_real, lambda *_: None) is args:
+        raise wrong_type("gradcheck: args", "the list of the arguments of f", args,
+                         "write [2.0, 3.0] for two numbers, and convert a table with .to_numpy()")
     function = Function(f, point, parameters, names)
     report = compare(function, order, rtol)
     if function.has_kinks or any(entry.status != "ok" for entry in report.entries):
@@ -129,6 +142,9 @@ def compare(function: Function, order: int, rtol: float) -> Report:
             for i, (name, derivative) in enumerate(first)
         ]
     report = Report(title, [], rtol, function.names)
+    if function.kept:
+        kept = ", ".join(function.kept)
+        report.notes.append(f"not differentiated, because used as an index or a count: {kept}")
     for prefix, root, at in graphs:
         bound = _rounding_bound(root)
         for j, analytic in enumerate(slopes(root, function.leaves)):

@@ -6,6 +6,7 @@ Some points are always tried, because programs are most often singular there: `s
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from math import isfinite
@@ -34,8 +35,8 @@ DEFAULT = st.nothing()  # the place of an argument that nothing is said about
 
 def named_arguments(
     f: Callable[..., Any], name: str, arguments: Mapping[str, Any]
-) -> tuple[inspect.Signature, bool]:
-    """Returns the named arguments of ``f``, and whether it is a method, without its ``self``.
+) -> tuple[inspect.Signature, str]:
+    """Returns the named arguments of ``f``, and the one that is its ``self``, or "".
 
     Raises:
         TypeError: ``f`` is not a function.
@@ -51,19 +52,30 @@ def named_arguments(
         for parameter in signature_of(f).parameters.values()
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    place = getattr(f, "__qualname__", "").rpartition(".")[0]
-    is_method = (
-        bool(place)
-        and not place.endswith("<locals>")
-        and not inspect.ismethod(f)
-        and [parameter.name for parameter in parameters[:1]] in (["self"], ["cls"])
-    )
-    signature = inspect.Signature(parameters[1:] if is_method else parameters)
+    signature = inspect.Signature(parameters)
+    first = next((name for name in signature.parameters if _is_method(f)), "")
     for argument in arguments:
         if argument not in signature.parameters:
-            known = ", ".join(signature.parameters) or "none"
+            known = ", ".join(each for each in signature.parameters if each != first) or "none"
             raise ValueError(f"{name} has no argument {argument!r}; it has {known}")
-    return signature, is_method
+    return signature, "" if first in arguments else first
+
+
+def _is_method(f: Callable[..., Any]) -> bool:
+    """Returns whether ``f`` was written with ``def`` in the body of a class."""
+    place, _, name = getattr(f, "__qualname__", "").rpartition(".")
+    is_free = inspect.ismethod(f) or isinstance(f, staticmethod) or name == "<lambda>"
+    return bool(place) and not place.endswith("<locals>") and not is_free
+
+
+def parametrized(f: Callable[..., Any]) -> set[str]:
+    """Returns the arguments that ``pytest.mark.parametrize`` passes to ``f``."""
+    names: set[str] = set()
+    for mark in getattr(f, "pytestmark", ()):
+        if mark.name == "parametrize":
+            given = mark.args[0] if mark.args else mark.kwargs["argnames"]
+            names.update(re.findall(r"\w+", given) if isinstance(given, str) else given)
+    return names
 
 
 def is_place(x: Any) -> bool:

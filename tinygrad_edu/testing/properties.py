@@ -22,48 +22,20 @@ the differences are too inexact.  A test that compares hardly any point fails an
 from __future__ import annotations
 
 import inspect
-import math
-import re
-import textwrap
-from collections import Counter
-from collections.abc import Callable, Mapping
+import sys
+import warnings
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from types import FrameType
 from typing import Any
+from weakref import finalize
 
-from hypothesis import HealthCheck, Phase, event, example, given, reject, settings
-from hypothesis import strategies as st
-from hypothesis.errors import FailedHealthCheck, Unsatisfiable
+from hypothesis import settings
 
-from ..engine.primitive import Primitive
-from ..errors import short_repr
-from ..symbolic.formulas import row_of
-from .arguments import MODERATE, Arguments, arguments_for, moderate_floats
-from .function import Function, NondeterministicError, is_float, name_of, substituted
-from .gradcheck import compare, recheck
-from .places import (
-    DEFAULT,
-    Place,
-    is_place,
-    named_arguments,
-    special_points,
-    strategy_of,
-)
-from .report import Entry, Report
-from .suspects import suspects
+from .property import SETTINGS, Property
 
-# The test fails if at least this many points were rejected and fewer than MIN_COMPARED compared,
-# because then nearly all points are rejected.
-MAX_REJECTED = 40
-MIN_COMPARED = 10
-# After this many compared points, the test fails if some derivative was never compared.
-MIN_POINTS = 20
-RECHECKED = 10  # one point of as many is evaluated several times
-MAX_SHOWN = 4  # wrong derivatives in a message
 DEADLINE = timedelta(milliseconds=200)  # of hypothesis, unless settings or a profile say otherwise
-_SETTINGS = "_hypothesis_internal_use_settings"  # where hypothesis keeps the settings of a test
-
-Point = dict[str, Any]
 
 
 def gradient_test(
@@ -82,7 +54,8 @@ def gradient_test(
         def test_cube_of_log(x):
             return math.log(x) ** 3
 
-    A test may be a method of a test class; ``self`` is then passed on.
+    A test may be a method of a test class; ``self`` is then passed on.  A test that is made in a
+    function has to be called, ``gradient_test(f)()``; if it is thrown away, there is a warning.
 
     f: a function whose result is a scalar, a row of the table, or the name of a row.
     order: 1 for first derivatives; 2 for second derivatives, which are compared with differences of
@@ -94,6 +67,8 @@ def gradient_test(
         drawn, the rest is kept.
         Anything else: the argument has this value and is passed unchanged.  A pair of numbers is an
         interval; to keep one, write ``st.just((3, 4))``.
+        ``...``: whoever calls the test passes the argument, and it is kept.  This is how pytest
+        passes fixtures, and the arguments of ``pytest.mark.parametrize``.
         By default, an argument of a function keeps its default value if it has one.  All other
         arguments are drawn with magnitudes from 0.01 to 30 and either sign; first derivatives of a
         row are also tested in its whole domain.
@@ -124,6 +99,7 @@ def gradient_test(
 
     The test raises:
         AssertionError: a derivative is wrong, or a point is singular.
+        TypeError: an argument that is given as ``...`` was not passed, or another one was.
         ValueError: ``f`` is not deterministic.
         FailedHealthCheck (of hypothesis): hardly any point can be compared.
     """
@@ -131,362 +107,39 @@ def gradient_test(
         return partial(gradient_test, order=order, rtol=rtol, **arguments)
     gradients = Property(f, arguments, order, rtol)
     drawn = gradients.test()
+    # what `settings`, `example` and `seed` write on the test holds for the one that draws points
+    written = vars(drawn)
 
-    def test(*owner: Any) -> None:
+    def test(*owner: Any, **passed: Any) -> None:
         __tracebackhide__ = True
-        used = vars(test).get(_SETTINGS)
+        if unused:
+            unused.detach()
+        used = written.get(SETTINGS)
         if used is not None and used.deadline == DEADLINE:
-            setattr(test, _SETTINGS, settings(used, deadline=None))
-        gradients.try_points(drawn, owner)
+            written[SETTINGS] = settings(used, deadline=None)
+        gradients.try_points(drawn, *owner, **passed)
 
+    unused = _watch(test, gradients.name, sys._getframe(1))
     test.__name__ = test.__qualname__ = gradients.test_name
     test.__module__ = getattr(f, "__module__", __name__)
     test.__doc__ = f"Compares the derivatives of {gradients.name} with finite differences."
-    # what `settings`, `example` and `seed` write on this test holds for the one that draws points
-    test.__dict__ = vars(drawn)
+    test.__dict__ = written
     return test
 
 
-class Property:
-    """The property that `gradient_test` tests: the derivatives of ``f`` are right at every point.
+def _watch(test: Callable[..., None], name: str, frame: FrameType) -> finalize[..., Any] | None:
+    """Warns when a test that was made in a function is thrown away, unless it is detached first.
 
-    name, test_name: the name of ``f``, and of a test of it.
-    points: the strategy for points, which are dicts with a value for each argument that is drawn.
-        A drawn part of an argument has its own value: ``{"w[0]": 0.5, "w[1]": 2.0}``.
-    counts: the number of drawn points by outcome: "compared", or the reason for which they were
-        rejected, "not finite", "at a kink" or "too inexact".
-    worst: the largest difference so far, as a fraction of the allowed difference.
-    worst_at: the point of this difference.
+    A test of a module or a class is run by pytest, or left out on purpose.
     """
-
-    def __init__(
-        self,
-        f: Callable[..., Any] | str,
-        arguments: Mapping[str, Any],
-        order: int = 1,
-        rtol: float = 1e-7,
-    ) -> None:
-        self.f: Callable[..., Any] = row_of(f, "gradient_test: f") if isinstance(f, str) else f
-        self.order = order
-        self.rtol = rtol
-        self.name = name_of(self.f)
-        name = re.sub(r"\W", "_", self.name.strip("<>"))
-        self.test_name = name if name.startswith("test") else f"test_{name}"
-        self._signature, self._is_method = named_arguments(self.f, self.name, arguments)
-        self._given = {
-            name: arguments.get(name, DEFAULT)
-            for name, parameter in self._signature.parameters.items()
-            if name in arguments or parameter.default is parameter.empty
-        }
-        self._places: dict[str, Place] = {}
-        self._drawn = {name for name, x in self._given.items() if self._add_places(x, name)}
-        self.points = self._strategy()
-        self.counts: Counter[str] = Counter()
-        self.worst = 0.0
-        self.worst_at = Point()
-        self._entry_counts: dict[str, Counter[str]] = {}
-        self._error: NondeterministicError | None = None
-
-    def _add_places(self, x: Any, name: str) -> bool:
-        """Adds the places where something is drawn; returns whether there is one."""
-        before = len(self._places)
-        substituted(x, name, is_place, lambda place, name: self._places.update({name: place}))
-        return len(self._places) > before
-
-    def check(self, point: Point, owner: tuple[Any, ...] = ()) -> None:
-        """Compares every derivative at ``point``, which was drawn.
-
-        Tells hypothesis to reject the point if nothing can be compared.
-
-        owner: the instance, if ``f`` is a method.
-
-        Raises:
-            AssertionError: a derivative is wrong; the message has everything about it.
-            FailedHealthCheck: nearly all points have been rejected.
-            ValueError: ``f`` is not deterministic.
-        """
-        __tracebackhide__ = True
-        outcome, report = self._examine(point, owner)
-        self.counts[outcome] += 1
-        event(f"points {outcome}")
-        if outcome == "compared":
-            for place, entry in zip(self._places_of(report), report.entries):
-                counts = self._entry_counts.setdefault(place, Counter())
-                counts[_REASONS.get(entry.status, "compared")] += 1
-            if report.worst > self.worst:
-                self.worst, self.worst_at = report.worst, point
-        self._check_counts()
-        if outcome != "compared":
-            reject()
-
-    def _places_of(self, report: Report) -> list[str]:
-        """Returns for each derivative the place, or two, of its numbers: ``w`` for ``w[0]``."""
-        places = [
-            next(place for place in self._places if name == place or name.startswith(f"{place}["))
-            for name in report.names
-        ]
-        if self.order == 1:
-            return places
-        return [f"{first}, {second}" for first in places for second in places]
-
-    def _examine(self, point: Point, owner: tuple[Any, ...] = ()) -> tuple[str, Report]:
-        """Returns the outcome of the comparison at ``point``, and the report."""
-        __tracebackhide__ = True
-        if self._error is not None:
-            raise self._error  # at every point, so that hypothesis does not call the test flaky
-        try:
-            function = Function(
-                self._function(point, owner), list(point.values()), (), list(point), is_float
-            )
-            function.is_row = isinstance(self.f, Primitive)
-            report = compare(function, self.order, self.rtol)
-            failures = self._failures(point, report)
-            if failures or self.counts.total() % RECHECKED == 0:
-                recheck(function)
-        except NondeterministicError as error:
-            self._error = error
-            raise
-        if failures:
-            raise AssertionError(self._failure_message(point, function, failures, report.notes))
-        if not math.isfinite(function.root.data):
-            return "not finite", report
-        if report.compared or not report.entries:
-            return "compared" if report.compared else "without floats", report
-        return _REASONS[report.entries[0].status], report
-
-    def _failures(self, point: Point, report: Report) -> list[Entry]:
-        """Returns the wrong and the singular derivatives at ``point``."""
-        failures = [entry for entry in report.entries if entry.status in ("mismatch", "singular")]
-        if self._is_outside(point):  # nan is a right derivative, as of (-1)**y with respect to y
-            failures = [entry for entry in failures if not math.isnan(entry.analytic)]
-        return failures
-
-    def _is_outside(self, point: Point) -> bool:
-        """Returns whether ``f`` is a row and ``point`` is outside its domain."""
-        if not isinstance(self.f, Primitive) or self.f.domain is None:
-            return False
-        defaults = dict(zip(self.f.parameters[::-1], self.f.defaults[::-1]))
-        numbers = {**defaults, **self._given, **point}
-        return not self.f.domain(*[numbers[name] for name in self.f.parameters])
-
-    def test(self) -> Callable[..., None]:
-        """Returns the hypothesis test that draws points and checks them."""
-
-        def test(*owner: Any, point: Point) -> None:
-            __tracebackhide__ = True
-            self.check(point, owner)
-
-        # hypothesis distinguishes tests, and the failures that it remembers, by source and
-        # signature
-        test.__annotations__["point"] = f"a point of {_place(self.f)}"
-        test.__name__ = test.__qualname__ = self.test_name
-        return given(point=self.points)(test)
-
-    def try_points(self, drawn: Callable[..., None], owner: tuple[Any, ...] = ()) -> None:
-        """Checks the points that are always tried, then those that the test ``drawn`` draws.
-
-        Raises the failure of a drawn point, which is the simplest one, or else the first failure of
-        the others.
-        """
-        __tracebackhide__ = True
-        failure: Exception | None = None
-        try:
-            self._try_special_points(owner)
-        except Exception as error:  # f may raise anything
-            failure = error
-        try:
-            drawn(*owner)
-        except (FailedHealthCheck, Unsatisfiable):
-            if failure is None:
-                raise
-        if failure is not None:
-            raise failure
-
-    def _try_special_points(self, owner: tuple[Any, ...]) -> None:
-        __tracebackhide__ = True
-        points = special_points(self._places, self.f)
-        if not points:
-            return
-        quiet = settings(
-            phases=[Phase.explicit], database=None, deadline=None, report_multiple_bugs=False
-        )
-
-        @quiet
-        @given(point=self.points)
-        def test(point: Point) -> None:
-            __tracebackhide__ = True
-            self._examine(point, owner)
-
-        test.__name__ = test.__qualname__ = self.test_name
-        for point in reversed(points):  # the last is tried first
-            test = example(point=point)(test)
-        test()
-
-    def run(self, examples: int) -> None:
-        """Checks the points that are always tried, and ``examples`` others, the same ones each
-        time.
-
-        Raises what `check` raises.
-        """
-        quiet = settings(
-            max_examples=examples,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-        )
-        try:
-            self.try_points(quiet(self.test()))
-        except Unsatisfiable:
-            raise self._too_few_error() from None
-
-    def _strategy(self) -> st.SearchStrategy[Point]:
-        """Returns the strategy for points, with a value for each place that is drawn."""
-        if not self._places:
-            kept = [f"{name}={short_repr(x)}" for name, x in self._given.items()]
-            but = f", only {', '.join(kept)}" if kept else ""
-            raise ValueError(
-                f"{self.name} has no argument to differentiate{but}; pass a function with named "
-                "arguments, such as lambda x, y: f([x, y]), or an interval, as in x=(0.1, 2.0)"
-            )
-        given_ones = {
-            name: strategy_of(place, name)
-            for name, place in self._places.items()
-            if place is not DEFAULT
-        }
-        if isinstance(self.f, Primitive):
-            others = list(self.f.parameters)
-            numbers = _row_arguments(self.f, self.order)
-        else:
-            others = [name for name in self._places if name not in given_ones]
-            numbers = st.tuples(*[moderate_floats() for _ in others])
-
-        def point(numbers: tuple[float, ...], drawn: Point) -> Point:
-            everything = {**dict(zip(others, numbers)), **drawn}
-            return {name: everything[name] for name in self._places}
-
-        return st.builds(point, numbers, st.fixed_dictionaries(given_ones))
-
-    def _function(self, point: Point, owner: tuple[Any, ...]) -> Callable[..., Any]:
-        """Returns ``f`` as a function of the values in ``point``, in the point's order."""
-        first = owner if self._is_method else ()
-
-        def call(*xs: Any) -> Any:
-            drawn = dict(zip(point, xs))
-            arguments = dict(self._given)
-            for name in self._drawn:
-                arguments[name] = substituted(
-                    arguments[name], name, is_place, lambda _, place: drawn[place]
-                )
-            bound = inspect.BoundArguments(self._signature, arguments)
-            return self.f(*first, *bound.args, **bound.kwargs)
-
-        call.__name__ = self.name
-        return call
-
-    def _check_counts(self) -> None:
-        """Checks that enough points were compared, and each derivative at some point.
-
-        Raises FailedHealthCheck otherwise.
-        """
-        __tracebackhide__ = True
-        compared = self.counts["compared"]
-        if self.counts.total() - compared >= MAX_REJECTED and compared < MIN_COMPARED:
-            raise self._too_few_error()
-        if compared >= MIN_POINTS:
-            for name, counts in self._entry_counts.items():
-                if not counts["compared"]:
-                    raise self._too_few_error(name)
-
-    def _too_few_error(self, entry: str = "") -> FailedHealthCheck:
-        """Returns the error that too few points could be compared.
-
-        entry: the name of one derivative; "" for all of them.
-
-        Clears the counts, because the test may run again.
-        """
-        counts = self._entry_counts[entry] if entry else self.counts
-        what = f"the derivative with respect to {entry}" if entry else "the derivatives"
-        argument = entry.partition(",")[0] or next(iter(self._places))
-        self.counts = Counter()
-        self._entry_counts = {}
-        return FailedHealthCheck(
-            f"{self.name}: {what} could be compared at only {counts['compared']} of "
-            f"{counts.total()} points ({rejections(counts)}); give an interval where the function "
-            f"is finite and smooth, such as {argument}=(0.1, 10)"
-        )
-
-    def _failure_message(
-        self, point: Point, function: Function, failures: list[Entry], notes: list[str]
-    ) -> str:
-        """Returns the message about failures: their numbers, and the graph."""
-        kept = {name: short_repr(x) for name, x in self._given.items() if name not in self._drawn}
-        shown = {**{name: repr(x) for name, x in point.items()}, **kept}
-        at = ", ".join(f"{name}={text}" for name, text in shown.items())
-        second = "second " if self.order == 2 else ""
-        what = f"the {second}derivative of {self.name} with respect to"
-        lines = []
-        for entry in failures[:MAX_SHOWN]:
-            numeric = f"{entry.numeric: .16g}"
-            details = f"(error estimate {entry.error:.0e}, step {entry.step:.1g})"
-            if entry.status == "singular":
-                lines += [
-                    f"{what} {entry.name} is {entry.analytic} at {at}",
-                    "  this point is singular: the function is finite on both sides of it",
-                ]
-            else:
-                lines += [
-                    f"{what} {entry.name} is wrong at {at}",
-                    f"  the engine gives  {entry.analytic: .16g}",
-                    f"  differences give  {numeric}   {details}",
-                    f"  they differ by     {abs(entry.analytic - entry.numeric):.2g}   "
-                    f"(allowed {entry.allowed:.0e})",
-                ]
-        if len(failures) > MAX_SHOWN:
-            lines.append(f"... and {len(failures) - MAX_SHOWN} more are wrong")
-        lines += [textwrap.indent(note, "  ") for note in notes]
-        if failures[0].status == "singular":
-            lines.append(
-                "if this point is known and does not occur, give an interval or a strategy without "
-                f"it, such as {failures[0].name.partition(',')[0]}=(0.1, 10)"
-            )
-        lines.append("the graph at this point, each operation with its local derivatives:")
-        lines.append(textwrap.indent(suspects(function.root, self.order, self.rtol), "  "))
-        return "\n".join(lines)
-
-
-def rejections(counts: Counter[str]) -> str:
-    """Returns the numbers of rejected points with the reasons, the most frequent reason first."""
-    rejected = [f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared"]
-    return ", ".join(rejected)
-
-
-_REASONS = {
-    "nonfinite": "not finite",
-    "singular": "not finite",
-    "kink": "at a kink",
-    "imprecise": "too inexact",
-}
-
-
-def _place(f: Callable[..., Any]) -> str:
-    """Returns where ``f`` is defined.
-
-    This text is the same in every process and differs between functions.
-    """
-    line = getattr(getattr(f, "__code__", None), "co_firstlineno", 0)
-    return f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', repr(f))}:{line}"
-
-
-def _row_arguments(row: Primitive, order: int) -> Arguments:
-    """Returns the strategy for arguments of a row.
-
-    They are moderate, because differences are precise there.  For first derivatives, some are from
-    the whole domain and its edges.
-    """
-    try:
-        args = arguments_for(row, special=False, smallest=MODERATE[0], largest=MODERATE[1])
-    except ValueError:  # the row takes no moderate arguments
-        return arguments_for(row)
-    return args if order == 2 else args | arguments_for(row)
+    if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        return None
+    message = (
+        f"gradient_test({name}) made a test that was never run, and checked nothing; call the "
+        f"test: gradient_test({name})()"
+    )
+    file = frame.f_code.co_filename
+    warn = partial(warnings.warn_explicit, message, RuntimeWarning, file, frame.f_lineno)
+    unused = finalize(test, warn)
+    unused.atexit = False
+    return unused

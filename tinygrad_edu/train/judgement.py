@@ -1,5 +1,13 @@
 """Judges the losses of a training run: they diverge, jump, oscillate or stand still.
 
+The losses are averaged over epochs, which leaves *levels* (`Curve`), and three questions are asked:
+
+* Is the last level far above the lowest one, and halfway back to the first?  The loss diverges.
+* Do the levels of the second half change by a fifth from one to the next, and get no lower?  The
+  loss jumps.  It oscillates if it rises and falls by turns, below its start.
+* Did the loss fall by less than a hundredth, and falls at the end as slowly as at first?  Or do
+  most parameters hardly move?  The loss stands still.
+
 `fit` warns with this judgement, and `diagnose` begins with it.  Only what is certain is said: noise
 of batches and dropout, and a loss that is at its minimum, are no faults.
 """
@@ -9,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite, sqrt
+from math import isfinite
 from statistics import median
 from typing import Any
 
@@ -20,42 +28,35 @@ from ..nn.module import Module
 from ..optim.parameters import UsedGradient, read_numbers
 from .history import History
 
-# A run has diverged if its last loss, a mean over all samples, is this many times its first loss.
+# A run has diverged if its last level is this many times its lowest level, and it has lost again
+# more than this fraction of its gain.
 DIVERGED_RATIO = 2.0
-# The same for losses of single batches, and for few epochs of batches, which are noisy.
+MAX_RELAPSE = 0.5
+# The ratio for losses of single batches, and for few epochs of batches, which are noisy.
 DIVERGED_BATCH_RATIO = 10.0
-MAX_RELAPSE = 0.5  # a run has diverged if it loses again more than this fraction of its gain
-MIN_GAIN = 0.1  # relative fall of the loss; a smaller gain is not examined for a relapse
-MIN_FALL = 0.01  # relative fall of the loss over the whole run; below it the loss stands still
-MIN_STEPS = 10  # a shorter run is too short to tell that its loss stands still
-MIN_WARNED_STEPS = 20  # `fit` does not warn about shorter runs, unless their loss explodes
+# A run has exploded if the loss of a step is this many times the loss that it began with.
+EXPLODED_RATIO = 1e3
+CONVERGED_RATIO = 0.1  # a run has converged if its last level is this fraction of its first level
 # A loss below this is taken to be near its minimum.  Losses of `nn` are of the order of 1 for an
 # untrained model: log 2 = 0.69, 1, or the variance of the targets.
 NEAR_ZERO_LOSS = 0.05
-# A run whose last loss is this many times its first one has diverged, even if both are near 0, and
-# so has a run that was so high in between and ended above half of its first loss.
-EXPLODED_RATIO = 1e3
-# The same if the loss ended above its start; the first batch may have a small loss by chance.
-RUINED_RATIO = 20.0
-RUINED_LOSS = 0.2
-CONVERGED_RATIO = 0.1  # a run has converged if its last loss is this fraction of its first loss
-MAX_PROGRESS = 0.05  # relative fall of the loss from the third quarter of the run to the last
-# Random losses change direction at 2 of 3 steps.  At the limit of stability the loss changes
-# direction at almost every step, by much, and gets no lower.
-MIN_TURNS = 0.9  # fraction of the steps at which the loss changes direction
-MIN_SWING = 0.1  # mean change of the loss in a step, as a fraction of the loss
-MIN_LEVELS = 20  # levels in the second half of the run; with fewer, turns prove nothing
-# Full batches without dropout have no noise, and at a good learning rate their loss hardly rises.
-MIN_JUMP = 0.25  # mean change of the loss in a step, as a fraction of the loss
+MIN_FALL = 0.01  # relative fall of the loss over the whole run; below it the loss stands still
+MIN_STEPS = 10  # a shorter run is too short to tell that its loss stands still
+MIN_WARNED_STEPS = 20  # `fit` does not warn about shorter runs, unless their loss explodes
+# Without dropout, losses of full batches hardly rise at a good learning rate.  Those of batches do,
+# but only by a small part of the loss that the run began with.
+MIN_JUMP = 0.2  # mean change from level to level, as a fraction of the level, or of that loss
 MIN_UNKNOWN_JUMP = 0.5  # the same if it is not known whether the model has dropout
-MAX_JUMP_PROGRESS = 0.25  # relative fall as above; a loss that jumps may fall a little by chance
-MIN_JUMP_LEVELS = 10  # levels in the second half of the run
-JUMP_RATIO = 1.5  # a loss that was below the first one jumps if it rises above this many times it
+MIN_LEVELS = 10  # levels in the second half of the run, and twice as many for turns, to prove it
+# The loss gets no lower if it falls by a smaller fraction from the third quarter to the last.
+MAX_PROGRESS = 0.2
+# Random losses change direction at 2 of 3 steps.  At the limit of stability the loss changes
+# direction at almost every step.
+MIN_TURNS = 0.9  # fraction of the steps at which the loss changes direction
+MAX_FLAT = 0.05  # relative change of a loss that is flat
 # A parameter hardly moves if it does so by less than this fraction of the one that moves most.
 STILL_FRACTION = 0.01
 MAX_STILL = 0.6  # fraction of such parameters, above which a flat loss is no minimum
-SMALL_MOVE = 1e-3  # largest move, as a fraction of the size of the parameters
-MIN_SMALL_FALL = 0.1  # relative fall of the loss; below it such a move is too small
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,16 @@ class Curve:
         return (early - _mean(half[middle:])) / early if early else 0.0
 
     @property
+    def is_slow(self) -> bool:
+        """Whether the loss falls at the end of the run as it did at first, and not by chance."""
+        third = len(self.levels) // 3
+        if not third:
+            return False
+        first, middle, end = [_mean(self.levels[i * third:(i + 1) * third]) for i in range(3)]
+        change = _mean([abs(b - a) for a, b in pairwise(self.levels)])
+        return first - end > 2 * change and middle - end > (first - middle) / 2
+
+    @property
     def half(self) -> tuple[float, ...]:
         """The second half of the levels."""
         return self.levels[len(self.levels) // 2:]
@@ -192,11 +203,9 @@ def verdict(curve: Curve) -> str:
         return "loss diverges"
     if curve.last <= NEAR_ZERO_LOSS:
         return ""
-    if curve.last > curve.first / EXPLODED_RATIO:
-        if _oscillates(curve):
-            return "loss oscillates"
-        if _jumps(curve):
-            return "loss jumps"
+    if _jumps(curve):
+        is_regular = _turns(curve) and max(curve.half) <= curve.first
+        return "loss oscillates" if is_regular else "loss jumps"
     has_converged = curve.last <= CONVERGED_RATIO * curve.first
     if not has_converged and curve.fall < MIN_FALL and curve.steps >= MIN_STEPS:
         return "loss stands still"
@@ -205,73 +214,46 @@ def verdict(curve: Curve) -> str:
 
 def _diverges(curve: Curve) -> bool:
     """Returns whether the loss is higher at the end than it was before."""
-    gain = curve.first - curve.lowest
-    relapsed = (
-        gain > MIN_GAIN * curve.first
-        and curve.last > curve.lowest + MAX_RELAPSE * gain
-        and curve.last > DIVERGED_RATIO * curve.lowest
-        and curve.exact
-    )
-    is_sure = curve.exact and (curve.every == 1 or len(curve.levels) >= MIN_STEPS)
-    limit = DIVERGED_RATIO if is_sure else DIVERGED_BATCH_RATIO
-    if curve.last > limit * curve.first or relapsed:
-        return curve.last > NEAR_ZERO_LOSS or curve.last > EXPLODED_RATIO * curve.first
-    if not has_exploded(curve):
-        return False
-    start = max(curve.first_loss, NEAR_ZERO_LOSS)
-    return curve.last > (start / 2 if curve.peak > EXPLODED_RATIO * start else JUMP_RATIO * start)
-
-
-def has_exploded(curve: Curve) -> bool:
-    """Returns whether the loss was far above its start, whatever it was at the end."""
-    if curve.peak > EXPLODED_RATIO * max(curve.first_loss, NEAR_ZERO_LOSS):
+    if has_exploded(curve) and 2 * curve.last > max(curve.first_loss, NEAR_ZERO_LOSS):
         return True
-    limit = RUINED_RATIO * max(curve.first_loss, RUINED_LOSS)
-    return curve.steps >= MIN_STEPS and curve.peak > limit
-
-
-def _oscillates(curve: Curve) -> bool:
-    """Returns whether the loss rises and falls by turns in the second half of the run."""
-    half = curve.half
-    if curve.every > 1 or len(half) < MIN_LEVELS:
-        return False
-    moves = [b - a for a, b in pairwise(half)]
-    turns = sum(a * b < 0 for a, b in pairwise(moves))
-    alternates = turns >= MIN_TURNS * (len(moves) - 1) and curve.swing > MIN_SWING
-    return alternates and curve.progress < MAX_PROGRESS
-
-
-def _jumps(curve: Curve) -> bool:
-    """Returns whether the loss jumps up and down to the end, by more than noise.
-
-    Either its steps are large, or it rises above its start again and again.  It is no fault if they
-    leave the loss below where it was before.
-    """
-    half = curve.half
-    quarter = len(half) // 2
-    if not curve.exact or not quarter or max(half[quarter:]) < median(half[:quarter]):
-        return False
-    if curve.progress > MAX_JUMP_PROGRESS and max(half) < curve.first:
-        return False
-    is_long = curve.every == 1 and len(half) >= MIN_JUMP_LEVELS
-    swing = curve.swing if is_long else 0.0
-    if swing > MIN_JUMP or _returns(curve):
-        has_dropout = curve.has_dropout
-        return not has_dropout and not (has_dropout is None and MIN_JUMP < swing < MIN_UNKNOWN_JUMP)
+    is_sure = curve.exact and (curve.every == 1 or len(curve.levels) >= MIN_STEPS)
+    ratio = DIVERGED_RATIO if is_sure else DIVERGED_BATCH_RATIO
+    lowest = min(curve.first, curve.lowest)
+    if curve.last > max(ratio * lowest, lowest + MAX_RELAPSE * (curve.first - lowest)):
+        return curve.last > NEAR_ZERO_LOSS or curve.last > EXPLODED_RATIO * curve.first
     return False
 
 
-def _returns(curve: Curve) -> bool:
-    """Returns whether the loss rises far above its start at least twice, and again at the end."""
-    rises = []
-    is_below = True
-    for k, level in enumerate(curve.levels):
-        if level <= curve.first:
-            is_below = True
-        elif is_below and level > JUMP_RATIO * curve.first:
-            is_below = False
-            rises.append(k)
-    return len(rises) >= 2 and 2 * rises[-1] >= len(curve.levels)
+def has_exploded(curve: Curve) -> bool:
+    """Returns whether the loss was far above its start, whatever it was at the end.
+
+    The first batch may have a small loss by chance; no epoch has.
+    """
+    return curve.peak > EXPLODED_RATIO * max(curve.first_loss, curve.lowest, NEAR_ZERO_LOSS)
+
+
+def _jumps(curve: Curve) -> bool:
+    """Returns whether the loss changes much to the end, by more than noise, and gets no lower."""
+    half = curve.half
+    if not curve.exact or len(half) < MIN_LEVELS or curve.has_dropout:
+        return False
+    limit = MIN_UNKNOWN_JUMP if curve.has_dropout is None else MIN_JUMP
+    size = curve.swing
+    if curve.every > 1 and curve.first_loss > _mean(half):  # batches are noisy
+        size *= _mean(half) / curve.first_loss
+    if size < (limit / 2 if _turns(curve) else limit):
+        return False
+    return curve.progress < MAX_PROGRESS or max(half) > curve.first
+
+
+def _turns(curve: Curve) -> bool:
+    """Returns whether the loss rises and falls by turns in the second half, in full batches."""
+    half = curve.half
+    if curve.every > 1 or len(half) < 2 * MIN_LEVELS:
+        return False
+    moves = [b - a for a, b in pairwise(half)]
+    turns = sum(a * b < 0 for a, b in pairwise(moves))
+    return turns >= MIN_TURNS * (len(moves) - 1)
 
 
 def sentence(curve: Curve, kind: str) -> str:
@@ -294,7 +276,7 @@ def sentence(curve: Curve, kind: str) -> str:
             f"the loss jumped to the end, between {min(half):.4g} and {max(half):.4g} in the "
             "second half"
         )
-    still = "stood still" if last < (1 + MAX_PROGRESS) * first else "did not fall"
+    still = "stood still" if last < (1 + MAX_FLAT) * first else "did not fall"
     return {
         "loss not finite": f"the loss went from {first:.4g} to {curve.last_loss:.4g}",
         "loss oscillates": f"the loss rose and fell by turns around {last:.4g} and got no lower",
@@ -333,19 +315,17 @@ class Start:
     def _stands_still(self, curve: Curve) -> bool:
         """Returns whether the loss stands still where it is probably not at its minimum.
 
-        It is taken to be there if the parameters were trained before, or if the loss fell and most
-        parameters took part.
+        It is taken to be there if the parameters were trained before, or if most parameters took
+        part and the loss falls no more.
         """
         is_high = curve.last > max(NEAR_ZERO_LOSS, CONVERGED_RATIO * curve.first)
-        is_flat = is_high and curve.progress < MAX_PROGRESS and curve.swing < MIN_SWING
+        is_flat = is_high and curve.progress < MAX_FLAT and curve.swing < MAX_FLAT
         if not (self._is_new and curve.rate and is_flat):
             return False
-        if curve.fall < MIN_FALL / 2:
+        if curve.fall < MIN_FALL and curve.is_slow:
             return True
         moves = [abs(a - b) for a, b in zip(read_numbers(self._params, "data"), self._data)]
-        largest = max(moves)
-        size = sqrt(sum(x * x for x in self._data) / len(moves))
-        if 0 < largest < SMALL_MOVE * size and curve.fall < MIN_SMALL_FALL:
-            return True
-        still = sum(move <= STILL_FRACTION * largest for move in moves)
+        if not any(moves):  # at a minimum, gradients are not exactly 0
+            moves = [abs(parameter.grad) for parameter in self._params]
+        still = sum(move <= STILL_FRACTION * max(moves) for move in moves)
         return still > MAX_STILL * len(moves)
