@@ -9,11 +9,13 @@ import sys
 
 import pytest
 from helpers import ROOT, replaced, run_python
+from sources import RUN, within_ulps
 
-from tinygrad_edu import cli, nn
+from tinygrad_edu import cli, nn, parse
 from tinygrad_edu.cli.arguments import Command
 from tinygrad_edu.cli.training import DATA_SETS, OPTIMIZERS
 from tinygrad_edu.engine import table
+from tinygrad_edu.engine.graph import topological_order
 from tinygrad_edu.train import History
 
 
@@ -251,6 +253,24 @@ def test_draw_the_graph_of_figure_6_11(tmp_path):
     assert "W1[1,1]" in picture
 
 
+@pytest.mark.parametrize("language", ["c", "javascript", "python"])
+def test_source_writes_the_function_of_an_expression(language, tmp_path, capsys):
+    expression = ["source", "tanh(a*b + c)", "--to", language, "--gradient", "--name", "neuron"]
+    assert cli.main(expression) == 0
+    text = capsys.readouterr().out
+    out = tmp_path / "neuron"
+    assert cli.main([*expression, "-o", str(out)]) == 0
+    (written,) = tmp_path.iterdir()
+    assert capsys.readouterr().out == f"wrote {written}\n"
+    assert written.read_text() == text
+    (got,) = RUN[language]([text], [("neuron", [2.0, -3.0, 6.5], 4)], tmp_path)
+    y = parse("tanh(a*b + c)", a=2, b=-3, c=6.5)
+    y.backward()
+    found = {node.label: node.grad for node in topological_order(y)}
+    for x, want in zip(got, [y.data, found["a"], found["b"], found["c"]], strict=True):
+        assert within_ulps(x, want)
+
+
 def test_step_obeys_a_script():
     done = run(
         "step", "tanh(a*b + c)", "a=2", "b=-3", "c=10", script="until a\np a*b + c\nq\nnever read\n"
@@ -434,6 +454,12 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["check", "x", "--examples", "99999999999"], "at most 10,000,000"),
     (["draw", "a", "a=1", "--max-nodes", "99999999999"], "at most 10,000,000"),
     (["step", "2a", "a=2"], "a product is written with *: 2*a"),
+    (["source", "a +", "--to", "c"], "not an expression: invalid syntax"),
+    (["source", "a < b", "--to", "c"], "is a condition, not a number"),
+    (["source", "a", "--to", "rust"], "must be one of 'c', 'javascript', 'python', not 'rust'"),
+    (["source", "a", "--to", "c", "--name", "double"], "no other meaning in C, not 'double'"),
+    (["source", "a", "--to", "c", "-o", "a.py"], ".py"),
+    (["source", "a"], "the following arguments are required: --to"),
     (["gpt", "--engine", "warp"], "invalid choice: 'warp'"),
     (["gpt", "--engine", "auto"], "invalid choice: 'auto'"),
     (["demo", "--epochs", "many"], "--epochs"),

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import TinygradEduError, one_line, shortened
-from . import checks, demo, gpt, graphs, guides, training
+from . import checks, demo, gpt, graphs, guides, source, training
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
     for command in (
         demo.DEMO, *graphs.COMMANDS, checks.CHECK, training.TRAIN, gpt.GPT, demo.GALLERY,
-        guides.GUIDE,
+        source.SOURCE, guides.GUIDE,
     ):
         command.add_to(commands)
     return parser

@@ -6,9 +6,9 @@
     (12.566370614359172, 12.566370614359172)
 
 `tracing` records what a function does, `tape` lowers the trace to a program of numbered registers,
-`languages` writes that program as the text of LLVM, `running` runs it and caches machine code, and
-`function` puts them together.  Without llvmlite (the extra ``fast``) the tape is replayed in
-Python.
+`languages` writes that program as the text of LLVM, C, JavaScript or Python, `running` runs it and
+caches machine code, and `function` puts them together.  Without llvmlite (the extra ``fast``) the
+tape is replayed in Python.
 """
 
 import sys as _sys

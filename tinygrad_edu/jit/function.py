@@ -33,6 +33,7 @@ from ..engine.value import Value
 from ..errors import check_function, check_int, counted, short_repr, some
 from ..nn.module import Module
 from .batch import flatten_columns
+from .languages.text import language_of, written
 from .program import Program, arguments, check_differentiable, function_name, matrix
 from .state import KEPT
 from .structure import StaticValue, Structure, flatten, is_number, leaf_names
@@ -292,16 +293,65 @@ class Jitted(Generic[P]):
     def tape(self, /, *args: Any, gradient: bool = False, **kwargs: Any) -> Tape:
         """Returns the tape of the program that `show` writes as text."""
         self._check_own("gradient", gradient is not False, args)
+        program = self._program_or_last(args, kwargs)
+        return (program.gradient if gradient else program.value).tape
+
+    def source(
+        self,
+        /,
+        language: str,
+        *args: Any,
+        gradient: bool = False,
+        freeze: bool = False,
+        name: str = "",
+        **kwargs: Any,
+    ) -> str:
+        """Returns the program for these arguments, or else the last used one, in another language.
+
+            >>> f = jit(lambda x, y: x * y)
+            >>> f(3.0, 4.0)
+            12.0
+            >>> print(f.source("python", gradient=True, name="product"))  # doctest: +ELLIPSIS
+            from __future__ import annotations
+            ...
+            # inputs[0]   x
+            # inputs[1]   y
+            # outputs[0]  result
+            # outputs[1]  d result / d x
+            # outputs[2]  d result / d y
+            ...
+
+        language: "c", "javascript" or "python"; `Tape.source` says what they compute.
+        gradient: whether the derivatives with respect to the inputs follow the result, in order.
+        freeze: whether the numbers that leaves now have, such as parameters of a model, become
+            constants.  Otherwise these leaves are inputs, after the arguments.
+        name: the name of the function, by default the name of ``f``, or "f".
+
+        The inputs and outputs are the numbers of the arguments and of the result, flat.  Random
+        draws, as of a dropout, are inputs without derivatives.  If ``f`` has an argument with the
+        name of an option, pass that argument by position.
+
+        Raises:
+            ValueError: there is no program yet, or see `Tape.source`.
+            TypeError: ``f`` does not return one number, for a gradient.
+        """
+        given = {"gradient": gradient is not False, "freeze": freeze is not False, "name": name}
+        for option, is_given in given.items():
+            self._check_own(option, bool(is_given), args)
+        own = function_name(self.function)
+        name = name or (own if language_of(language).is_name(own) else "f")
+        tape, outputs = self._program_or_last(args, kwargs).tape(gradient, freeze)
+        return written(tape, language, name, outputs)
+
+    def _program_or_last(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
         if args or kwargs:
-            program, _ = self._program_for(args, kwargs)
-        elif self._cache:
-            program = self.programs[-1]
-        else:
+            return self._program_for(args, kwargs)[0]
+        if not self._cache:
             raise ValueError(
                 f"{self!r} has no program yet, because it is compiled for the arguments of a call; "
                 "call it, or pass arguments"
             )
-        return (program.gradient if gradient else program.value).tape
+        return self.programs[-1]
 
     # ---- the cache
 

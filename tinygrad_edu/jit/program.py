@@ -31,6 +31,7 @@ from .structure import (
     Structure,
     differentiable,
     has_array,
+    leaf_names,
     leaves_of,
     outputs,
     static_number,
@@ -38,6 +39,7 @@ from .structure import (
     unflatten,
 )
 from .tape import gradient as tapes
+from .tape.tape import Tape
 from .tracing import record_trace
 
 
@@ -96,6 +98,26 @@ class Program:
         gradient = tapes.value_and_gradient(self.trace, root, arguments, keep_detached=True)
         gradient.outputs = gradient.outputs[1:]
         return Kernel(tapes.tangents(gradient, arguments))
+
+    def tape(self, with_gradient: bool = False, freeze: bool = False) -> tuple[Tape, list[str]]:
+        """Returns the tape of the function, and what its outputs are.
+
+        with_gradient: whether the derivatives follow the result.
+        freeze: whether the present numbers of parameters are constants, instead of inputs.
+        """
+        wanted = [i for i in self._wanted if not freeze or self.trace.nodes[i][0] == "input"]
+        places = {source: place for place, source in enumerate(tapes.sources(self.trace))}
+        tape = (self.gradient if with_gradient else self.value).tape
+        names = leaf_names(self._result, "result")
+        if with_gradient:
+            names += [f"d result / d {tape.names[places[i]]}" for i in wanted]
+        if freeze:
+            if with_gradient:
+                tape = tapes.value_and_gradient(self.trace, self.outputs[0], wanted)
+            numbers = {place: self.trace.parameters[k].data
+                       for place, (op, (k,)) in enumerate(self._reads) if op == "parameter"}
+            tape = tapes.with_constants(tape, numbers)
+        return tape, names
 
     def _scalar(self) -> Any:
         if self._result != NUMBER:

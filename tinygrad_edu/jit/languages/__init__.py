@@ -1,1 +1,1 @@
-"""What writes a tape in another language: today LLVM only."""
+"""What writes a tape in another language: LLVM, C, JavaScript and Python."""

@@ -354,6 +354,21 @@ def _tangent(lowering: Lowering, op: str, operands: Sequence[Register],
     return lowering.sum_of_products(lowering.negative_zero, factors)
 
 
+def with_constants(tape: Tape, numbers: Mapping[Register, float]) -> Tape:
+    """Returns the tape with constants in the place of some inputs."""
+    names = [name for register, name in enumerate(tape.names) if register not in numbers]
+    lowering = Lowering(names)
+    others = iter(range(len(names)))
+    place = [lowering.constant(numbers[register]) if register in numbers else next(others)
+             for register in range(len(tape.names))]
+    place += map(lowering.constant, tape.constants)
+    for op, args in tape.instructions():
+        place.append(lowering.emit(op, tuple([place[arg] for arg in args])))
+    labels = {place[register]: label for register, label in tape.labels.items()
+              if place[register] not in lowering.numbers}
+    return lowering.tape([place[register] for register in tape.outputs], labels)
+
+
 def expanded(tape: Tape, is_known: Callable[[str], bool]) -> Tape:
     """Returns the tape with the expansions of rows that are not known, to a language."""
     rows = {op for op in tape.table if not is_known(op) and op in TABLE and TABLE[op].expansion}

@@ -25,12 +25,12 @@ derivatives.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from itertools import chain, count, starmap
 from operator import add, mul
-from typing import Any
+from typing import Any, ClassVar
 
 from ...symbolic.formulas import Name, as_name
 from .operations import DOT, forward, operand_count, spelled
@@ -53,6 +53,8 @@ class Tape:
     outputs: registers.
     labels: names of registers of instructions, for `text`.
     """
+
+    write: ClassVar[Callable[..., str]]  # `text.written`, of the languages
 
     names: list[str]
     constants: array[float]
@@ -124,6 +126,37 @@ class Tape:
         return [registers[i] for i in self.outputs]
 
     # ---- text
+
+    def source(self, language: str, name: str = "f") -> str:
+        """Returns the program as a function in another language, complete in itself.
+
+            >>> from tinygrad_edu import jit
+            >>> tape = jit(lambda x, y: x / y).tape(1.0, 2.0)
+            >>> print(tape.source("c", "ratio"))  # doctest: +ELLIPSIS
+            #include <math.h>
+            ...
+            void ratio(const double *inputs, double *outputs) {
+                double t1 = inputs[0] / inputs[1];
+                outputs[0] = t1;
+            }
+            <BLANKLINE>
+
+        language: "c", "javascript" or "python".
+        name: the name of the function; the names of functions that it calls begin with it.
+
+        A comment says which number is which input or output.  The results of comparisons are 1.0
+        and 0.0.  For a wrong index of a `take`, Python raises IndexError, JavaScript throws
+        RangeError, and in C the entry is nan.
+
+        Results in C and Python have the bits of this tape, if the C library and the options of the
+        compiler are those of the comment.  JavaScript computes + - * / and sqrt so; its other
+        functions differ by a few units in the last place.
+
+        Raises:
+            ValueError: the language is unknown, or does not allow the name.
+            PrimitiveError: there is a primitive that you define, without an expansion.
+        """
+        return Tape.write(self, language, name)
 
     @cached_property
     def _called(self) -> list[str]:

@@ -106,10 +106,12 @@ export class Graph {
     }
     const found = []
     for (let node = first; node < this.size; node++) {
-      if (this.operands[node].some((operand) => isChanged[operand])) {
+      for (const operand of this.operands[node]) {
+        if (!isChanged[operand]) continue
         this.#compute(node)
         isChanged[node] = 1
         found.push(node)
+        break
       }
     }
     return found
@@ -121,12 +123,29 @@ export class Graph {
   #compute(node) {
     const row = this.rows[this.ops[node]]
     if (!row) throw new RangeError(`the table has no row ${this.ops[node]}`)
-    const operands = this.operands[node]
-    const x = operands.map((operand) => this.data[operand])
-    const out = row.forward(...x)
-    this.data[node] = out
-    this.partials[node] = operands.map((operand, i) =>
-      this.isConstant[operand] ? null : row.partials[i](...x, out)
+    const { data, isConstant } = this
+    const [i, j, ...rest] = this.operands[node]
+    const x = data[i]
+    const { partials } = row
+    // rows of one and of two operands, which most are, without an array of the operands
+    if (j === undefined) {
+      const out = (data[node] = row.forward(x))
+      this.partials[node] = [isConstant[i] ? null : partials[0](x, out)]
+      return
+    }
+    const y = data[j]
+    if (!rest.length) {
+      const out = (data[node] = row.forward(x, y))
+      this.partials[node] = [
+        isConstant[i] ? null : partials[0](x, y, out),
+        isConstant[j] ? null : partials[1](x, y, out)
+      ]
+      return
+    }
+    const all = [x, y, ...rest.map((k) => data[k])]
+    const out = (data[node] = row.forward(...all))
+    this.partials[node] = this.operands[node].map((k, at) =>
+      isConstant[k] ? null : partials[at](...all, out)
     )
   }
 
@@ -140,8 +159,10 @@ export class Graph {
       const adjoint = gradients[user]
       const operands = this.operands[user]
       const partials = this.partials[user]
-      for (let i = 0; i < operands.length; i++)
-        if (partials[i] !== null) gradients[operands[i]] += /** @type {number} */ (partials[i]) * adjoint
+      for (let i = 0; i < operands.length; i++) {
+        const partial = partials[i]
+        if (partial !== null) gradients[operands[i]] += partial * adjoint
+      }
     }
     return gradients
   }
