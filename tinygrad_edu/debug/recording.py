@@ -163,6 +163,7 @@ class Recording(Sequence[Step]):
         event = self.events[index]
         name = self.nodes[event.node].name
         phase = self._phase(index)
+        texts: tuple[str, ...]
         if phase == "forward":
             texts = (self._forward_words(event.node),)
         elif event.user is None:
@@ -339,7 +340,7 @@ def record(root: Value, order: str = "topological", *, misconception: str = "") 
         args = tuple([position[arg] for arg in node.args])
         # a constant may have been taken from another graph
         partials = tuple([
-            None if arg.constant else _partial(node, i, partial, idea)
+            None if arg.constant else _partial(node, i, partial or 0.0, idea)
             for i, (arg, partial) in enumerate(node.edges)
         ])
         label = node.label if isinstance(node.label, str) else str(node.label)
