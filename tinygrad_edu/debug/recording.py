@@ -164,6 +164,7 @@ class Recording(Sequence[Step]):
         event = self.events[index]
         name = self.nodes[event.node].name
         phase = self._phase(index)
+        texts: tuple[str, ...]
         if phase == "forward":
             texts = (self._forward_words(event.node),)
         elif event.user is None:

@@ -17,7 +17,8 @@ from functools import cache
 from typing import NamedTuple
 
 from ..engine.primitive import Primitive
-from ..symbolic.formulas import UNARY, Name
+from ..engine.table import UNARY
+from ..symbolic.formulas import Name
 
 TEMPLATES = {
     "given": "given: {leaves}",

@@ -122,7 +122,8 @@ def assemble(
 
     Its body is ``explorer.html`` with ``$title``, and each ``$name`` of ``parts``, filled in; its
     styles are ``theme.css`` and ``explorer.css``, its script is ``explorer.js`` with all modules
-    that it imports; for ``written`` see `joined_modules`.  Comments are left out.  ``title`` and ``data`` are escaped, ``parts`` are not.
+    that it imports; for ``written`` see `joined_modules`.  Comments are left out.  ``title`` and
+    ``data`` are escaped, ``parts`` are not.
     """
     body = Template(read(f"{folder}/{folder}.html"))
     style = without_css_comments(read("theme.css") + read(f"{folder}/{folder}.css"))

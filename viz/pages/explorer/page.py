@@ -4,9 +4,9 @@
     >>> explore(lecture_neuron())                             # doctest: +ELLIPSIS
     <Page 'computation graph of o': ... kB; .save("y.html") writes it>
 
-This file makes the data of the page; the page computes the graph itself (see `live`).  Its looks are in
-``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in ``explorer.js``, which says
-what each of its modules is for.
+This file makes the data of the page, which computes its graph itself (see `live`).  Its looks are
+in ``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in ``explorer.js``, which
+says what each of its modules is for.
 """
 
 from __future__ import annotations

@@ -148,6 +148,7 @@ export class Picture {
     const { cursor } = this
     group.classList.toggle("todo", !cursor.isComputed(node))
     group.classList.toggle("reached", cursor.now.grad[node] !== null)
+    group.classList.toggle("wrong", cursor.now.grad[node] !== null && cursor.right[node] !== null)
     if (data) setNumber(data, cursor.data(node).text)
     if (grad) setNumber(grad, cursor.grad(node).text)
     group.setAttribute("aria-label", this.#nameOf(node))
