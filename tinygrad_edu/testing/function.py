@@ -180,7 +180,7 @@ class Function:
             return root
         if not self.leaves:
             raise TypeError(
-                f"gradcheck: args must have a real number to differentiate by, not "
+                f"gradcheck: args must have a real number, not "
                 f"{short_repr(self._args)}; write [2.0] for one argument, and Value(2.0) or 2.0 "
                 "instead of True"
             )
