@@ -123,7 +123,12 @@ def with_leaf(make, label, number):
 
 @pytest.mark.parametrize(
     ("name", "leaf", "text"),
-    [("neuron", "w1", "-2,5"), ("newton", "x", "0.3"), ("loss", "x1", "1.25"), ("shared", "a", "7")],
+    [
+        ("neuron", "w1", "-2,5"),
+        ("newton", "x", "0.3"),
+        ("loss", "x1", "1.25"),
+        ("shared", "a", "7"),
+    ],
 )
 def test_a_typed_number_changes_everything_that_python_would_change(
     browser, pages, name, leaf, text
