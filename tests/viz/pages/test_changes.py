@@ -193,6 +193,22 @@ def test_a_leaf_is_dragged_in_the_drawing_and_one_undo_takes_it_back(browser, pa
     assert numbers(browser) == before
 
 
+def test_a_number_is_typed_with_real_keys(browser, pages):
+    from selenium.webdriver.common.keys import Keys
+
+    visit(browser, pages["neuron"])
+    keep(browser, "x2")
+    field = browser.find_element("id", "leaf-number")
+    field.clear()
+    field.send_keys("-10.5e-1", Keys.ENTER)
+    assert numbers(browser)["x2"][0] == "-1.0500"
+    assert run(browser, "return document.getElementById('leaf-number').value") == "-1.05"
+    assert shown(browser, "where").startswith("step 0 of")
+    click(browser, "undo")
+    click(browser, "undo")
+    assert numbers(browser)["x2"][0] == "0.0000"
+
+
 def test_the_slider_changes_the_leaf(browser, pages):
     visit(browser, pages["neuron"])
     keep(browser, "b")

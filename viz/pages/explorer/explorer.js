@@ -366,7 +366,8 @@ export class Explorer {
     const { key } = event
     const target = targetOf(event)
     if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return
-    if (target.matches("select, input[type=search]")) return
+    if (byId("python").open) return
+    if (target.matches("select, input:not([type=range], [type=checkbox])")) return
     const action = this.#actionFor(key, target)
     if (!action) return
     event.preventDefault()
