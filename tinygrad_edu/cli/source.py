@@ -8,7 +8,7 @@ from ..engine.value import Value
 from ..files import destination, write_atomically
 from .arguments import Command, argument, option
 
-LANGUAGES = {"js": "javascript"}  # other names that the command knows
+LANGUAGES = {"js": "javascript", "py": "python"}  # other names that the command knows
 
 
 def run_source(options: argparse.Namespace) -> int:
@@ -17,7 +17,7 @@ def run_source(options: argparse.Namespace) -> int:
 
     options.to = LANGUAGES.get(options.to, options.to)
     if options.engine is not None:
-        if options.expression is not None or LANGUAGES.get(options.engine) is None:
+        if options.expression is not None or options.engine not in ("js", "javascript"):
             raise ValueError("the engine is written in JavaScript: source --engine js -o engine.js")
         from viz.pages.live.program import engine_module
 
