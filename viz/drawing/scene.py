@@ -34,11 +34,10 @@ from .frame import SVG, Caption, EdgeLook, NodeLook
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
-from .text import label_number, number_text
+from .text import DIGIT_WIDTH, label_number, number_text
 
 UNKNOWN = "?"  # in place of a number that is not computed yet
-# widths of characters of numbers in Helvetica, in font sizes
-DIGIT_WIDTH = 0.556
+# widths of other characters of numbers in Helvetica, in font sizes
 OTHER_WIDTHS = {".": 0.278, "-": 0.333, "i": 0.222, "f": 0.278}
 
 ET.register_namespace("", SVG[1:-1])
