@@ -93,7 +93,7 @@ class CommandLine(cmd.Cmd):
                 except KeyboardInterrupt:
                     self.put()
                     if not self._typed:
-                        return
+                        return None
                     self.put(("Ctrl-C clears the line; q leaves", "dim"))
                 except UnicodeDecodeError as error:
                     self.error(f"the input is not {error.encoding} text")

@@ -13,7 +13,7 @@ import viz
 from tinygrad_edu import Value, data, fit, nn, optim
 from tinygrad_edu.errors import NonFiniteError
 from tinygrad_edu.train import History
-from viz.pages.training.frames import frames
+from viz.training.frames import frames
 from viz.pages.training.page import explore_training
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")

@@ -21,15 +21,15 @@ from typing import Any
 
 from tinygrad_edu.errors import check_int, counted
 from tinygrad_edu.train import History
+from tinygrad_edu.train.progress import share_bar
 
 from ...drawing.scene import Scene
 from ...drawing.text import label_number
 from ...plotting.training_plots import LOG_RANGE
-from ...progress import progress_bar
+from ...training.frames import frames
+from ...training.records import Axis, Frame, Point, RunRecords
+from ...training.rounding import evenly
 from ..page import Page, assemble, themed
-from .frames import frames
-from .records import Axis, Frame, Point, RunRecords
-from .rounding import evenly
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
 # larger numbers, or smaller ones on a logarithmic axis, are drawn at its end
@@ -76,7 +76,7 @@ def explore_training(
         RenderError: there is no layout engine.
     """
     check_int(samples, "explore: samples", 1)
-    with progress_bar("running the model", progress) as show:
+    with share_bar("running the model", progress) as show:
         run = frames(
             history,
             features=features,
