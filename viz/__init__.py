@@ -23,6 +23,7 @@ Only `drawing.render` needs a layout engine, only `plotting.plots` matplotlib.
 
 from . import notebook
 from .animation.animate import animate
+from .animation.animation import Animation
 from .drawing.draw import draw
 from .drawing.render import Drawing
 from .pages.explore import explore
@@ -30,6 +31,6 @@ from .pages.page import Page
 from .plotting import plots
 from .shell.repl import debug
 
-__all__ = ["Drawing", "Page", "animate", "debug", "draw", "explore", "plots"]
+__all__ = ["Animation", "Drawing", "Page", "animate", "debug", "draw", "explore", "plots"]
 
 notebook.register()

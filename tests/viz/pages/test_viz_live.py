@@ -13,8 +13,8 @@ from helpers import ROOT
 from tinygrad_edu import Value, data, fit, math, nn, optim
 from tinygrad_edu.diagnosis.inspection import gradient_flow
 from tinygrad_edu.train import History
-from viz.training.frames import MAX_STEPS, frames
 from viz.plotting.analysis import grid_at, grid_points
+from viz.training.frames import MAX_STEPS, frames
 
 X, Y = data.moons(20, rng=0)
 FLOWERS = data.iris()
