@@ -11,7 +11,7 @@ import {
 } from "../elements.js"
 import { clamp } from "../numbers.js"
 import { Plot } from "../plot.js"
-import { Parts, Stage } from "../stage.js"
+import { Parts, Stage } from "../stage/stage.js"
 import { edges, shortened, smallest, zeroLine } from "./records.js"
 
 /** @import { Frame, Maybe, PageData, Sample } from "./records.js" */
