@@ -176,8 +176,11 @@ export function animate(milliseconds, draw) {
   return () => cancelAnimationFrame(request)
 }
 
-/** Makes a button switch between light and dark, beginning with what the system has. */
-export function switchTheme() {
+/**
+ * Makes a button switch between light and dark, beginning with what the system has.
+ * @param {() => void} changed draws what has its colours from the script
+ */
+export function switchTheme(changed = () => {}) {
   const button = byId("theme")
   const dark = matchMedia("(prefers-color-scheme: dark)")
   const root = document.documentElement
@@ -189,7 +192,11 @@ export function switchTheme() {
   button.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark"
     show()
+    changed()
   })
-  dark.addEventListener("change", show)
+  dark.addEventListener("change", () => {
+    show()
+    changed()
+  })
   show()
 }
