@@ -14,7 +14,7 @@ const DIGIT_WIDTH = 6.1 // of a number in a drawing, in its units
  *   & Record<"slider" | "follow" | "query" | "leaf-number" | "leaf-slider", HTMLInputElement>
  *   & Record<"speed" | "colour" | "idea", HTMLSelectElement>
  *   & Record<"help" | "python", HTMLDialogElement>
- *   & Record<`scene-${number}`, HTMLTemplateElement>} Special
+ *   & Record<`${"scene" | "drawing"}-${string}`, HTMLTemplateElement>} Special
  */
 
 /**
@@ -121,11 +121,31 @@ export function setNumber(element, text) {
 }
 
 /**
- * Shows the notes of a page: what is not shown, and why.
+ * Shows the notes of a page: what is not shown, and why.  The reader can close them; notes that he
+ * has not seen come again.
  * @param {string[]} notes
+ * @param {string[]} calls for the maker of the page: what to write in Python for more
  */
-export function showNotes(notes) {
-  byId("notes").replaceChildren(...notes.map((text) => create("p", { text })))
+export function showNotes(notes, calls = []) {
+  const place = byId("notes")
+  const seen = notes.join("\n")
+  if (place.dataset.seen === seen) return
+  place.dataset.seen = seen
+  place.hidden = !notes.length
+  const made = create("details", {}, create("summary", { text: "for the maker of this page" }))
+  made.append(...calls.map((call) => create("p", {}, create("code", { text: call }))))
+  const close = create("button", {
+    type: "button",
+    class: "close",
+    "aria-label": "close the notes",
+    title: "close the notes",
+    text: "\u00d7",
+    onclick: () => {
+      place.hidden = true
+    }
+  })
+  const texts = notes.map((text) => create("p", { text }))
+  place.replaceChildren(create("div", {}, ...texts, ...(calls.length ? [made] : [])), close)
 }
 
 /**
@@ -156,8 +176,11 @@ export function animate(milliseconds, draw) {
   return () => cancelAnimationFrame(request)
 }
 
-/** Makes a button switch between light and dark, beginning with what the system has. */
-export function switchTheme() {
+/**
+ * Makes a button switch between light and dark, beginning with what the system has.
+ * @param {() => void} changed draws what has its colours from the script
+ */
+export function switchTheme(changed = () => {}) {
   const button = byId("theme")
   const dark = matchMedia("(prefers-color-scheme: dark)")
   const root = document.documentElement
@@ -169,7 +192,11 @@ export function switchTheme() {
   button.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark"
     show()
+    changed()
   })
-  dark.addEventListener("change", show)
+  dark.addEventListener("change", () => {
+    show()
+    changed()
+  })
   show()
 }

@@ -2,11 +2,11 @@
 
 import { animate, createSvg, fill, setNumber, setText } from "../elements.js"
 import { flowWidth, joined, magnitude, signName, toNumber } from "../numbers.js"
-import { Parts, REDUCED_MOTION } from "../stage.js"
+import { Parts, REDUCED_MOTION } from "../stage/stage.js"
 import { UNKNOWN, called } from "./cursor.js"
 import { Modules } from "./modules.js"
 
-/** @import { Box, Stage } from "../stage.js" */
+/** @import { Box, Stage } from "../stage/stage.js" */
 /** @import { Cursor, Step } from "./cursor.js" */
 /** @import { Changed, PageData } from "./types.js" */
 
