@@ -85,6 +85,11 @@ def shown(browser, name):
     return run(browser, "return document.getElementById(arguments[0]).textContent", name)
 
 
+def notes(browser):
+    return run(browser, """
+        return [...document.querySelectorAll("#notes p")].map((p) => p.textContent).join(" ")""")
+
+
 def numbers(browser):
     """Returns data and gradient of each node as drawn, by its name."""
     return run(browser, """
@@ -260,10 +265,10 @@ def test_the_address_keeps_the_state(browser, pages):
         select.dispatchEvent(new Event("change", { bubbles: true }))""")
     wait_until(browser, "return location.hash.includes('local')")
     kept = run(browser, "return location.hash")
-    state = numbers(browser), shown(browser, "where"), shown(browser, "notes")
+    state = numbers(browser), shown(browser, "where"), notes(browser)
     assert "A wrong idea: the gradient is the local derivative alone." in state[2]
     visit(browser, pages["neuron"], kept)
-    assert (numbers(browser), shown(browser, "where"), shown(browser, "notes")) == state
+    assert (numbers(browser), shown(browser, "where"), notes(browser)) == state
     assert requests(browser) == [pages["neuron"].resolve().as_uri()]
 
 
@@ -279,7 +284,7 @@ def test_what_an_address_does_not_mean_is_left_out(browser, pages, address):
     visit(browser, pages["neuron"], address)
     click(browser, "last")
     assert numbers(browser) == before
-    assert shown(browser, "notes") == ""
+    assert notes(browser) == ""
 
 
 def test_the_program_in_python_builds_the_same_graph(browser, pages):
@@ -316,7 +321,7 @@ def test_wrong_gradients_are_marked_beside_the_right_ones(browser, pages):
         select.value = ""
         select.dispatchEvent(new Event("change", { bubbles: true }))""")
     assert run(browser, "return document.querySelectorAll('g.node.wrong').length") == 0
-    assert shown(browser, "notes") == ""
+    assert notes(browser) == ""
 
 
 def test_rows_that_only_python_computes_keep_their_numbers(browser, tmp_path):
@@ -329,7 +334,7 @@ def test_rows_that_only_python_computes_keep_their_numbers(browser, tmp_path):
         visit(browser, explore(y, tmp_path / "bump.html"))
     finally:
         del TABLE["bump"]
-    assert "bump is computed in Python only" in shown(browser, "notes")
+    assert "bump is computed in Python only" in notes(browser)
     assert run(browser, "return document.getElementById('live').hidden")
     keep(browser, "x")
     assert run(browser, "return document.getElementById('leaf').hidden")
