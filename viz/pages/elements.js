@@ -1,8 +1,9 @@
 /* The elements of all pages: finding, making and filling them; frames of an animation; the theme.
 
    Labels are data: text is set only by `textContent`, and elements are made only by `create` and
-   `createSvg`. */
+   `createSvg`.  In texts names that are written from right to left do not turn others round. */
 
+import { isolated } from "./live/texts.js"
 import { clamp } from "./numbers.js"
 
 const DIGIT_WIDTH = 6.1 // of a number in a drawing, in its units
@@ -88,7 +89,7 @@ export function createSvg(tag, properties = {}, ...inside) {
  */
 export function fill(element, properties, inside) {
   for (const [name, value] of Object.entries(properties)) {
-    if (name === "text") element.textContent = String(value ?? "")
+    if (name === "text") element.textContent = isolated(String(value ?? ""))
     else if (typeof value === "function") element.addEventListener(name.slice(2), value)
     else if (value !== null && value !== false) element.setAttribute(name, String(value))
   }
@@ -102,7 +103,8 @@ export function fill(element, properties, inside) {
  * @param {string} text
  */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text
+  const shown = isolated(text)
+  if (element.textContent !== shown) element.textContent = shown
 }
 
 /**

@@ -79,8 +79,10 @@ test("the areas of two classes meet where the score is 0, and of several where a
   const two = fieldsOf([[-1, 3], [-1, 3]], [])
   assert.deepEqual(two.map((field) => heightAt(field, 0.25, 0.5)), [0, 0])
   assert.deepEqual(two.map((field) => heightAt(field, 1, 0)), [-3, 3])
-  const three = fieldsOf([[1, 1], [2, null]], [[0, 2], [0, -1]])
-  assert.deepEqual(three.map((field) => heightAt(field, 0.5, 0)), [0, -1, 0])
+  const grid = [[1, 1], [2, null]]
+  const three = fieldsOf(grid, [[0, 2], [0, -1]])
+  const lower = fieldsOf([grid[0], grid[0]], [[0, 2], [0, 2]])
+  assert.deepEqual(lower.map((field) => heightAt(field, 0.5, 0)), [0, -1, 0])
   assert.ok(three.every((field) => Number.isNaN(heightAt(field, 0.5, 0.5))))
 })
 

@@ -1,7 +1,6 @@
 /* The panel of the explorer about one node, edge or module. */
 
 import { create } from "../elements.js"
-import { isolated } from "../live/texts.js"
 import { joined, signName } from "../numbers.js"
 import { called } from "./cursor.js"
 
@@ -350,7 +349,7 @@ export class Details {
     ]
     return create("button", {
       class: joined(name, " "),
-      text: isolated(step.withoutLead),
+      text: step.withoutLead,
       onclick: () => this.explorer.goTo(step.index + 1),
       title: `go to step ${step.number}${done ? "" : " (not done yet)"}`
     })

@@ -18,7 +18,6 @@ import { fromAddress, toAddress } from "../live/address.js"
 import { Editor } from "../live/editor.js"
 import { Recording } from "../live/recording.js"
 import { ROWS, WRONG_RULES } from "../live/rows.js"
-import { isolated } from "../live/texts.js"
 import { clamp } from "../numbers.js"
 import { save, showProgram, standalone } from "../stage/export.js"
 import { Stage } from "../stage/stage.js"
@@ -403,7 +402,7 @@ export class Explorer {
   #say() {
     const { step, position, steps } = this.cursor
     const { recording } = this
-    const sentence = isolated(step ? step.sentence : recording.start())
+    const sentence = step ? step.sentence : recording.start()
     const hidden =
       step && !this.picture.modules.sees(step) ? " \u00b7 inside a collapsed module" : ""
     let phase = step ? step.phase : "start"
@@ -413,7 +412,7 @@ export class Explorer {
     setText(byId("where"), `step ${done} of ${all} \u00b7 ${phase}${hidden}`)
     setText(byId("sentence"), sentence)
     byId("sentence").classList.toggle("long", sentence.length > 70)
-    setText(byId("formula"), isolated(step?.words.formula ?? ""))
+    setText(byId("formula"), step?.words.formula ?? "")
     setText(byId("warning"), (step && recording.marks.get(step.number)?.[1]) ?? "")
     const slider = byId("slider")
     slider.value = String(position)
