@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,6 +36,8 @@ MAX_NODES_SHOWN = 50_000
 
 # the same object in several MIME types; the front end chooses one
 Bundle = dict[str, str]
+# of each MIME type; "alt" describes a picture to readers who do not see it
+Metadata = dict[str, dict[str, str]]
 
 # One layout for each Stepper: a step then needs no new layout.  A scene refers to its recording,
 # not to the Stepper.
@@ -54,20 +57,29 @@ def register() -> None:
         # registered by %matplotlib inline, which can do more
         pictures.lookup_by_type("matplotlib.figure.Figure")
     except KeyError:
-        pictures.for_type_by_name("matplotlib.figure", "Figure", _png)
+        pictures.for_type_by_name("matplotlib.figure", "Figure", _show_figure)
 
 
-def _printer(formatter: Any, show: Callable[[Any], Bundle]) -> Callable[[Any], Bundle | None]:
-    def print_(value: Any) -> Bundle | None:
+def _printer(
+    formatter: Any, show: Callable[[Any], Bundle]
+) -> Callable[[Any], tuple[Bundle, Metadata] | None]:
+    def print_(value: Any) -> tuple[Bundle, Metadata] | None:
         # a terminal; IPython asks for bundles there too
         if "text/html" not in formatter.active_types:
             return None
         try:
-            return {"text/plain": repr(value), **show(value)}
+            shown = {"text/plain": repr(value), **show(value)}
         except Exception as error:  # a cell that only shows something must not fail
-            return {"text/plain": f"{value!r}\n(no picture: {error})"}
+            return {"text/plain": f"{value!r}\n(no picture: {error})"}, {}
+        return shown, {kind: {"alt": _alt(shown)} for kind in shown if kind.startswith("image/")}
 
     return print_
+
+
+def _alt(shown: Bundle) -> str:
+    """Returns the description of a drawing that is in its SVG text, or else the repr."""
+    found = re.search(r'aria-label="([^"]*)"', shown.get("image/svg+xml", ""))
+    return html.unescape(found[1]) if found else shown["text/plain"]
 
 
 def _show_value(value: Value) -> Bundle:
@@ -140,6 +152,16 @@ def _picture_above_text(picture: str, shown: object, notes: Sequence[str]) -> Bu
     text = html.escape("\n".join([repr(shown), *notes]))
     content = f'<div>\n{picture}</div>\n<pre style="white-space: pre-wrap">{text}</pre>'
     return {"text/html": content}
+
+
+def _show_figure(figure: Any) -> tuple[bytes, dict[str, str]]:
+    """Returns a figure as PNG, and its titles, labels and legends as its description."""
+    parts = []
+    for ax in figure.axes:
+        lines = ax.get_legend_handles_labels()[1]
+        texts = [ax.get_title(), ax.get_xlabel(), ax.get_ylabel(), *lines]
+        parts += [" ".join(text.split()) for text in texts if text]
+    return _png(figure), {"alt": f"plot: {'; '.join(dict.fromkeys(parts))}"}
 
 
 def _png(figure: Any) -> bytes:

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.errors import RenderError, check_text, check_type, counted
+from tinygrad_edu.errors import RenderError, check_text, check_type, counted, some
 from tinygrad_edu.files import destination, write_atomically
 
 from .dot import contents, is_blank, symbol, to_dot
@@ -170,10 +170,7 @@ class Drawing:
 
     def __repr__(self) -> str:
         title = f" {self.title!r}" if self.title else ""
-        nodes = counted(len(self.records.nodes), "node")
-        edges = counted(len(self.records.edges), "edge")
-        clusters = counted(len(self.records.clusters), "cluster")
-        return f"<Drawing{title}: {nodes}, {edges}, {clusters}>"
+        return f"<Drawing{title}: {self._size}>"
 
     def _repr_svg_(self) -> str | None:
         return self._repr_mimebundle_().get("image/svg+xml")
@@ -189,6 +186,20 @@ class Drawing:
         outputs = ", ".join(_display_name(node) for node in self.records.nodes if node.output)
         return _printable(self.title) or f"computation graph of {outputs or 'a value'}"
 
+    @property
+    def _description(self) -> str:
+        """The picture in words, for readers who do not see it."""
+        named = ("input", "parameter", "module")
+        labels = [node.label for node in self.records.nodes if node.role in named and node.label]
+        names = f", with {some(map(_printable, labels), 6)}" if labels else ""
+        return f"{self._name}: {self._size}{names}"
+
+    @property
+    def _size(self) -> str:
+        nodes = counted(len(self.records.nodes), "node")
+        edges = counted(len(self.records.edges), "edge")
+        return f"{nodes}, {edges}, {counted(len(self.records.clusters), 'cluster')}"
+
     def _standalone(self, svg: str) -> str:
         """Returns ``svg`` for a file or a page, with tooltips for people.
 
@@ -196,11 +207,12 @@ class Drawing:
         """
         svg = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg"):], flags=re.DOTALL)
         title = html.escape(self._name)
+        description = html.escape(self._description)
         # Never wider than its container, and never cut off: the viewBox scales all of it, with the
         # parts that stick out.
         svg = svg.replace(
             "<svg ",
-            f'<svg role="img" aria-label="{title}" style="max-width: 100%; height: auto; '
+            f'<svg role="img" aria-label="{description}" style="max-width: 100%; height: auto; '
             'overflow: visible" ',
             1,
         )

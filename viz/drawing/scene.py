@@ -133,10 +133,11 @@ class Scene:
         width, height = self.frame_size if caption else self.size
         left = self._caption.left if caption else 0.0
         below = self._caption.svg(stepper.position) if caption else ""
-        name = html.escape(self._root.get("aria-label", ""))
+        name = html.escape(self._root.findtext(f"{SVG}title", ""))
+        description = html.escape(self._root.get("aria-label", ""))
         return (
-            f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{name}" width="{width:.0f}pt" '
-            f'height="{height:.0f}pt" '
+            f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{description}" '
+            f'width="{width:.0f}pt" height="{height:.0f}pt" '
             f'viewBox="{left:.2f} 0.00 {width:.2f} {height:.2f}">\n<title>{name}</title>\n'
             f'<g id="graph0" class="graph" transform="{group.get("transform")}">\n{parts}\n</g>\n'
             f'{below}\n</svg>\n'

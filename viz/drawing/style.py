@@ -76,9 +76,9 @@ class Look:
             check_choice(what, f"{name}: hide: each entry", HIDEABLE)
         return cls(
             direction,
-            check_number(font_size, f"{name}: font_size", 4, "the usual size is 11", most=100),
-            check_int(digits, f"{name}: digits", 2, f"the usual number is {DIGITS}", most=17),
-            check_int(dpi, f"{name}: dpi", 10, f"the usual number is {PNG_DPI}", most=1200),
+            check_number(font_size, f"{name}: font_size", 4, "leave it out for 11", most=100),
+            check_int(digits, f"{name}: digits", 2, f"leave it out for {DIGITS}", most=17),
+            check_int(dpi, f"{name}: dpi", 10, f"leave it out for {PNG_DPI}", most=1200),
             frozenset(hide),
         )
 
