@@ -220,7 +220,7 @@ def test_pictures_have_their_size_in_a_narrow_column_and_text_is_monospaced(note
     shown = [x, Stepper(record(x)).next(3), draw(x), history(), animate(Value(2.0) * 3)]
     cells = "".join(f"<div>{bundle(notebook, each)['text/html']}</div>" for each in shown)
     # the styles of JupyterLab and VS Code that reach pictures and texts
-    styles = "body { width: 500px } img, svg { max-width: 100%; height: auto } pre { font: serif }"
+    styles = "body { width: 500px } img, svg { max-width: 100%; height: auto } pre { font-family: serif }"
     page = tmp_path / "cells.html"
     page.write_text(
         f"<!DOCTYPE html><html data-ready=true><meta charset=utf-8><style>{styles}</style>{cells}"
@@ -239,11 +239,12 @@ def test_pictures_have_their_size_in_a_narrow_column_and_text_is_monospaced(note
             "return getComputedStyle(document.querySelector('pre')).fontFamily"
         )
     assert len(sizes) == len(shown)
-    for width, natural, box, height, scrolls in sizes:
-        assert width == pytest.approx(natural, abs=1)
+    for i, (width, natural, box, height, scrolls) in enumerate(sizes):
+        # letters of a plot are large enough for 640 pixels
+        assert width == pytest.approx(natural if i < 3 else min(natural, 640), abs=1)
         assert box == 500
         assert height <= 720
-        assert scrolls == (natural > 500)
+        assert scrolls == (width > 500)
     assert font.endswith("monospace")
 
 

@@ -83,6 +83,7 @@ body {{ margin: 1rem; font: 14px Helvetica, Arial, sans-serif; color: #1a1a1a; b
 # column cannot be read
 _BOX = '<div tabindex="0" style="overflow: auto; max-height: {height}px">\n{content}\n</div>'
 BOX_HEIGHT = 720  # CSS pixels, at most
+MIN_IMAGE_WIDTH = 640  # CSS pixels
 
 
 # the start of a part of the picture, its id, and the title that Graphviz gives it
@@ -230,13 +231,17 @@ class Drawing:
 
 
 def in_box(content: str) -> str:
-    """Returns HTML that shows SVG text, or an ``<img>``, at its natural size, on white.
+    """Returns HTML that shows SVG text at its natural size, on white.
 
-    If it is larger than the column of a notebook, the box around it scrolls.
+    An ``<img>``, whose letters are larger, may shrink to `MIN_IMAGE_WIDTH`.  If the picture is
+    larger than the column of a notebook, the box around it scrolls.
     """
     start, end, rest = content.partition(">")
     start = re.sub(r' style="[^"]*"', "", start).removesuffix("/")
-    start += ' style="max-width: none; background: white"'
+    width = "none"
+    if start.startswith("<img"):
+        width = f"max(100%, {MIN_IMAGE_WIDTH}px); height: auto"
+    start += f' style="max-width: {width}; background: white"'
     return _BOX.format(height=BOX_HEIGHT, content=(start + end + rest).strip())
 
 
