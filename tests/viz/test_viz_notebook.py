@@ -220,7 +220,7 @@ def test_pictures_have_their_size_in_a_narrow_column_and_text_is_monospaced(note
     shown = [x, Stepper(record(x)).next(3), draw(x), history(), animate(Value(2.0) * 3)]
     cells = "".join(f"<div>{bundle(notebook, each)['text/html']}</div>" for each in shown)
     # the styles of JupyterLab and VS Code that reach pictures and texts
-    styles = "body { width: 500px } img, svg { max-width: 100%; height: auto } pre { font-family: serif }"
+    styles = "body { width: 500px } img, svg { max-width: 100% } pre { font-family: serif }"
     page = tmp_path / "cells.html"
     page.write_text(
         f"<!DOCTYPE html><html data-ready=true><meta charset=utf-8><style>{styles}</style>{cells}"
