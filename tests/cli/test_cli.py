@@ -570,6 +570,13 @@ def test_train_ends_with_what_went_wrong_and_what_to_do(options, words, tmp_path
     assert "the loss " in History.load(tmp_path / "history.json").warning
 
 
+def test_train_writes_an_animation_of_the_run(tmp_path):
+    done = run("train", "--epochs", 1, "--layers", 2, "--animate", "--out", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "training.gif").read_bytes().startswith(b"GIF89a")
+    assert "training.gif     an animation of the run" in done.stdout
+
+
 @pytest.mark.parametrize("arguments", [
     ["--help"],
     ["--version"],

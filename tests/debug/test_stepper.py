@@ -233,7 +233,7 @@ def test_where_has_sentences_with_the_branch_not_taken_as_a_number():
 
 
 def test_compare_orders_prints_both_orders_side_by_side():
-    assert str(compare_orders(examples.shared_node())) == """\
+    assert repr(compare_orders(examples.shared_node())) == """\
 topological order                    naive recursive order
 dc/dc = 1                            dc/dc = 1
 dc/db += dc/dc · ∂c/∂b = 1 × 1 = 1   dc/db += dc/dc · ∂c/∂b = 1 × 1 = 1

@@ -128,7 +128,7 @@ _DESCRIPTIONS = {
     "history.json": "loss, metrics and learning rate of every step (History.load)",
     "checkpoint.json": "parameters and optimiser state (nn.load)",
     "live.html": "the training run, to be played in a browser",
-    "training.gif": "an animation of it: the model next to the loss, for a slide",
+    "training.gif": "an animation of the run: the model next to the loss, for a slide",
     "neuron.svg": "the neuron of a lecture, with every derivative",
     "neuron.gif": "an animation of its forward and backward pass",
     "neuron.html": "the same in a browser, step by step",

@@ -27,7 +27,8 @@ from tinygrad_edu.train.progress import share_bar
 from ..drawing.model import MAX_NODES
 from ..drawing.scene import Scene
 from .animation import Animation, animation_path
-from .pixels import fonts, libraries, to_png
+from .graph import GraphFrames
+from .pixels import fonts, libraries, png_of
 
 SCALE = 2.0  # pixels a point
 MIN_SCALE = 0.1
@@ -174,11 +175,12 @@ def _graph_frames(
     scene = Scene(recording, collapse, max_nodes)
     positions = [0, *[number for number, hidden in enumerate(scene.hidden, 1) if not hidden]]
     width = _width_in_pixels(scene, scale, len(positions))
+    frames = GraphFrames(scene, width)
     stepper = Stepper(recording)
     pictures = []
     with share_bar("drawing the frames") as show:
         for position in positions:
-            pictures.append(to_png(scene.frame(stepper.goto(position)), width))
+            pictures.append(png_of(frames.image(stepper.goto(position))))
             show(len(pictures) / len(positions))
     root = recording.nodes[recording.root].name
     return f"the computation of {root} and its gradients, step by step", pictures

@@ -11,11 +11,11 @@ from typing import Any
 
 from tinygrad_edu.files import FilePath, destination, write_atomically
 
+from ..drawing.render import in_box
 from .encoding import FORMATS, encode
 from .pixels import to_image
 
 PIXELS_PER_CSS_PIXEL = 1.5  # in a notebook: sharp on screens with more than 96 dots an inch
-_IN_NOTEBOOK = '<div style="overflow: auto; max-height: 85vh">{}</div>'
 
 
 class Animation:
@@ -69,9 +69,9 @@ class Animation:
     def _repr_html_(self) -> str:
         width = to_image(self.pictures[0]).width / PIXELS_PER_CSS_PIXEL
         content = base64.b64encode(self._gif).decode("ascii")
-        return _IN_NOTEBOOK.format(
+        return in_box(
             f'<img src="data:image/gif;base64,{content}" width="{width:.0f}" '
-            f'style="max-width: none" alt="{html.escape(f"animation of {self.name}")}">'
+            f'alt="{html.escape(f"animation of {self.name}")}">'
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -55,6 +55,13 @@ def to_image(png: bytes) -> Image:
     return image.convert("RGB")
 
 
+def png_of(image: Image) -> bytes:
+    """Returns an image as a PNG file, written fast."""
+    png = io.BytesIO()
+    image.save(png, "PNG", compress_level=1)
+    return png.getvalue()
+
+
 def libraries() -> tuple[Any, Any]:
     """Returns the modules resvg_py and PIL.Image."""
     try:

@@ -5,7 +5,6 @@ matplotlib draws them from the records of `training.frames`.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -32,7 +31,7 @@ from ..plotting.ranges import drawn, spaced
 from ..plotting.training_plots import LOG_RANGE
 from ..training.frames import frames
 from ..training.records import Frame, Number, Point, RunRecords
-from .pixels import libraries
+from .pixels import libraries, png_of
 
 SIZE = 10.0, 5.2  # inches, of a frame
 POINTS_PER_INCH = 72
@@ -107,10 +106,8 @@ def run_pictures(run: RunRecords, dpi: float, show: Callable[[float], None]) -> 
         show_loss(frame)
         canvas.draw()
         figure.set_layout_engine("none")  # from now on nothing moves
-        png = io.BytesIO()
         image = pillow.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
-        image.convert("RGB").save(png, "PNG", compress_level=1)
-        pictures.append(png.getvalue())
+        pictures.append(png_of(image.convert("RGB")))
         show((i + 1) / len(run.frames))
     return pictures
 

@@ -79,6 +79,13 @@ body {{ margin: 1rem; font: 14px Helvetica, Arial, sans-serif; color: #1a1a1a; b
 """
 
 
+# a picture in a notebook: a large one is scrolled, because text that is shrunk to the width of the
+# column cannot be read
+_BOX = '<div tabindex="0" style="overflow: auto; max-height: {height}px">\n{content}\n</div>'
+BOX_HEIGHT = 720  # CSS pixels, at most
+MIN_IMAGE_WIDTH = 640  # CSS pixels
+
+
 # the start of a part of the picture, its id, and the title that Graphviz gives it
 _GROUP_TITLE = re.compile(
     r'(<g id="([^"]*)" class="(?:graph|node|edge|cluster)"[^>]*>\s*)<title>[^<]*</title>\n?'
@@ -177,7 +184,11 @@ class Drawing:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         try:
-            return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+            # front ends show HTML if they can; exports and some viewers take the SVG
+            return {
+                "text/html": in_box(self.svg()), "image/svg+xml": self.svg(),
+                "text/plain": repr(self),
+            }
         except RenderError as error:
             return {"text/plain": f"{self!r}\n{error}"}
 
@@ -242,6 +253,21 @@ class Drawing:
         for i, cluster in enumerate(self.records.clusters):
             tooltips[f"c{i}"] = _printable(cluster.path)
         return tooltips
+
+
+def in_box(content: str) -> str:
+    """Returns HTML that shows SVG text at its natural size, on white.
+
+    An ``<img>``, whose letters are larger, may shrink to `MIN_IMAGE_WIDTH`.  If the picture is
+    larger than the column of a notebook, the box around it scrolls.
+    """
+    start, end, rest = content.partition(">")
+    start = re.sub(r' style="[^"]*"', "", start).removesuffix("/")
+    width = "none"
+    if start.startswith("<img"):
+        width = f"max(100%, {MIN_IMAGE_WIDTH}px); height: auto"
+    start += f' style="max-width: {width}; background: white"'
+    return _BOX.format(height=BOX_HEIGHT, content=(start + end + rest).strip())
 
 
 def _display_name(node: Node) -> str:

@@ -127,20 +127,43 @@ class Scene:
         of the gradient, and its width the magnitude.  ``caption`` adds the step's sentence and a
         progress bar below.
         """
+        return self.view(
+            self.parts(stepper).values(), self.caption(stepper.position) if caption else None
+        )
+
+    def parts(self, stepper: Stepper) -> dict[str, str]:
+        """Returns the SVG text of every part at the position of ``stepper``, by its id."""
         looks = self._looks(stepper)
         group = next(self._root.iter(f"{SVG}g"))
-        parts = "\n".join([self._part(part, looks) for part in group.findall(f"{SVG}g")])
-        width, height = self.frame_size if caption else self.size
-        left = self._caption.left if caption else 0.0
-        below = self._caption.svg(stepper.position) if caption else ""
+        return {part.attrib["id"]: self._part(part, looks) for part in group.findall(f"{SVG}g")}
+
+    def caption(self, position: int) -> str:
+        """Returns the SVG text of the caption after ``position`` steps."""
+        return self._caption.svg(position)
+
+    @property
+    def left(self) -> float:
+        """The left end of every frame in points; the drawing begins at 0, and may be narrower."""
+        return self._caption.left
+
+    @property
+    def transform(self) -> str:
+        """The SVG transform of the parts."""
+        return next(self._root.iter(f"{SVG}g")).attrib["transform"]
+
+    def view(self, parts: Iterable[str], caption: str | None) -> str:
+        """Returns the picture with these parts and this caption, or without one, as SVG text."""
+        width, height = self.size if caption is None else self.frame_size
+        left = 0.0 if caption is None else self.left
         name = html.escape(self._root.findtext(f"{SVG}title", ""))
         description = html.escape(self._root.get("aria-label", ""))
+        text = "\n".join(parts)
         return (
             f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{description}" '
             f'width="{width:.0f}pt" height="{height:.0f}pt" '
             f'viewBox="{left:.2f} 0.00 {width:.2f} {height:.2f}">\n<title>{name}</title>\n'
-            f'<g id="graph0" class="graph" transform="{group.get("transform")}">\n{parts}\n</g>\n'
-            f'{below}\n</svg>\n'
+            f'<g id="graph0" class="graph" transform="{self.transform}">\n{text}\n</g>\n'
+            f'{caption or ""}\n</svg>\n'
         )
 
     def flows(self, stepper: Stepper) -> dict[int, float]:
