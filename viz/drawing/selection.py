@@ -86,10 +86,7 @@ def select(
     joined = 0
     notes = []
     for level, chosen in levels.items():
-        most = limit
-        if readable:
-            most = min(limit, READABLE_NODES if level == "neurons" else 2 * READABLE_NODES)
-        if size <= most and joined <= MAX_EDGES:
+        if size <= _most(level, limit, readable) and joined <= MAX_EDGES:
             break
         further, smaller = boxes_of(collapsed.union(chosen))
         if smaller < size:
@@ -97,12 +94,10 @@ def select(
             size = smaller
             joined = _edges_into(boxes)
             reason = f"the {full_size:,} nodes are more than max_nodes={limit}"
-            if readable and full_size <= limit:
+            if full_size <= limit:
                 reason = f"the graph has {full_size:,} nodes"
-            notes = [
-                f"{level.capitalize()} are collapsed: {reason}. "
-                f"To see all: max_nodes={full_size}; to choose: collapse=."
-            ]
+            remedy = f"To see all: max_nodes={full_size}; to choose: collapse=."
+            notes = [f"{level.capitalize()} are collapsed: {reason}. {remedy}"]
     if size <= limit:
         return boxes, None, notes
     notes.append(
@@ -110,6 +105,13 @@ def select(
         f"max_nodes={limit}. To see all: max_nodes=None; to fold modules: collapse=."
     )
     return boxes, _nearest(roots, order, boxes, max(1, limit - 1)), notes
+
+
+def _most(level: str, limit: int, readable: bool) -> int:
+    """Returns above how many nodes the modules of this level are collapsed."""
+    if not readable:
+        return limit
+    return min(limit, READABLE_NODES if level == "neurons" else 2 * READABLE_NODES)
 
 
 def _edges_into(boxes: dict[Value, str]) -> int:
