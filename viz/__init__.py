@@ -11,7 +11,8 @@
 ===========  ======================================================================================
 `drawing`    a graph as records, DOT text and a picture; a recording as pictures of its steps
 `pages`      HTML files that need no network: the explorer of a graph, and a training run to play
-`animation`  a recording as GIF, animated PNG or WebP
+`training`   the numbers of a training run, for its page and its animation
+`animation`  a recording or a training run as GIF, animated PNG or WebP
 `plotting`   plots by matplotlib, and the numbers behind them
 `shell`      the debugger: its commands, and the terminal
 `notebook`   what a notebook shows
@@ -22,6 +23,7 @@ Only `drawing.render` needs a layout engine, only `plotting.plots` matplotlib.
 
 from . import notebook
 from .animation.animate import animate
+from .animation.animation import Animation
 from .drawing.draw import draw
 from .drawing.render import Drawing
 from .pages.explore import explore
@@ -29,6 +31,12 @@ from .pages.page import Page
 from .plotting import plots
 from .shell.repl import debug
 
-__all__ = ["Drawing", "Page", "animate", "debug", "draw", "explore", "plots"]
+__all__ = ["Animation", "Drawing", "Page", "animate", "debug", "draw", "explore", "plots"]
+
+
+def __dir__() -> list[str]:
+    """Returns the public names only, which is what a notebook completes."""
+    return __all__
+
 
 notebook.register()

@@ -5,7 +5,8 @@
     In [3]: Stepper(record(y)).next()   # the drawing after this step, and below it the repr
 
 Only a front end that can show HTML gets pictures.  In a terminal, IPython prints the repr, and
-nothing is drawn.
+nothing is drawn.  marimo asks an object for its method ``_mime_``, which the classes get here.
+Pictures have their natural size, in a box that scrolls, and a text for those who do not see them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,7 +27,7 @@ from tinygrad_edu.jit import Jitted, Tape
 
 from .drawing.draw import draw
 from .drawing.model import build_path
-from .drawing.render import Drawing
+from .drawing.render import Drawing, in_box
 from .drawing.scene import Scene
 from .plotting import plots
 
@@ -35,6 +37,11 @@ MAX_NODES_SHOWN = 50_000
 
 # the same object in several MIME types; the front end chooses one
 Bundle = dict[str, str]
+# of each MIME type; "alt" describes a picture to readers who do not see it
+Metadata = dict[str, dict[str, str]]
+
+# JupyterLab shows <pre> in a proportional font
+_TEXT_STYLE = "white-space: pre-wrap; font-family: ui-monospace, Menlo, Consolas, monospace"
 
 # One layout for each Stepper: a step then needs no new layout.  A scene refers to its recording,
 # not to the Stepper.
@@ -42,7 +49,9 @@ _scenes: WeakKeyDictionary[Stepper, Scene] = WeakKeyDictionary()
 
 
 def register() -> None:
-    """Tells IPython, if it is running, how to display the objects of this package."""
+    """Tells marimo, and IPython if it is running, how to display the objects of this package."""
+    for kind, show in _DISPLAYS.items():
+        kind._mime_ = _for_marimo(show)  # type: ignore[attr-defined]
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     formatter = getattr(shell, "display_formatter", None)
     if formatter is None:
@@ -54,20 +63,43 @@ def register() -> None:
         # registered by %matplotlib inline, which can do more
         pictures.lookup_by_type("matplotlib.figure.Figure")
     except KeyError:
-        pictures.for_type_by_name("matplotlib.figure", "Figure", _png)
+        pictures.for_type_by_name("matplotlib.figure", "Figure", _show_figure)
 
 
-def _printer(formatter: Any, show: Callable[[Any], Bundle]) -> Callable[[Any], Bundle | None]:
-    def print_(value: Any) -> Bundle | None:
+def _for_marimo(show: Callable[[Any], Bundle]) -> Callable[[Any], tuple[str, str]]:
+    def _mime_(value: Any) -> tuple[str, str]:
+        """Returns the MIME type and the content that marimo shows."""
+        bundle = _bundle(value, show)
+        kind = "text/html" if "text/html" in bundle else "text/plain"
+        return kind, bundle[kind]
+
+    return _mime_
+
+
+def _bundle(value: Any, show: Callable[[Any], Bundle]) -> Bundle:
+    try:
+        return {"text/plain": repr(value), **show(value)}
+    except Exception as error:  # a cell that only shows something must not fail
+        return {"text/plain": f"{value!r}\n(no picture: {error})"}
+
+
+def _printer(
+    formatter: Any, show: Callable[[Any], Bundle]
+) -> Callable[[Any], tuple[Bundle, Metadata] | None]:
+    def print_(value: Any) -> tuple[Bundle, Metadata] | None:
         # a terminal; IPython asks for bundles there too
         if "text/html" not in formatter.active_types:
             return None
-        try:
-            return {"text/plain": repr(value), **show(value)}
-        except Exception as error:  # a cell that only shows something must not fail
-            return {"text/plain": f"{value!r}\n(no picture: {error})"}
+        shown = _bundle(value, show)
+        return shown, {kind: {"alt": _alt(shown)} for kind in shown if kind.startswith("image/")}
 
     return print_
+
+
+def _alt(shown: Bundle) -> str:
+    """Returns the description of a drawing that is in its SVG text, or else the repr."""
+    found = re.search(r'aria-label="([^"]*)"', shown.get("image/svg+xml", ""))
+    return html.unescape(found[1]) if found else shown["text/plain"]
 
 
 def _show_value(value: Value) -> Bundle:
@@ -88,7 +120,10 @@ def _show_recording(recording: Recording) -> Bundle:
 def _show_history(history: History) -> Bundle:
     if not history.loss:
         return {}
-    return {"image/png": base64.b64encode(_png(plots.loss(history))).decode("ascii")}
+    png = base64.b64encode(_png(plots.loss(history))).decode("ascii")
+    name = html.escape(f"the loss of each step: {history!r}")
+    picture = f'<img src="data:image/png;base64,{png}" alt="{name}">'
+    return {"text/html": in_box(picture), "image/png": png}
 
 
 def _show_tape(tape: Tape) -> Bundle:
@@ -110,7 +145,8 @@ def _show_explanation(explanation: Explanation) -> Bundle:
 
 
 def _drawn(y: Value | Tape | Jitted[Any]) -> Bundle:
-    return {"image/svg+xml": draw(y).svg()}
+    drawing = draw(y)
+    return {"text/html": in_box(drawing.svg()), "image/svg+xml": drawing.svg()}
 
 
 def _scene(recording: Recording) -> Scene:
@@ -127,19 +163,24 @@ def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") 
 
 
 def _picture_of_step(scene: Scene, stepper: Stepper, shown: Stepper | Recording) -> Bundle:
-    """Returns the drawing at the position of ``stepper``, the repr of ``shown``, and the notes.
-
-    The drawing is on white in a dark notebook too.
-    """
-    style = 'style="max-width: 100%; height: auto; background: white" '
-    picture = scene.frame(stepper, caption=False).replace("<svg ", f"<svg {style}", 1)
+    """Returns the drawing at the position of ``stepper``, the repr of ``shown``, and the notes."""
+    picture = scene.frame(stepper, caption=False)
     return _picture_above_text(picture, shown, scene.graph.notes)
 
 
 def _picture_above_text(picture: str, shown: object, notes: Sequence[str]) -> Bundle:
     text = html.escape("\n".join([repr(shown), *notes]))
-    content = f'<div>\n{picture}</div>\n<pre style="white-space: pre-wrap">{text}</pre>'
-    return {"text/html": content}
+    return {"text/html": f'{in_box(picture)}\n<pre style="{_TEXT_STYLE}">{text}</pre>'}
+
+
+def _show_figure(figure: Any) -> tuple[bytes, dict[str, str]]:
+    """Returns a figure as PNG, and its titles, labels and legends as its description."""
+    parts = []
+    for ax in figure.axes:
+        lines = ax.get_legend_handles_labels()[1]
+        texts = [ax.get_title(), ax.get_xlabel(), ax.get_ylabel(), *lines]
+        parts += [" ".join(text.split()) for text in texts if text]
+    return _png(figure), {"alt": f"plot: {'; '.join(dict.fromkeys(parts))}"}
 
 
 def _png(figure: Any) -> bytes:

@@ -44,7 +44,7 @@ LAYER_OF = {folder: layer for layer, folders in enumerate(LAYERS) for folder in 
 # The same for the folders inside a folder; "" stands for the modules that are in no inner folder.
 INNER_LAYERS = {
     "tinygrad_edu.jit": [["tape"], ["languages"], ["running"], [""]],
-    "viz": [["drawing", "plotting"], ["pages", "animation", "shell"], [""]],
+    "viz": [["drawing", "plotting"], ["training"], ["pages", "animation", "shell"], [""]],
 }
 
 

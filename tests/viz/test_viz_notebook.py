@@ -11,11 +11,13 @@ import weakref
 import xml.etree.ElementTree as ET
 
 import pytest
+from browser import chromium, visit
 from helpers import run_python
 
 from tinygrad_edu import History, Stepper, Value, explain_nonfinite, math, nn, record
 from tinygrad_edu.examples import lecture_neuron
-from viz import draw
+from viz import animate, draw
+from viz.drawing.render import in_box
 from viz.notebook import MAX_NODES_SHOWN, register
 from viz.plotting import plots
 
@@ -86,16 +88,36 @@ def everything():
 
 def bundle(formatter, value):
     data, metadata = formatter.format(value)
-    assert metadata == {}
+    pictures = {kind for kind in data if kind.startswith("image/")}
+    assert {kind for kind, entry in metadata.items() if entry["alt"]} == pictures
     return data
+
+
+def test_pictures_are_described_in_words(notebook):
+    pytest.importorskip("matplotlib", reason="needs the extra `plots`")
+
+    def alt(value):
+        ((_, entry),) = notebook.format(value)[1].items()
+        return entry["alt"]
+
+    y = lecture_neuron()
+    described = "computation graph of o: 10 nodes, 9 edges, 0 clusters, with x1, x2, w1, w2, b"
+    assert alt(y) == alt(draw(y)) == described
+    assert alt(history()) == repr(history())
+    assert alt(plots.loss(history())) == "plot: Training; step; loss; loss of a step"
+    hostile = 'a"<b>&'
+    x = Value(1.0, hostile)
+    assert hostile in alt(x * 2)
 
 
 def test_value_is_shown_as_its_drawing_and_its_repr(notebook):
     y = lecture_neuron()
     data = bundle(notebook, y)
-    assert set(data) == {"text/plain", "image/svg+xml"}
+    assert set(data) == {"text/plain", "text/html", "image/svg+xml"}
     assert data["text/plain"] == repr(y)
     assert data["image/svg+xml"] == draw(y).svg()
+    picture = ET.fromstring(data["text/html"]).find("{http://www.w3.org/2000/svg}svg")
+    assert picture.get("aria-label") == "computation graph of o"
 
 
 def test_stepper_is_shown_as_the_drawing_and_view_of_its_position(notebook):
@@ -131,8 +153,11 @@ def test_recording_is_shown_as_its_last_position_and_a_summary(notebook):
 def test_history_is_shown_as_its_loss_curve_and_its_repr(notebook):
     pytest.importorskip("matplotlib", reason="needs the extra `plots`")
     data = bundle(notebook, history())
-    assert set(data) == {"text/plain", "image/png"}
+    assert set(data) == {"text/plain", "text/html", "image/png"}
     assert data["text/plain"] == repr(history())
+    words = 'alt="the loss of each step: History(2 steps, 2 epochs in 0.2 s: loss 2 -&gt; 1)"'
+    assert words in data["text/html"]
+    assert data["image/png"] in data["text/html"]
     assert base64.b64decode(data["image/png"])[:8] == b"\x89PNG\r\n\x1a\n"
     assert bundle(notebook, History()) == {"text/plain": "History(no steps)"}
 
@@ -160,7 +185,9 @@ def test_formatter_of_the_inline_backend_is_kept(notebook):
 
 def test_drawing_is_shown_as_its_svg_and_repr(notebook):
     drawing = draw(lecture_neuron())
-    assert bundle(notebook, drawing) == {
+    data = bundle(notebook, drawing)
+    assert data == {
+        "text/html": in_box(drawing.svg()),
         "image/svg+xml": drawing.svg(),
         "text/plain": repr(drawing),
     }
@@ -199,6 +226,64 @@ def test_labels_are_escaped(notebook):
         assert hostile in "".join(
             "".join(ET.fromstring(f"<body>{markup}</body>").itertext()).split()
         )
+
+
+# ---- sizes, in a real browser
+
+
+def test_pictures_have_their_size_in_a_narrow_column_and_text_is_monospaced(notebook, tmp_path):
+    x = Value(1.0, "x")
+    for _ in range(25):
+        x = x.tanh()
+    shown = [x, Stepper(record(x)).next(3), draw(x), history(), animate(Value(2.0) * 3)]
+    cells = "".join(f"<div>{bundle(notebook, each)['text/html']}</div>" for each in shown)
+    # the styles of JupyterLab and VS Code that reach pictures and texts
+    styles = "body { width: 500px } img, svg { max-width: 100% } pre { font-family: serif }"
+    page = tmp_path / "cells.html"
+    page.write_text(
+        f"<!DOCTYPE html><html data-ready=true><meta charset=utf-8><style>{styles}</style>{cells}"
+    )
+    with chromium(tmp_path) as driver:
+        visit(driver, page)
+        sizes = driver.execute_script(
+            "return [...document.querySelectorAll('svg, img')].map(picture => {"
+            "  const box = picture.parentElement, bounds = box.getBoundingClientRect();"
+            "  const view = picture.viewBox && picture.viewBox.baseVal.width * 4 / 3;"
+            "  return [picture.getBoundingClientRect().width,"
+            "    view || Number(picture.getAttribute('width')) || picture.naturalWidth,"
+            "    bounds.width, bounds.height, box.scrollWidth > box.clientWidth]})"
+        )
+        font = driver.execute_script(
+            "return getComputedStyle(document.querySelector('pre')).fontFamily"
+        )
+    assert len(sizes) == len(shown)
+    for i, (width, natural, box, height, scrolls) in enumerate(sizes):
+        # letters of a plot are large enough for 640 pixels
+        assert width == pytest.approx(natural if i < 3 else min(natural, 640), abs=1)
+        assert box == 500
+        assert height <= 720
+        assert scrolls == (width > 500)
+    assert font.endswith("monospace")
+
+
+# ---- marimo
+
+
+def test_marimo_is_told_the_same_pictures():
+    for value in everything():
+        kind, content = value._mime_()
+        assert kind == "text/html"
+        assert re.search("<svg|<img", content)
+        assert re.search('aria-label="[^"]|alt="[^"]', content)
+
+
+def test_marimo_is_told_the_text_and_the_reason_if_there_is_no_picture(no_engine):
+    y = lecture_neuron()
+    kind, content = y._mime_()
+    assert kind == "text/plain"
+    assert content.startswith(repr(y))
+    assert "no layout engine: install Graphviz" in content
+    assert History()._mime_() == ("text/plain", "History(no steps)")
 
 
 # ---- text
@@ -333,7 +418,8 @@ import viz
 from tinygrad_edu import Value, explain_nonfinite, math
 print(sorted(shell.display_formatter.format(Value(2.0, "a"))[0]))
 """)
-    assert (done.returncode, done.stdout) == (0, "['image/svg+xml', 'text/plain']\n"), done.stderr
+    kinds = ["image/svg+xml", "text/html", "text/plain"]
+    assert (done.returncode, done.stdout) == (0, f"{kinds}\n"), done.stderr
 
 
 def test_without_ipython_nothing_is_registered_and_ipython_is_not_imported():

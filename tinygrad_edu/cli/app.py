@@ -17,24 +17,35 @@ from .. import __version__
 from ..errors import TinygradEduError, one_line, shortened
 from . import checks, demo, gpt, graphs, guides, source, training
 
+CLOSED_PIPE = 128 + 13  # as a shell shows the end by SIGPIPE, which is 13 on every system
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status.
 
-    It is 0 for success, 1 for a check that failed, 2 for wrong input, and 130 after Ctrl-C.
+    It is 0 for success, 1 for a check that failed, 2 for wrong input, 130 after Ctrl-C, and 141
+    if the reader of the output has closed it, as `head` does.
     """
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # a closed pipe is noticed here, and not when Python ends
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if "run" not in options:
         parser.print_help()
         return 0
     try:
-        status = int(options.run(options))
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return int(options.run(options))
+    except BrokenPipeError:
+        raise
     except (TinygradEduError, ValueError, OSError, TypeError, OverflowError) as error:
         print(f"tinygrad-edu {options.command}: {one_line(error)}", file=sys.stderr)
         return 2

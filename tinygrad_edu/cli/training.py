@@ -71,7 +71,7 @@ def run_train(options: argparse.Namespace) -> int:
                 penalty=(lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None,
                 metrics=[] if loss is nn.mse else [nn.accuracy],
                 engine=options.engine, progress=True, rng=rng,
-                record_every=1 if options.live else FIRST_AND_LAST,
+                record_every=1 if options.live or options.animate else FIRST_AND_LAST,
             )
     except NonFiniteError as error:
         if error.history.loss:
@@ -101,13 +101,18 @@ def _save(
     if not history.loss:
         return []
     written = save_run(out, model, optimizer, history)
+    names = getattr(samples, "feature_names", None)
     if options.live:
         from .. import viz
 
+        title = f"training on {options.data}"
         written.append(viz.explore(
-            history, out / "live.html", title=f"training on {options.data}",
-            feature_names=getattr(samples, "feature_names", None), progress=True,
+            history, out / "live.html", title=title, feature_names=names, progress=True
         ))
+    if options.animate:
+        from .. import viz
+
+        written.append(viz.animate(history, out / "training.gif", feature_names=names))
     return written
 
 
@@ -128,6 +133,10 @@ TRAIN = Command(
         SEED,
         argument(
             "--live", action="store_true", help="also write live.html, a page that plays the run"
+        ),
+        argument(
+            "--animate", action="store_true",
+            help="also write training.gif: the model next to the loss, for a slide",
         ),
         out_option("train-output"),
     ),

@@ -18,7 +18,7 @@ TABLE_LINES = 24  # lines of a printed `Comparison`
 class Comparison(NamedTuple):
     """The backward pass of one graph in two orders.
 
-    Print it to see both, and where and why they differ.
+    Its repr shows both, and where and why they differ.
 
     topological: the recording in topological order, which gives the gradients.
     naive: the recording in the naive recursive order.
@@ -45,7 +45,7 @@ class Comparison(NamedTuple):
             for name, i in self.naive.positions.items()
         }
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join([*self._table(), "", *self._reasons()])
 
     def _table(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The progress bar of `fit`, drawn with rich."""
+"""Progress bars, drawn with rich: of `fit`, and of pages and animations."""
 
 from __future__ import annotations
 
@@ -63,6 +63,25 @@ def progress_bar(wanted: bool, steps: int, epochs: int) -> Iterator[Callable[[Hi
             )
 
         yield show
+
+
+@contextmanager
+def share_bar(what: str, wanted: bool = True) -> Iterator[Callable[[float], None]]:
+    """Yields a function that shows which share of the work is done, from 0 to 1.
+
+    The bar is on standard error, only if that is a terminal, and disappears at the end.  If it is
+    not ``wanted``, nothing is shown.
+    """
+    state = random.getstate()  # rich draws numbers for its styles
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    hidden = not (wanted and console.is_terminal)
+    with Progress(console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(what, total=1.0)
+        random.setstate(state)
+        yield lambda share: bar.update(task, completed=share)
 
 
 LONG_RUN_SECONDS = 10.0  # after so long on the eager engine, the compiled engine is suggested

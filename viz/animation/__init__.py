@@ -1,1 +1,1 @@
-"""A recording as an animation: GIF, animated PNG or WebP."""
+"""A recording or a training run as an animation: GIF, animated PNG or WebP."""

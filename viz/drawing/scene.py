@@ -34,11 +34,10 @@ from .frame import SVG, Caption, EdgeLook, NodeLook
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
-from .text import label_number, number_text
+from .text import DIGIT_WIDTH, label_number, number_text
 
 UNKNOWN = "?"  # in place of a number that is not computed yet
-# widths of characters of numbers in Helvetica, in font sizes
-DIGIT_WIDTH = 0.556
+# widths of other characters of numbers in Helvetica, in font sizes
 OTHER_WIDTHS = {".": 0.278, "-": 0.333, "i": 0.222, "f": 0.278}
 
 ET.register_namespace("", SVG[1:-1])
@@ -128,19 +127,43 @@ class Scene:
         of the gradient, and its width the magnitude.  ``caption`` adds the step's sentence and a
         progress bar below.
         """
+        return self.view(
+            self.parts(stepper).values(), self.caption(stepper.position) if caption else None
+        )
+
+    def parts(self, stepper: Stepper) -> dict[str, str]:
+        """Returns the SVG text of every part at the position of ``stepper``, by its id."""
         looks = self._looks(stepper)
         group = next(self._root.iter(f"{SVG}g"))
-        parts = "\n".join([self._part(part, looks) for part in group.findall(f"{SVG}g")])
-        width, height = self.frame_size if caption else self.size
-        left = self._caption.left if caption else 0.0
-        below = self._caption.svg(stepper.position) if caption else ""
-        name = html.escape(self._root.get("aria-label", ""))
+        return {part.attrib["id"]: self._part(part, looks) for part in group.findall(f"{SVG}g")}
+
+    def caption(self, position: int) -> str:
+        """Returns the SVG text of the caption after ``position`` steps."""
+        return self._caption.svg(position)
+
+    @property
+    def left(self) -> float:
+        """The left end of every frame in points; the drawing begins at 0, and may be narrower."""
+        return self._caption.left
+
+    @property
+    def transform(self) -> str:
+        """The SVG transform of the parts."""
+        return next(self._root.iter(f"{SVG}g")).attrib["transform"]
+
+    def view(self, parts: Iterable[str], caption: str | None) -> str:
+        """Returns the picture with these parts and this caption, or without one, as SVG text."""
+        width, height = self.size if caption is None else self.frame_size
+        left = 0.0 if caption is None else self.left
+        name = html.escape(self._root.findtext(f"{SVG}title", ""))
+        description = html.escape(self._root.get("aria-label", ""))
+        text = "\n".join(parts)
         return (
-            f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{name}" width="{width:.0f}pt" '
-            f'height="{height:.0f}pt" '
+            f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{description}" '
+            f'width="{width:.0f}pt" height="{height:.0f}pt" '
             f'viewBox="{left:.2f} 0.00 {width:.2f} {height:.2f}">\n<title>{name}</title>\n'
-            f'<g id="graph0" class="graph" transform="{group.get("transform")}">\n{parts}\n</g>\n'
-            f'{below}\n</svg>\n'
+            f'<g id="graph0" class="graph" transform="{self.transform}">\n{text}\n</g>\n'
+            f'{caption or ""}\n</svg>\n'
         )
 
     def flows(self, stepper: Stepper) -> dict[int, float]:

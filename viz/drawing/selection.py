@@ -16,6 +16,10 @@ from tinygrad_edu import Value
 from tinygrad_edu.errors import check_int, check_list, check_text, some
 from tinygrad_edu.nn.structure import enclosing
 
+# above so many nodes, modules are collapsed if the user has not chosen what to draw: neurons first,
+# and layers if collapsed neurons still leave more than twice as many
+READABLE_NODES = 25
+
 # where a node is drawn: the node itself, or the key of a box
 Place = Value | str
 
@@ -42,11 +46,14 @@ def select(
     collapse: str | Iterable[str] | None,
     max_nodes: int | None,
     expand: str | Iterable[str],
+    readable: bool = False,
 ) -> tuple[dict[Value, str], set[Place] | None, list[str]]:
     """Returns the box of each node that is in one, the places that are drawn, and notes about both.
 
     A box is the path of a collapsed module.  If all places are drawn, None is returned for them.
     See `model.build` for the options.
+
+    readable: whether to collapse modules above `READABLE_NODES` nodes already.
     """
     limit = node_limit(max_nodes)
     chains = map(enclosing, dict.fromkeys(modules.values()))
@@ -79,16 +86,22 @@ def select(
     joined = 0
     notes = []
     for level, chosen in levels.items():
-        if size <= limit and joined <= MAX_EDGES:
+        most = limit
+        if readable:
+            most = min(limit, READABLE_NODES if level == "neurons" else 2 * READABLE_NODES)
+        if size <= most and joined <= MAX_EDGES:
             break
         further, smaller = boxes_of(collapsed.union(chosen))
         if smaller < size:
             boxes = further
             size = smaller
             joined = _edges_into(boxes)
+            reason = f"the {full_size:,} nodes are more than max_nodes={limit}"
+            if readable and full_size <= limit:
+                reason = f"the graph has {full_size:,} nodes"
             notes = [
-                f"{level.capitalize()} are collapsed: the {full_size:,} nodes are more than "
-                f"max_nodes={limit}. To see all: max_nodes={full_size}; to choose: collapse=."
+                f"{level.capitalize()} are collapsed: {reason}. "
+                f"To see all: max_nodes={full_size}; to choose: collapse=."
             ]
     if size <= limit:
         return boxes, None, notes

@@ -134,7 +134,7 @@ class Shell(CommandLine):
         self._targets = self.recording.targets()
 
     def run(self) -> None:
-        """Shows the current step, and runs commands until `quit`, Ctrl-C or the input's end."""
+        """Shows the current step, and runs commands until `quit` or the end of the input."""
         self.put((_title(self.recording), "bold"), "; h for help")
         self._show_step()
         super().run()

@@ -40,13 +40,14 @@ ERRORS = (
     TypeError,
     ValueError,
 )
+BYTE_ORDER_MARKS = ("\ufeff", "ï»¿")  # of UTF-8; the second one as read in the code page 1252
 _IN_ASCII = str.maketrans({"∂": "del ", "·": "*", "×": "*"})
 
 Part = str | tuple[str, str]  # text, or text and its style
 
 
 class CommandLine(cmd.Cmd):
-    """Reads commands until `quit`, Ctrl-C or the end of the input.
+    """Reads commands until `quit` or the end of the input.
 
     stdin: source of the commands, by default the terminal, or a notebook's own ``input``.
     stdout: destination of the output, by default the terminal; characters that its encoding does
@@ -76,16 +77,24 @@ class CommandLine(cmd.Cmd):
         replaced = not isinstance(builtins.input, types.BuiltinFunctionType)
         is_default = stdin is None and stdout is None
         self.use_rawinput = is_default and (replaced or _is_terminal(sys.stdin))
-        self._echo = not replaced and not (_is_terminal(self.stdin) and _is_terminal(self.stdout))
+        self._typed = _is_terminal(self.stdin) and _is_terminal(self.stdout) and not replaced
+        self._echo = not replaced and not self._typed
 
     def run(self) -> None:
-        """Runs commands until one of them, Ctrl-C or the end of the input leaves."""
+        """Runs commands until one of them or the end of the input leaves.
+
+        On a terminal, Ctrl-C clears the line, as in pdb.  Elsewhere it leaves: it ends a program
+        in a pipe, and the cell of a notebook.
+        """
         with _names_as_words():
             while True:
                 try:
                     return self.cmdloop()
                 except KeyboardInterrupt:
-                    return self.put()
+                    self.put()
+                    if not self._typed:
+                        return None
+                    self.put(("Ctrl-C clears the line; q leaves", "dim"))
                 except UnicodeDecodeError as error:
                     self.error(f"the input is not {error.encoding} text")
 
@@ -166,7 +175,12 @@ class CommandLine(cmd.Cmd):
         self._command(line.split(maxsplit=1)[0])
 
     def precmd(self, line: str) -> str:
-        """Writes the command, unless a terminal has shown it."""
+        """Writes the command, unless a terminal has shown it.
+
+        Windows begins the text in a pipe with a byte-order mark, which is no part of a command.
+        """
+        for mark in BYTE_ORDER_MARKS:
+            line = line.removeprefix(mark)
         if self._echo and line != "EOF":
             self.put(line)
         return line
@@ -225,9 +239,9 @@ class CommandLine(cmd.Cmd):
         )
 
     def do_quit(self, arg: str) -> bool:
-        """q, quit: leaves; so do Ctrl-C and the end of the input
+        """q, quit: leaves; so does Ctrl-D, the end of the input
 
-        Ctrl-C while a command runs stops only that.
+        Ctrl-C stops a command that runs, and clears a line that is typed.
         """
         return True
 

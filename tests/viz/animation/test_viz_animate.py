@@ -1,18 +1,23 @@
 """Animations: frames, durations, pixels, fonts and limits; a file appears whole or not at all."""
 
+import base64
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from helpers import ROOT, run_python
 
-from tinygrad_edu import Stepper, Value, math, nn, record
-from tinygrad_edu.errors import RenderError
+import viz
+from tinygrad_edu import Stepper, Value, data, fit, math, nn, optim, record
+from tinygrad_edu.errors import RenderError, TrainingWarning
 from tinygrad_edu.examples import lecture_expression, lecture_neuron
-from viz.animation.animate import MAX_WIDTH, animate, to_image, to_png
+from viz.animation.animate import MAX_WIDTH, animate
+from viz.animation.pixels import to_image, to_png
 from viz.drawing.scene import Scene
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
@@ -216,7 +221,7 @@ def test_animate_rejects_invalid_options(options, error, message, tmp_path):
 
 def test_animate_rejects_a_number(tmp_path):
     with pytest.raises(
-        TypeError, match=r"animate: recording must be a Value, .* or a Stepper, not float \(3.0\)"
+        TypeError, match=r"animate: recording must be a Value, .* or the History of .*, not float"
     ):
         animate(3.0, tmp_path / "y.gif")
 
@@ -259,6 +264,166 @@ def test_without_a_layout_engine_the_error_says_so(tmp_path, monkeypatch):
     with pytest.raises(RenderError, match="no layout engine"):
         animate(small(), tmp_path / "y.gif")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("y", "option", "message"), [
+    (small(), {"max_frames": 3}, "max_frames is for a History, not for a graph"),
+    (small(), {"features": (0, 1)}, "features is for a History, not for a graph"),
+    ("history", {"collapse": "layers"}, "collapse is for a graph, not for a History"),
+    ("history", {"max_nodes": 3}, "max_nodes is for a graph, not for a History"),
+    ("history", {"max_frames": 1}, "max_frames must be a whole number from 2 to 1,000, not 1"),
+    ("history", {"features": (0, 2)}, "feature must be a whole number from 0 to 1, not 2"),
+    ("history", {"feature_names": ["x"]}, "animate: feature_names must have 2 names"),
+])
+def test_animate_rejects_options_for_another_kind(y, option, message):
+    with pytest.raises(ValueError, match=message):
+        animate(moons() if y == "history" else y, **option)
+
+
+# ---- a training run
+
+
+def trained(model, loss, X, y, **options):
+    adam = optim.Adam(model.parameters(), lr=0.05)
+    return fit(model, loss, X, y, optimizer=adam, batch_size=10, rng=0, **options)
+
+
+def moons(epochs=2, record_every=1):
+    X, y = data.moons(20, noise=0.1, rng=0)
+    model = nn.MLP(2, [3, 1], rng=1)
+    return trained(model, nn.hinge, X, y, epochs=epochs, record_every=record_every)
+
+
+def iris():
+    flowers = data.iris()
+    model = nn.MLP(4, [3], rng=1)
+    return trained(model, nn.cross_entropy, flowers.X, flowers.y, epochs=1, record_every=5)
+
+
+def line():
+    X, y = data.line(20, rng=0)
+    return trained(nn.MLP(1, [3, 1], rng=1), nn.mse, X, y, epochs=2, record_every=1)
+
+
+def plane():
+    X = [[0.1 * i, 0.3 * j] for i in range(4) for j in range(4)]
+    y = [a - b for a, b in X]
+    return trained(nn.MLP(2, [1], rng=1), nn.mse, X, y, epochs=2, record_every=1)
+
+
+@pytest.mark.parametrize(("make", "frames", "what"), [
+    (moons, 4, "what the model decides"),
+    (iris, 4, "what the model decides"),
+    (line, 4, "what the model computes"),
+    (plane, 4, "predictions against targets"),
+])
+def test_a_training_run_is_animated_next_to_its_loss(make, frames, what, tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra `plots`")
+    history = make()
+    made = viz.animate(history, scale=1)
+    found = frames_of(made.save(tmp_path / "run.webp"))
+    assert [duration for _, duration in found] == [300, *[150] * (frames - 2), 15 * 150]
+    assert what in made.name
+    assert f"from {history.loss[0]:.3g} to {history.loss[-1]:.3g}" in made.name
+    width, height = found[0][0].size
+    for i, ((before, _), (after, _)) in enumerate(pairwise(found)):
+        change = ImageChops.difference(before, after)
+        halves = [(0, 40, width // 2, height), (width // 2, 40, width, height)]
+        assert all(change.crop(half).getbbox() for half in halves), i  # the model and the loss move
+        # the axes do not
+        assert change.crop((0, height - 22, width, height)).getbbox() is None
+    content = viz.animate(history, tmp_path / "again.webp", scale=1).read_bytes()
+    assert content == (tmp_path / "run.webp").read_bytes()
+
+
+def test_an_animated_boundary_has_the_colors_of_the_predictions(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra `plots`")
+    X = [[-1.0, 0.0], [1.0, 0.0]] * 4
+    w = [Value(-3.0, "w0"), Value(0.0, "w1")]
+
+    def model(x):
+        return w[0] * x[0] + w[1] * x[1]
+
+    sgd = optim.SGD(w, lr=6.0)
+    history = fit(model, nn.hinge, X, [-1, 1] * 4, optimizer=sgd, epochs=2, record_every=1)
+    (first, _), (last, _) = frames_of(viz.animate(history, tmp_path / "run.apng", scale=1))
+    left, right = (110, 150), (300, 150)  # left and right of the boundary, next to no sample
+    for picture, is_blue in ((first, (False, True)), (last, (True, False))):
+        colors = [picture.getpixel(place) for place in (left, right)]
+        assert tuple(blue > red for red, _, blue in colors) == is_blue, colors
+        assert all(red != blue for red, _, blue in colors), colors
+
+
+def test_a_long_training_run_is_animated_with_few_frames():
+    pytest.importorskip("matplotlib", reason="needs the extra `plots`")
+    assert len(viz.animate(moons(epochs=30), scale=0.3).pictures) == 40
+    assert len(viz.animate(moons(epochs=30), scale=0.3, max_frames=5).pictures) == 5
+
+
+def test_a_run_that_diverged_is_animated():
+    pytest.importorskip("matplotlib", reason="needs the extra `plots`")
+    w = Value(1.0, "w")
+    with pytest.warns(TrainingWarning, match="the loss rose"):
+        history = fit(
+            lambda x: w * x, nn.mse, [1.0, 2.0], [2.0, 4.0], optimizer=optim.SGD([w], lr=1e30),
+            epochs=5, record_every=1,
+        )
+    assert len(viz.animate(history, scale=0.5).pictures) == 5
+
+
+def test_a_history_without_snapshots_is_rejected_with_the_remedy():
+    with pytest.raises(ValueError, match=r"animate: .* record them with fit\(.*record_every="):
+        viz.animate(moons(record_every=None))
+
+
+def test_a_model_without_a_picture_is_rejected_with_the_reason():
+    w = Value(1.0, "w")
+    history = fit(
+        lambda word: w * len(word), nn.hinge, ["a", "bb"], [-1, 1], optimizer=optim.SGD([w], 0.1),
+        epochs=1, record_every=1,
+    )
+    with pytest.raises(ValueError, match=r"but the samples are not rows .* viz\.explore\(history"):
+        viz.animate(history)
+
+
+def test_without_matplotlib_the_error_of_a_training_run_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    with pytest.raises(RenderError, match="pip install matplotlib"):
+        viz.animate(moons())
+
+
+# ---- in a notebook, and while one waits
+
+
+def test_without_a_path_the_animation_is_shown_in_a_notebook_with_words(tmp_path):
+    made = viz.animate(small(), scale=1)
+    assert repr(made) == (
+        "<Animation of the computation of y and its gradients, step by step: 5 frames, 7.2 s; "
+        '.save("y.gif") writes it>'
+    )
+    bundle = made._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(made)
+    source = re.search(r'src="data:image/gif;base64,([^"]+)"', bundle["text/html"])
+    content = base64.b64decode(source[1])
+    assert content == made.save(tmp_path / "y.gif").read_bytes()
+    assert 'alt="animation of the computation of y and its gradients' in bundle["text/html"]
+    assert viz.animate(small(), tmp_path / "z", scale=1).read_bytes() == content
+
+
+def test_progress_is_shown_on_a_terminal_only():
+    pty = pytest.importorskip("pty")
+    code = "import viz; from tinygrad_edu import Value; print(viz.animate(Value(2.0, 'a') * 3))"
+    master, slave = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", code], stderr=slave, stdout=subprocess.PIPE, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+    )
+    os.close(slave)
+    assert done.stdout.startswith("<Animation of ")
+    assert "drawing the frames" in os.read(master, 100_000).decode()
+    os.close(master)
+    assert run_python(code).stderr == ""
 
 
 # ---- fonts

@@ -280,7 +280,7 @@ def wide_letters():
 def test_the_caption_is_never_cut_off_and_never_touches_the_drawing(graph):
     pytest.importorskip("resvg_py", reason="needs the extra `plots`")
     pytest.importorskip("PIL", reason="needs the extra `plots`")
-    from viz.animation.animate import to_image, to_png
+    from viz.animation.pixels import to_image, to_png
 
     recording = record(graph())
     scene = Scene(recording)

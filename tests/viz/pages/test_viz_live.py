@@ -13,8 +13,8 @@ from helpers import ROOT
 from tinygrad_edu import Value, data, fit, math, nn, optim
 from tinygrad_edu.diagnosis.inspection import gradient_flow
 from tinygrad_edu.train import History
-from viz.pages.training.frames import MAX_STEPS, frames
 from viz.plotting.analysis import grid_at, grid_points
+from viz.training.frames import MAX_STEPS, frames
 
 X, Y = data.moons(20, rng=0)
 FLOWERS = data.iris()
@@ -468,7 +468,7 @@ def test_a_history_without_snapshots_says_how_to_get_them():
 
 def test_import_loads_no_large_library():
     code = (
-        "import sys, viz.pages.training.records; "
+        "import sys, viz.training.records; "
         "print(sorted({'matplotlib', 'rich', 'PIL', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -13,8 +13,8 @@ import viz
 from tinygrad_edu import Value, data, fit, nn, optim
 from tinygrad_edu.errors import NonFiniteError
 from tinygrad_edu.train import History
-from viz.pages.training.frames import frames
 from viz.pages.training.page import explore_training
+from viz.training.frames import frames
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 

@@ -759,7 +759,7 @@ def test_ctrl_c_stops_a_command_and_changes_nothing():
     assert out.getvalue().endswith("*** interrupted\n(step 2/9) p 1\n1.0\n(step 2/9) \n")
 
 
-def test_ctrl_c_at_the_prompt_leaves():
+def test_ctrl_c_at_the_prompt_leaves_if_the_input_is_not_a_terminal():
     out = Impatient("(step 1/9) ")
     debug(lecture(), stdin=io.StringIO("n\nn\n"), stdout=out)
     assert out.getvalue().endswith("next:    v5 = v4 + c = -6 + 10 = 4\n\n")
@@ -793,6 +793,24 @@ def test_debug_uses_the_input_of_a_notebook(monkeypatch, capsys):
     debug(product())
     assert prompts == ["(step 0/4) ", "(step 1/4) ", "(step 1/4) "]
     assert capsys.readouterr().out.endswith("y: data -6.0, grad 0.0 after 0 of 1 contributions\n\n")
+
+
+def test_ctrl_c_ends_the_input_of_a_notebook(monkeypatch, capsys):
+    def ask(prompt):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(builtins, "input", ask)
+    debug(product())
+    assert capsys.readouterr().out.endswith("next:    y = a * b = 2 × (-3) = -6\n\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_byte_order_mark_before_the_commands_is_ignored(encoding):
+    stdin = io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfn 2\r\np 1\r\n"), encoding)
+    out = io.StringIO()
+    debug(lecture(), stdin=stdin, stdout=out)
+    assert "(step 0/9) n 2\nstep 2 of 9" in out.getvalue()
+    assert "***" not in out.getvalue()
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout"])
@@ -919,14 +937,14 @@ class Session:
     def type(self, keys):
         os.write(self.master, keys.encode())
 
-    def interrupt(self):
+    def interrupt(self, answer):
         """Presses Ctrl-C, again if it got lost: Python does not see one that arrives while readline
         draws a letter."""
-        end = time.monotonic() + 30
-        while self.process.poll() is None and time.monotonic() < end:
+        for _ in range(30):
             self.type("\x03")
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(1)
+            with suppress(AssertionError):
+                return self.read_until(answer, seconds=1)
+        raise AssertionError(f"{answer!r} did not come; there is {self.seen!r}")
 
     def status(self):
         """Returns the exit status; the terminal must be as before."""
@@ -942,8 +960,8 @@ LECTURE = ("-m", "tinygrad_edu", "step", "tanh(a*b + c)", "a=2", "b=-3", "c=10")
 
 @pytest.mark.parametrize(
     "keys",
-    ["\x04", "q\r", "\x03", "p 1 + \x03"],
-    ids=["ctrl-d", "q", "ctrl-c", "ctrl-c in a line"],
+    ["\x04", "q\r", "\x03q\r", "p 1 + \x03q\r", "p 1 + \x03\x03\x04"],
+    ids=["ctrl-d", "q", "ctrl-c", "ctrl-c in a line", "ctrl-c twice"],
 )
 def test_terminal_is_restored_after_a_session(keys):
     with Session(*LECTURE) as session:
@@ -952,13 +970,17 @@ def test_terminal_is_restored_after_a_session(keys):
         assert "v4 = a * b = 2 × (-3) = -6" in session.read_until("(step 1/9) ")
         session.type("\r")
         session.read_until("(step 2/9) ")
-        session.type(letters := keys.rstrip("\x03"))
-        if keys.endswith("\x03"):
+        letters, *after = keys.split("\x03")
+        session.type(letters)
+        if after and letters:
             # When Ctrl-C arrives, the terminal discards letters that nobody has read. Readline,
             # told that there are some, would wait for others and not notice Ctrl-C until they come.
-            if letters:
-                session.read_until(letters)
-            session.interrupt()
+            session.read_until(letters)
+        for then in after:
+            # the line is cleared, as in pdb, and the shell goes on where it was
+            session.interrupt("Ctrl-C clears the line; q leaves")
+            session.read_until("(step 2/9) ")
+            session.type(then)
         assert session.status() == 0
         assert "Traceback" not in session.seen
         assert session.seen.endswith("\n")

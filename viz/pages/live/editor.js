@@ -142,8 +142,7 @@ export class Editor {
     }
     field.removeAttribute("aria-invalid")
     setText(byId("leaf-error"), "")
-    if (x === this.recording.graph.data[this.#leaf]) return
-    this.set(this.#leaf, x, !this.#isMoved)
+    if (x !== this.recording.graph.data[this.#leaf]) this.set(this.#leaf, x, !this.#isMoved)
     this.#isMoved = isPart
     if (!isPart) this.show(this.#leaf)
   }

@@ -58,6 +58,8 @@ export class Recording {
   right = new Float64Array()
   /** @type {Map<number, [string, string]>} what is wrong with steps, in short and as a sentence */
   marks = new Map()
+  /** whether the steps are so many that the last ones are missing */
+  isCut = false
   /** @type {number[]} how many steps change the gradient of each node, the seed aside */
   contributions = []
 
@@ -130,7 +132,9 @@ export class Recording {
     }))
     const seed = { node: root, user: -1, operand: 0, before: 0, after: 1, adjoint: 1, flow: 0 }
     const idea = this.ideas[this.idea] ?? {}
-    const flows = graph.backward(root, idea, idea.is_naive ? MOST_STEPS : Infinity)
+    const flows = graph.backward(root, idea, idea.is_naive ? MOST_STEPS + 1 : Infinity)
+    this.isCut = idea.is_naive === true && flows.length > MOST_STEPS
+    if (this.isCut) flows.pop()
     for (const flow of [seed, ...flows])
       this.events.push({ ...flow, number: this.events.length + 1 })
     this.right = graph.gradients(root)
@@ -181,6 +185,13 @@ export class Recording {
   verdict() {
     const idea = this.ideas[this.idea]
     if (!idea) return ""
+    if (this.isCut) {
+      const most = MOST_STEPS.toLocaleString("en")
+      return (
+        `A wrong idea: ${idea.title}. It walks every path, which takes more than ${most} steps ` +
+        `here; the page has the first ${most}. ${idea.truth}`
+      )
+    }
     const found = this.gradients()
     const wrong = this.graph.ops.flatMap((_, node) => {
       const texts = [this.right[node], found[node]].map(labelNumber)

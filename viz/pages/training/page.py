@@ -21,14 +21,15 @@ from typing import Any
 
 from tinygrad_edu.errors import check_int, counted
 from tinygrad_edu.train import History
+from tinygrad_edu.train.progress import share_bar
 
 from ...drawing.scene import Scene
 from ...drawing.text import label_number
 from ...plotting.training_plots import LOG_RANGE
+from ...training.frames import frames
+from ...training.records import Axis, Frame, Point, RunRecords
+from ...training.rounding import evenly
 from ..page import Page, assemble, themed
-from .frames import frames
-from .records import Axis, Frame, Point, RunRecords
-from .rounding import evenly
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
 # larger numbers, or smaller ones on a logarithmic axis, are drawn at its end
@@ -65,7 +66,7 @@ def explore_training(
     feature_names: one for each feature; by default "feature 0" and so on
     samples: largest number of samples that get a graph, evenly chosen; large graphs are made for
         fewer samples
-    progress: whether to show a progress bar, because the model runs many times
+    progress: whether to show a progress bar on a terminal, because the model runs many times
 
     Raises:
         TypeError: ``history`` is not a `History`; ``max_frames`` or ``samples`` is not a whole
@@ -74,17 +75,14 @@ def explore_training(
             than features.
         RenderError: there is no layout engine.
     """
-    from rich.progress import Progress
-
     check_int(samples, "explore: samples", 1)
-    with Progress(transient=True, disable=not progress) as bar:
-        task = bar.add_task("running the model", total=1.0)
+    with share_bar("running the model", progress) as show:
         run = frames(
             history,
             features=features,
             feature_names=feature_names,
             max_frames=max_frames,
-            progress=lambda done, of: bar.update(task, completed=done / of / 2),
+            progress=lambda done, of: show(done / of / 2),
         )
         training: Any = history.training  # there is one, or frames() had raised
         graphs = sample_graphs(
@@ -93,7 +91,7 @@ def explore_training(
             [point.sample for point in run.points],
             names=run.names,
             max_samples=samples,
-            progress=lambda done, of: bar.update(task, completed=0.5 + done / of / 2),
+            progress=lambda done, of: show(0.5 + done / of / 2),
         )
     title = title or f"training: {counted(run.steps, 'step')}"
     scenes = "\n".join(

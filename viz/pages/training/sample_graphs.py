@@ -21,9 +21,9 @@ from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 from ...drawing.model import build
 from ...drawing.scene import Scene
 from ...drawing.text import label_number, number_text
+from ...training.records import names_of_features
+from ...training.rounding import evenly
 from ..collapse import collapse_if_large
-from .records import names_of_features
-from .rounding import evenly
 
 MAX_NUMBERS = 250_000  # numbers of all samples together: about 2.5 MB of text in the page
 MAX_SAMPLES = 60

@@ -1,4 +1,4 @@
-"""The records of a training run that its page plays: `RunRecords` and its parts.
+"""The records of a training run that a page or an animation plays: `RunRecords` and its parts.
 
 All numbers are rounded to a few digits, and None where there is no finite one: JSON can hold them
 as they are.
@@ -68,7 +68,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class RunRecords:
-    """Everything that the page of a training run shows, except the graphs of single samples.
+    """What pages and animations of a training run show, except the graphs of single samples.
 
     kind: "boundary", "fit", "regression" or "none"; see `frames`
     names: the names of the features
@@ -103,13 +103,15 @@ class RunRecords:
     notes: tuple[str, ...]
 
 
-def names_of_features(X: Sequence[Any], given: Sequence[str] | None = None) -> list[str]:
+def names_of_features(
+    X: Sequence[Any], given: Sequence[str] | None = None, who: str = "explore"
+) -> list[str]:
     """Returns the given names of the features of ``X``, or "feature 0" and so on."""
     size = len(X[0]) if hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict)) else 1
     if given is None:
         return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
     wanted = f"{counted(size, 'name')}, one for each feature of a sample"
-    names = check_list(given, "explore: feature_names", f"a list of {wanted}")
+    names = check_list(given, f"{who}: feature_names", f"a list of {wanted}")
     if len(names) != size:
-        raise ValueError(f"explore: feature_names must have {wanted}, not {len(names)}")
+        raise ValueError(f"{who}: feature_names must have {wanted}, not {len(names)}")
     return list(map(str, names))

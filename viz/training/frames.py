@@ -1,4 +1,4 @@
-"""The frames of a training run as plain records, for a page that plays them.
+"""The frames of a training run as plain records, for a page or an animation that plays them.
 
     >>> from tinygrad_edu import data, fit, nn, optim
     >>> X, y = data.moons(20, rng=0)
@@ -27,7 +27,7 @@ from tinygrad_edu.errors import check_int, check_type, short_repr
 from tinygrad_edu.train import History
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
-from ...plotting.ranges import MAX_GRID_POINTS
+from ..plotting.ranges import MAX_GRID_POINTS
 from .pictures import Picture, picture_of
 from .records import Frame, Number, RunRecords, names_of_features
 from .rounding import COARSE_DIGITS, evenly, rounded
@@ -46,6 +46,7 @@ def frames(
     feature_names: Sequence[str] | None = None,
     max_frames: int = 30,
     progress: Progress | None = None,
+    who: str = "explore",
 ) -> RunRecords:
     """Returns the records of a training run, which ``fit(..., record_every=10)`` recorded.
 
@@ -56,6 +57,7 @@ def frames(
     feature_names: one for each feature; by default "feature 0" and so on
     max_frames: largest number of snapshots, evenly chosen, including the first and the last
     progress: called after each frame with the number of frames done and the number of all
+    who: the function that messages of errors name
 
     The kind of picture depends on the data:
 
@@ -79,18 +81,18 @@ def frames(
             more or fewer names than features.
         Others: what the model raises for its own samples.
     """
-    training = _recorded_run(history)
-    check_int(samples, "explore: samples", 1)
-    check_int(max_frames, "explore: max_frames", 2)
-    check_int(grid, "explore: grid", 2, most=MAX_GRID_POINTS)
-    names = names_of_features(training.X, feature_names)
+    training = _recorded_run(history, who)
+    check_int(samples, f"{who}: samples", 1)
+    check_int(max_frames, f"{who}: max_frames", 2)
+    check_int(grid, f"{who}: grid", 2, most=MAX_GRID_POINTS)
+    names = names_of_features(training.X, feature_names, who)
     snapshots = evenly(training.snapshots, max_frames)
     picture = picture_of(
         training, snapshots[0], evenly(range(len(training.X)), samples), features, grid
     )
     if features is not None and picture.kind != "boundary":
         raise ValueError(
-            f"explore: features must be None, not {short_repr(features)}, because the picture of "
+            f"{who}: features must be None, not {short_repr(features)}, because the picture of "
             f"this training run is a {picture.kind!r}, which two features do not span; leave it out"
         )
     layers = gradient_flow(dict.fromkeys(training.names, 0.0))
@@ -143,22 +145,22 @@ def _notes(training: TrainingRecord, snapshots: int, samples: int) -> list[str]:
     return notes
 
 
-def _recorded_run(history: History) -> TrainingRecord:
-    check_type(history, "explore: history", History, "a History", "pass what fit(...) returns")
+def _recorded_run(history: History, who: str) -> TrainingRecord:
+    check_type(history, f"{who}: history", History, "a History", "pass what fit(...) returns")
     training = history.training
     if training is None:
         raise ValueError(
-            "explore: the history must have snapshots; record them with fit(..., record_every=10)"
+            f"{who}: the history must have snapshots; record them with fit(..., record_every=10)"
         )
     if not training.snapshots:
         raise ValueError(
-            "explore: the history must have snapshots, but no step was finished; train for one "
+            f"{who}: the history must have snapshots, but no step was finished; train for one "
             "epoch or more"
         )
     samples = len(training.X)
     if not samples or samples != len(training.y):
         raise ValueError(
-            f"explore: the training data have changed since: there are {samples} samples and "
+            f"{who}: the training data have changed since: there are {samples} samples and "
             f"{len(training.y)} targets; do not change the lists that fit was given"
         )
     return training

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
-from ...plotting.analysis import GridPoints, curve_at, curve_points, grid_at, grid_points
-from ...plotting.ranges import Range, drawable, padded_range
-from ...plotting.samples import NoNumbersError, Samples, floats, outputs, predict
-from ...plotting.samples import samples as table_of
+from ..plotting.analysis import GridPoints, curve_at, curve_points, grid_at, grid_points
+from ..plotting.ranges import Range, drawable, padded_range
+from ..plotting.samples import NoNumbersError, Samples, floats, outputs, predict
+from ..plotting.samples import samples as table_of
 from .records import Axis, Frame, Number, Point
 from .replay import Model, probes, replayed
 from .rounding import COARSE_DIGITS, rounded

@@ -17,8 +17,8 @@ from tinygrad_edu.engine.interpreter import recording
 from tinygrad_edu.engine.primitive import lookup
 from tinygrad_edu.nn.module import mode
 
-from ...plotting.ranges import drawable
-from ...plotting.samples import Samples, outputs
+from ..plotting.ranges import drawable
+from ..plotting.samples import Samples, outputs
 from .rounding import evenly
 
 MAX_PROBES = 12  # samples on which a replayed model is compared with the model, in every frame
