@@ -1,4 +1,4 @@
-/* The areas of a decision boundary, as a picture.  `fieldsOf` and `heightAt` do not use the page. */
+/* The areas of a decision boundary, as a picture.  Only `painted` uses the page. */
 
 /** @import { Maybe } from "./training/records.js" */
 

@@ -299,7 +299,8 @@ def test_without_javascript_numbers_and_labels_have_their_places(driver, pages):
             for element in driver.find_elements("css selector", "#n2 text")
         ]
         notice = driver.find_element("css selector", "noscript p").text
-        shown = [driver.find_element("id", name).is_displayed() for name in ("next", "undo", "list")]
+        controls = [driver.find_element("id", name) for name in ("next", "undo", "list")]
+        shown = [control.is_displayed() for control in controls]
         gradient = driver.find_element("css selector", "#n2 .grad").text
     finally:
         driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
@@ -382,7 +383,8 @@ def test_the_picture_at_a_step_is_saved_as_a_file_that_stands_alone(browser, pag
 def test_names_from_right_to_left_do_not_turn_texts_round(browser, pages):
     visit(browser, pages["right_to_left"])
     click(browser, "last")
-    for element in ("#sentence", "#formula", "#rows [aria-selected=true]", "#details .lines button"):
+    texts = ("#sentence", "#formula", "#rows [aria-selected=true]", "#details .lines button")
+    for element in texts:
         left, right = browser.execute_script("""
             const element = document.querySelector(arguments[0])
             const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT)

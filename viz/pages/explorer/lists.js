@@ -46,7 +46,7 @@ export class StepList {
 
   /** Shows the steps of the cursor anew. */
   restart() {
-    this.count = this.explorer.cursor.steps.length + 1 // the first row is the start, before any step
+    this.count = this.explorer.cursor.steps.length + 1 // the first row is the start
     this.rows.style.height = `${this.count * StepList.ROW}px`
     this.render(true)
   }

@@ -85,9 +85,9 @@ export class Stage {
   static GLIDE = 250 // milliseconds
   static PAUSE = 500 // milliseconds between two moves of `follow`
 
-  /** @type {Map<number, Place>} */
-  /** @type {(event: PointerEvent) => boolean} whether a page wants to drag what is under the pointer */
+  /** @type {(event: PointerEvent) => boolean} whether a page drags what is under the pointer */
   grabs = () => false
+  /** @type {Map<number, Place>} */
   #pointers = new Map() // where each finger or the mouse is
   #dragged = 0 // pixels since the pointer went down
   #fitted = true
