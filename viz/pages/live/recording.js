@@ -29,8 +29,8 @@ import { labelNumber, repr, shortNumber } from "./texts.js"
  * @property {boolean} isAlive whether all rows can be computed here
  */
 
-/** @typedef {{title: string, truth: string, formulas: Record<string, Record<string, string>>}} About */
-/** @typedef {Misconception & About} Idea */
+/** @typedef {Record<string, Record<string, string>>} Formulas */
+/** @typedef {Misconception & {title: string, truth: string, formulas: Formulas}} Idea */
 
 /** One step.  Of a forward step, `user` is -1 and `after` the data.
  * @typedef {{number: number, node: number, user: number, operand: number, before: number | null,
@@ -158,8 +158,10 @@ export class Recording {
     const backward = this.events.slice(this.forward)
     const last = new Map(backward.map(({ node, number }) => [node, number]))
     const early = backward.find(({ user, number }) => (last.get(user) ?? 0) > number)
-    const late = early && backward.find((step) => step.number > early.number && step.node === early.user)
-    if (!early || !late) return new Map()
+    if (!early) return new Map()
+    const later = backward.slice(early.number - this.forward)
+    const late = later.find(({ node }) => node === early.user)
+    if (!late) return new Map()
     const gradient = this.gradientName(early.user)
     const passed = `${gradient} = ${labelNumber(early.adjoint)}`
     return new Map([
@@ -200,7 +202,9 @@ export class Recording {
     })
     const more = wrong.length > MOST_WRONG ? ` and ${wrong.length - MOST_WRONG} more` : ""
     const shown = wrong.slice(0, MOST_WRONG).join("; ") + more
-    const result = wrong.length ? `Wrong here: ${shown}.` : "In this graph the gradients are right anyway."
+    const result = wrong.length
+      ? `Wrong here: ${shown}.`
+      : "In this graph the gradients are right anyway."
     return `A wrong idea: ${idea.title}. ${result} ${idea.truth}`
   }
 

@@ -2,7 +2,8 @@
    `short_number` there are these functions here. */
 
 // letters of scripts that are written from right to left, with the spaces between them
-const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc](?:[\s\d]*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc])*/g
+const LETTER = "[\\u0590-\\u08ff\\ufb1d-\\ufdff\\ufe70-\\ufefc]"
+const RIGHT_TO_LEFT = new RegExp(`${LETTER}(?:[\\s\\d]*${LETTER})*`, "g")
 const SMALLEST_NORMAL = 2 ** -1022
 const MOST_DIGITS = 10 // of `shortNumber`, for numbers that would look whole with fewer
 
@@ -18,7 +19,8 @@ function digitsOf(x, count) {
   const shortest = mantissa.replace(".", "")
   if (!count) return [shortest, Number(exponent)]
   // below it a float has fewer digits than its shortest text could be filled up to
-  if (shortest.length <= count && size > SMALLEST_NORMAL) return [shortest.padEnd(count, "0"), Number(exponent)]
+  if (shortest.length <= count && size > SMALLEST_NORMAL)
+    return [shortest.padEnd(count, "0"), Number(exponent)]
   let text = size.toExponential(count - 1)
   if (shortest.length === count + 1 && shortest.endsWith("5")) {
     const tie = size.toExponential(count + 19).match(/^(.*[02468]\.?)50{19}(e.*)$/)
