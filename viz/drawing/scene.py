@@ -33,7 +33,7 @@ from tinygrad_edu.debug.recording import Recording
 from .frame import SVG, Caption, EdgeLook, NodeLook
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
-from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
+from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED, Look
 from .text import DIGIT_WIDTH, label_number, number_text
 
 UNKNOWN = "?"  # in place of a number that is not computed yet
@@ -59,6 +59,7 @@ class Scene:
     widest: data and gradient to leave space for, by position, if wider numbers will be shown than
         the recording has.
     slopes: whether the local derivatives are written on the edges.
+    direction: "LR" or "TB", as in `viz.draw`.
 
     Raises:
         RenderError: no layout engine is installed, or it fails.
@@ -73,8 +74,10 @@ class Scene:
         widest: Mapping[int, tuple[float, float]] | None = None,
         expand: str | Iterable[str] = (),
         slopes: bool = True,
+        direction: str = "LR",
     ) -> None:
         self.recording = recording
+        self.direction = direction
         roots = self.recording.values()[-1:]
         self.graph: Graph = self._with_widest_numbers(
             build(roots, collapse, max_nodes, expand), widest or {}
@@ -93,7 +96,8 @@ class Scene:
             for event in self.recording.events
         ]
         self._completed_at = self._completed()
-        self._root = self._annotated(Drawing(self._named_records(slopes), legend=False).svg())
+        drawing = Drawing(self._named_records(slopes), legend=False, look=Look(direction))
+        self._root = self._annotated(drawing.svg())
         # the text of each part as last drawn
         self._drawn: dict[str, tuple[NodeLook | EdgeLook | None, str]] = {}
 

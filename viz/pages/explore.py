@@ -37,6 +37,7 @@ def explore(y: Explorable, path: FilePath | None = None, **options: Any) -> Page
 
     collapse, expand: modules that are drawn as boxes, or as a whole, as in `draw`
     max_nodes: above this many nodes modules are collapsed, as in `draw`; by default 2,000
+    direction: "LR" or "TB", as in `draw`
     title: title of the page
 
     For the History of ``fit(..., record_every=k)``, the page plays the training run.  Options:

@@ -17,6 +17,7 @@ from tinygrad_edu.engine.primitive import TABLE, lookup
 from tinygrad_edu.examples import lecture_neuron, shared_node, weight_decay
 from viz.drawing.scene import Scene
 from viz.drawing.text import label_number, number_text
+from viz.pages.explore import explore
 from viz.pages.explorer.page import page_data
 from viz.pages.live.program import engine_script, program
 
@@ -336,3 +337,15 @@ def test_the_engine_alone_is_a_module_for_other_programs(tmp_path):
     a, b = Value(2.0), Value(-3.0)
     (a * b).tanh().backward()
     assert float(done.stdout.splitlines()[0]) == pytest.approx(a.grad, rel=1e-14)
+
+
+def test_a_page_is_drawn_from_top_to_bottom_on_request():
+    def size(direction):
+        page = explore(newton(), direction=direction)
+        return list(map(float, re.search(r'viewBox="([^"]+)"', page.html)[1].split()))[2:]
+
+    wide, tall = size("LR"), size("TB")
+    assert wide[0] > 3 * wide[1]
+    assert tall[1] > 3 * tall[0]
+    with pytest.raises(ValueError, match="explore: direction must be 'LR' or 'TB', not 'RL'"):
+        explore(newton(), direction="RL")

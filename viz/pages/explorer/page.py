@@ -18,11 +18,13 @@ from typing import Any
 from tinygrad_edu import Stepper, Value
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import recording_of
+from tinygrad_edu.errors import check_choice
 from tinygrad_edu.nn.structure import enclosing
 
 from ...drawing.dot import contents, symbol
 from ...drawing.model import Cluster, Edge, Node
 from ...drawing.scene import Scene
+from ...drawing.style import DIRECTIONS
 from ..collapse import collapse_if_large, collapsed_scenes
 from ..live.program import is_alive, program, rows
 from ..page import Page, assemble, themed
@@ -39,6 +41,7 @@ def explore(
     collapse: str | Iterable[str] | None = None,
     max_nodes: int | None = MAX_NODES,
     expand: str | Iterable[str] = (),
+    direction: str = "LR",
     title: str = "",
 ) -> Page:
     """Returns a `Page` that steps through the graph of ``y``.
@@ -51,21 +54,24 @@ def explore(
     max_nodes: above this many nodes, neurons are collapsed before layout if that is enough, else
         larger modules as in `viz.draw`.  Steps inside them are left out, and the page says so
     expand: paths of modules to draw as a whole, whatever else is collapsed
+    direction: "LR" draws from left to right, "TB" from top to bottom, which suits a phone
     title: title of the page, by default "computation graph of" and the name of the root
 
     Raises:
         TypeError: ``y`` is of another type.
+        ValueError: ``direction`` is neither of these.
         RenderError: there is no layout engine.
         Others: see `viz.draw` for ``collapse``, ``expand`` and ``max_nodes``.
     """
     recording = recording_of(y, "explore: y")
+    check_choice(direction, "explore: direction", DIRECTIONS)
     notes = []
     if collapse is None:
         collapse = collapse_if_large(recording.values()[-1], max_nodes, MAX_EDGES)
         if collapse:
             size = len(recording.nodes)
             notes.append(f"Neurons are collapsed, because the graph has {size:,} nodes.")
-    scene = Scene(recording, collapse, max_nodes, expand=expand)
+    scene = Scene(recording, collapse, max_nodes, expand=expand, direction=direction)
     title = title or f"computation graph of {recording.nodes[recording.root].name}"
     others = collapsed_scenes(scene)
     data = {
