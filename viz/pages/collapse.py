@@ -41,4 +41,6 @@ def collapsed_scenes(scene: Scene) -> dict[str, Scene]:
         return {}
     is_nested = any(cluster.parent for cluster in graph.clusters)
     levels = ("neurons", "layers") if is_nested else ("layers",)
-    return {level: Scene(scene.recording, level, None, direction=scene.direction) for level in levels}
+    return {
+        level: Scene(scene.recording, level, None, direction=scene.direction) for level in levels
+    }
