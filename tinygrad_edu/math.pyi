@@ -673,6 +673,9 @@ def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) 
 
     Only the chosen function is called, unlike in `where`.  While a function is compiled, both are
     called, if the condition is not known, and the program chooses.
+
+    Raises:
+        TypeError: ``then`` or ``otherwise`` is not a function.
     """
 
 def take(sequence: Sequence[Any], index: Any) -> Any:

@@ -33,4 +33,10 @@ from .shell.repl import debug
 
 __all__ = ["Animation", "Drawing", "Page", "animate", "debug", "draw", "explore", "plots"]
 
+
+def __dir__() -> list[str]:
+    """Returns the public names only, which is what a notebook completes."""
+    return __all__
+
+
 notebook.register()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,6 +37,8 @@ MAX_NODES_SHOWN = 50_000
 
 # the same object in several MIME types; the front end chooses one
 Bundle = dict[str, str]
+# of each MIME type; "alt" describes a picture to readers who do not see it
+Metadata = dict[str, dict[str, str]]
 
 # JupyterLab shows <pre> in a proportional font
 _TEXT_STYLE = "white-space: pre-wrap; font-family: ui-monospace, Menlo, Consolas, monospace"
@@ -60,7 +63,7 @@ def register() -> None:
         # registered by %matplotlib inline, which can do more
         pictures.lookup_by_type("matplotlib.figure.Figure")
     except KeyError:
-        pictures.for_type_by_name("matplotlib.figure", "Figure", _png)
+        pictures.for_type_by_name("matplotlib.figure", "Figure", _show_figure)
 
 
 def _for_marimo(show: Callable[[Any], Bundle]) -> Callable[[Any], tuple[str, str]]:
@@ -80,14 +83,23 @@ def _bundle(value: Any, show: Callable[[Any], Bundle]) -> Bundle:
         return {"text/plain": f"{value!r}\n(no picture: {error})"}
 
 
-def _printer(formatter: Any, show: Callable[[Any], Bundle]) -> Callable[[Any], Bundle | None]:
-    def print_(value: Any) -> Bundle | None:
+def _printer(
+    formatter: Any, show: Callable[[Any], Bundle]
+) -> Callable[[Any], tuple[Bundle, Metadata] | None]:
+    def print_(value: Any) -> tuple[Bundle, Metadata] | None:
         # a terminal; IPython asks for bundles there too
         if "text/html" not in formatter.active_types:
             return None
-        return _bundle(value, show)
+        shown = _bundle(value, show)
+        return shown, {kind: {"alt": _alt(shown)} for kind in shown if kind.startswith("image/")}
 
     return print_
+
+
+def _alt(shown: Bundle) -> str:
+    """Returns the description of a drawing that is in its SVG text, or else the repr."""
+    found = re.search(r'aria-label="([^"]*)"', shown.get("image/svg+xml", ""))
+    return html.unescape(found[1]) if found else shown["text/plain"]
 
 
 def _show_value(value: Value) -> Bundle:
@@ -159,6 +171,16 @@ def _picture_of_step(scene: Scene, stepper: Stepper, shown: Stepper | Recording)
 def _picture_above_text(picture: str, shown: object, notes: Sequence[str]) -> Bundle:
     text = html.escape("\n".join([repr(shown), *notes]))
     return {"text/html": f'{in_box(picture)}\n<pre style="{_TEXT_STYLE}">{text}</pre>'}
+
+
+def _show_figure(figure: Any) -> tuple[bytes, dict[str, str]]:
+    """Returns a figure as PNG, and its titles, labels and legends as its description."""
+    parts = []
+    for ax in figure.axes:
+        lines = ax.get_legend_handles_labels()[1]
+        texts = [ax.get_title(), ax.get_xlabel(), ax.get_ylabel(), *lines]
+        parts += [" ".join(text.split()) for text in texts if text]
+    return _png(figure), {"alt": f"plot: {'; '.join(dict.fromkeys(parts))}"}
 
 
 def _png(figure: Any) -> bytes:

@@ -25,12 +25,16 @@ from rich.table import Table
 import viz
 from tests.benchmarks.races.tables import mark
 from tinygrad_edu import Stepper, Value, math, nn, record
+from tinygrad_edu.examples import lecture_neuron
+from viz.pages.live.program import engine_script
 
 from .. import browser
 
 TARGETS = {41: 0.1, 342: 0.3, 2649: 3.0}  # seconds for an SVG, by the number of nodes
 PAGE_NODES, PAGE_LIMIT = 342, 1_000_000  # bytes
 FRAME = 1 / 30  # seconds
+ENGINE_NODES, ENGINE_LIMIT = 10_000, 30  # milliseconds, forward and backward
+NEURON_LIMIT = 160  # kB
 STEPPED_NODES, RECORD_LIMIT, STEP_LIMIT = 10_000, 0.3, 0.001  # seconds
 
 
@@ -44,6 +48,7 @@ def main(quick: bool = False) -> None:
     console.print(pages(graphs[:1] if quick else graphs[:2], 1 if quick else 3))
     console.print(steps(300 if quick else STEPPED_NODES, 1 if quick else 5))
     console.print(stepping(*(([3, 1], 8) if quick else ([24, 24, 1], 100))))
+    console.print(living(300 if quick else ENGINE_NODES, graphs[0 if quick else 1][0], 9))
 
 
 def graph(nodes: int) -> list[Value]:
@@ -243,6 +248,72 @@ const frame = () => {
   requestAnimationFrame(frame)
 }
 setTimeout(() => requestAnimationFrame(frame), 1500)"""
+
+
+def living(nodes: int, root: Value, runs: int) -> Table:
+    """The engine of the pages in Chromium, a leaf of a page that is dragged, and a page's size."""
+    table = Table(title="Changing numbers in Chromium", title_justify="left")
+    for column in ("what", "median", "target", ""):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    size = len(page(lecture_neuron()).encode()) / 1000
+    table.add_row("the page of a neuron, kB", f"{size:.0f}", f"{NEURON_LIMIT}",
+                  mark(size <= NEURON_LIMIT))
+    if absent := browser.missing():
+        table.add_row(f"{absent}: not installed", "", "", "")
+        return table
+    with tempfile.TemporaryDirectory() as folder, browser.chromium(folder) as driver:
+        script = engine_script(["mul", "add", "tanh", "sub", "sin"]) + _ENGINE
+        time = median(driver.execute_script(script, nodes, runs))
+        table.add_row(f"{nodes:,} nodes forward and backward, ms", f"{time:.1f}",
+                      f"{ENGINE_LIMIT}", mark(time <= ENGINE_LIMIT))
+        browser.visit(driver, viz.explore(root, f"{folder}/y.html", max_nodes=None))
+        count = len(record(root).nodes)
+        frame = median(driver.execute_async_script(_DRAG, 8 * runs))
+        table.add_row(f"a leaf of {count} nodes dragged, ms a frame", f"{frame:.1f}",
+                      f"{FRAME * 1e3:.0f}", mark(frame <= FRAME * 1e3))
+    return table
+
+
+_ENGINE = """
+const [count, runs] = arguments
+const graph = new Graph(ROWS)
+const a = graph.leaf(0.5), b = graph.leaf(-0.3)
+const ops = ["mul", "add", "tanh", "sub", "sin"]
+let y = a
+for (let i = 0; graph.size < count; i += 1) {
+  const op = ops[i % 5]
+  y = graph.apply(op, y, ...(op === "tanh" || op === "sin" ? [] : [i % 2 ? a : b]))
+}
+return Array.from({ length: runs }, (_, run) => {
+  const start = performance.now()
+  graph.set(a, 0.5 + run / 1000)
+  graph.gradients(y)
+  return performance.now() - start
+})"""
+
+_DRAG = """const [count, done] = arguments
+document.getElementById("last").click()
+const leaf = document.querySelector("g.node.leaf")
+const box = leaf.getBoundingClientRect()
+const stage = document.getElementById("stage")
+stage.setPointerCapture = () => {}
+const send = (type, dx) => leaf.dispatchEvent(new PointerEvent(type, { bubbles: true,
+  clientX: box.x + box.width / 2 + dx, clientY: box.y + box.height / 2, pointerId: 1,
+  pointerType: "mouse", button: 0, buttons: 1 }))
+send("pointerdown", 0)
+const times = []
+let before = 0
+const frame = () => {
+  if (before) times.push(performance.now() - before)
+  before = performance.now()
+  if (times.length === count) {
+    send("pointerup", count)
+    return done(times)
+  }
+  send("pointermove", 4 + times.length)
+  requestAnimationFrame(frame)
+}
+setTimeout(() => requestAnimationFrame(frame), 500)"""
 
 
 def timed(function: Callable[[], Any], runs: int) -> float:

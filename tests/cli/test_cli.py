@@ -1,5 +1,6 @@
 """The command line, in a separate process where the exit status and the streams matter."""
 
+import html
 import importlib
 import os
 import pkgutil
@@ -39,7 +40,7 @@ def test_demo_trains_checks_draws_and_saves(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert sorted(p.name for p in out.iterdir()) == [
-        "checkpoint.json", "graph-whole.svg", "graph.png", "graph.svg", "history.json", "loss.png"]
+        "checkpoint.json", "graph-neuron.svg", "graph.png", "graph.svg", "history.json", "loss.png"]
     assert (out / "graph.svg").read_text().rstrip().endswith("</svg>")
     assert (out / "graph.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
@@ -241,8 +242,56 @@ def test_gpt_without_llvmlite_says_what_to_install(two_names, engine, status, ou
 def test_draw_an_expression(tmp_path):
     done = run("draw", "tanh(a*b + c)", "a=2", "b=-3", "c=10", "-o", tmp_path / "y.svg")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"result = 0.9993292997; wrote {tmp_path / 'y.svg'}\n"
-    assert "tanh" in (tmp_path / "y.svg").read_text()
+    assert done.stdout == f"y = 0.9993292997; wrote {tmp_path / 'y.svg'}\n"
+    picture = (tmp_path / "y.svg").read_text()
+    assert "tanh" in picture
+    assert "computation graph of y" in picture
+
+
+def test_draw_leaves_numbers_blank_and_draws_parameters(tmp_path):
+    out = tmp_path / "y.svg"
+    command = ["draw", "tanh(w*x + b)", "w=0.25", "x=-3", "b=0.125", "-o", str(out)]
+    assert cli.main([*command, "--parameters", "w, b", "--hide", "data,grad,derivative"]) == 0
+    picture = html.unescape(out.read_text())
+    for given in ("0.2500", "-3.0000", "0.1250", ">parameter<", ">input<"):
+        assert given in picture
+    assert "-0.7500" not in picture  # w*x
+    assert cli.main([*command, "--digits", "2", "--font-size", "22", "--direction", "TB"]) == 0
+    picture = html.unescape(out.read_text())
+    assert ">-0.8<" in picture
+    assert 'font-size="22.00"' in picture
+
+
+@pytest.mark.parametrize(("option", "value", "words"), [
+    ("--hide", "numbers", ["draw: hide", "'data', 'grad' or 'derivative'", "'numbers'"]),
+    ("--direction", "up", ["'LR' or 'TB'", "'up'"]),
+    ("--parameters", "w,c", ["--parameters", "one of w, x", "'c'"]),
+    ("--digits", "0", ["digits", "from 2 to 17", "not 0"]),
+])
+def test_draw_rejects_options_by_name(option, value, words, tmp_path, capsys):
+    out = tmp_path / "y.svg"
+    assert cli.main(["draw", "w*x", "w=1", "x=2", option, value, "-o", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in words), said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("command", "start"), [
+    ("draw", b"<svg "), ("explore", b"<!DOCTYPE html>"), ("animate", b"GIF89a"),
+])
+def test_a_file_named_by_a_minus_sign_is_standard_output(command, start, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tinygrad_edu", command, "a*b", "a=2", "b=-3", "-o", "-"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.startswith(start)
+    assert b"wrote" not in done.stdout[-100:]
+    assert done.stderr == b""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_draw_the_graph_of_figure_6_11(tmp_path):

@@ -463,7 +463,7 @@ def test_what_has_no_graph_is_refused_with_what_to_write_for_its_kind(thing, rem
 def test_a_recording_refuses_steps_that_it_does_not_have():
     recording = record(product())
     for index in (6, -7, "a", 1.5, None):
-        with pytest.raises((IndexError, TypeError), match=r"number from 0 to 5, not .*; Stepper"):
+        with pytest.raises((IndexError, TypeError), match=r"from 0 to 5, not .*; write Stepper"):
             recording[index]
 
 

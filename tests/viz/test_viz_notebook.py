@@ -88,8 +88,26 @@ def everything():
 
 def bundle(formatter, value):
     data, metadata = formatter.format(value)
-    assert metadata == {}
+    pictures = {kind for kind in data if kind.startswith("image/")}
+    assert {kind for kind, entry in metadata.items() if entry["alt"]} == pictures
     return data
+
+
+def test_pictures_are_described_in_words(notebook):
+    pytest.importorskip("matplotlib", reason="needs the extra `plots`")
+
+    def alt(value):
+        ((_, entry),) = notebook.format(value)[1].items()
+        return entry["alt"]
+
+    y = lecture_neuron()
+    described = "computation graph of o: 10 nodes, 9 edges, 0 clusters, with x1, x2, w1, w2, b"
+    assert alt(y) == alt(draw(y)) == described
+    assert alt(history()) == repr(history())
+    assert alt(plots.loss(history())) == "plot: Training; step; loss; loss of a step"
+    hostile = 'a"<b>&'
+    x = Value(1.0, hostile)
+    assert hostile in alt(x * 2)
 
 
 def test_value_is_shown_as_its_drawing_and_its_repr(notebook):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ..engine.graph import topological_order
 from ..engine.value import Value
-from ..errors import MOST, short_repr
+from ..errors import MOST, check_name, short_repr
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]  # what `add_argument` of a parser takes
 
@@ -56,9 +56,14 @@ def option(
     return argument(*names.split(), default=default, type=kind, help=shown, choices=choices)
 
 
-def out_option(default: str, what: str = "folder to write to", names: str = "--out") -> Argument:
-    """Returns the option that says which file or folder to write."""
-    return option(names, Path(default), what)
+def out_option(default: str) -> Argument:
+    """Returns the option that says which folder to write to."""
+    return option("--out", Path(default), "folder to write to")
+
+
+def file_option(default: str, what: str) -> Argument:
+    """Returns the option that says which file to write (see `output.write`)."""
+    return option("-o --out", default, f"{what}; - is standard output")
 
 
 # the arguments that name a graph: an expression with values, or an example
@@ -69,6 +74,10 @@ GRAPH = (
         "--example",
         help="a worked example instead: "
              "lecture-expression, lecture-neuron, weight-decay, shared-node",
+    ),
+    argument(
+        "--parameters", metavar="NAMES", default="",
+        help="variables that are drawn as parameters, such as w,b; the others are inputs",
     ),
 )
 SEED = option("--seed", 0)
@@ -118,8 +127,22 @@ def graph_of(options: argparse.Namespace) -> Value:
     """Returns the root of the graph that the arguments `GRAPH` describe.
 
     Raises:
-        ValueError: the arguments name no graph or two graphs, or the example is unknown.
+        ValueError: the arguments name no graph or two graphs; the example or a parameter is
+            unknown.
     """
+    from ..nn.module import ParameterName
+
+    root = _root_of(options)
+    leaves = [node for node in topological_order(root) if not node.op and not node.constant]
+    for name in filter(None, map(str.strip, options.parameters.split(","))):
+        check_name(name, "--parameters: a variable", [str(leaf.label) for leaf in leaves])
+        for leaf in leaves:
+            if leaf.label == name:
+                leaf.label = ParameterName(name)
+    return root
+
+
+def _root_of(options: argparse.Namespace) -> Value:
     from ..examples import EXAMPLES
     from ..symbolic.expressions import parse
 

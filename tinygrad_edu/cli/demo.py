@@ -48,10 +48,9 @@ def run_demo(options: argparse.Namespace) -> int:
     accuracy = accuracy_text([*map(model, test_inputs)], test_targets, " flowers")
     print(f"\n{accuracy} after {time.perf_counter() - start:.1f} s")
     list_files(out, written)
-    graph = next(path for path in reversed(written) if path.name.startswith("graph"))
     print(
         "\nTry next:\n"
-        f"  open {graph}: the graph of one flower's loss, with every derivative\n"
+        f"  open {written[0]}: the graph of one flower's loss\n"
         '  tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10\n'
         "  tinygrad-edu gallery\n"
         '  tinygrad-edu check "x**y" x=2 y=3\n'

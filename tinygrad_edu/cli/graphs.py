@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from .arguments import (
@@ -10,23 +11,26 @@ from .arguments import (
     Argument,
     Command,
     argument,
-    graph_of,
+    file_option,
     named_graph,
     option,
-    out_option,
     positive,
 )
+from .output import write
 
 
 def run_draw(options: argparse.Namespace) -> int:
     """Draws the graph of an expression."""
     from .. import viz
 
-    root = graph_of(options)
+    root = named_graph(options)
     if not options.example:
         root.backward()
-    path = viz.draw(root, **_limit(options)).save(options.out)
-    print(f"{root.label or 'result'} = {root.data:.10g}; wrote {path}")
+    chosen = {name: getattr(options, name) for name in ("direction", "font_size", "digits", "dpi")}
+    hide = [what.strip() for what in options.hide.split(",") if what.strip()]
+    drawing = viz.draw(root, **_limit(options), **chosen, hide=hide)
+    if path := write(options.out, "graph.svg", drawing.save):
+        print(f"{root.label or 'result'} = {root.data:.10g}; wrote {path}")
     return 0
 
 
@@ -42,8 +46,9 @@ def run_explore(options: argparse.Namespace) -> int:
     """Writes a page to step through a graph."""
     from .. import viz
 
-    path = viz.explore(named_graph(options), options.out, **_limit(options))
-    print(f"wrote {path}; open it in a browser")
+    page = viz.explore(named_graph(options), **_limit(options))
+    if path := write(options.out, "graph.html", page.save):
+        print(f"wrote {path}; open it in a browser")
     return 0
 
 
@@ -51,8 +56,14 @@ def run_animate(options: argparse.Namespace) -> int:
     """Writes an animation of a graph's forward and backward pass."""
     from .. import viz
 
-    path = viz.animate(named_graph(options), options.out, milliseconds=options.milliseconds)
-    print(f"wrote {path}")
+    root = named_graph(options)
+
+    def save(path: str | Path) -> Path:
+        written: Path = viz.animate(root, path, milliseconds=options.milliseconds)
+        return written
+
+    if path := write(options.out, "graph.gif", save):
+        print(f"wrote {path}")
     return 0
 
 
@@ -73,8 +84,16 @@ COMMANDS = (
         'draw the graph of an expression: draw "tanh(a*b + c)" a=2 b=-3 c=10',
         (
             *GRAPH,
-            out_option("graph.svg", "picture to write, .svg .png .pdf .dot or .html", "-o --out"),
+            file_option("graph.svg", "picture to write, .svg .png .pdf .dot or .html"),
             _max_nodes("the drawing"),
+            option("--direction", "LR", "LR draws from left to right, TB from top to bottom"),
+            option("--font-size", 11.0, "of the numbers, in points"),
+            option("--digits", 5, "significant digits of the numbers"),
+            option("--dpi", 144, "pixels per inch of a .png file"),
+            argument(
+                "--hide", default="", metavar="NUMBERS",
+                help="numbers to leave blank, for worksheets: data,grad,derivative or some of them",
+            ),
         ),
     ),
     Command(
@@ -91,7 +110,7 @@ COMMANDS = (
         'write a page to step through an expression: explore "tanh(a*b + c)" a=2 b=-3 c=10',
         (
             *GRAPH,
-            out_option("graph.html", "page to write, .html", "-o --out"),
+            file_option("graph.html", "page to write, .html"),
             _max_nodes("modules"),
         ),
     ),
@@ -101,7 +120,7 @@ COMMANDS = (
         'animate an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif',
         (
             *GRAPH,
-            out_option("graph.gif", "animation to write, .gif .apng or .webp", "-o --out"),
+            file_option("graph.gif", "animation to write, .gif .apng or .webp"),
             option("--milliseconds", 800, "duration of a step", positive),
         ),
     ),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,41 @@ from ..files import write_atomically
 MAX_FINDINGS = 2  # the others usually have the same cause
 
 
+def write(out: str, default: str, save: Callable[[str | Path], Path]) -> Path | None:
+    """Calls ``save`` with the path ``out``, and returns the path of the file.
+
+    For "-", the file is written to standard output, in the format of the path ``default``, and
+    None is returned.
+    """
+    if out != "-":
+        return save(out)
+    with tempfile.TemporaryDirectory() as place:
+        content = save(Path(place) / default).read_bytes()
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    return None
+
+
 def pictures(root: Any, out: Path) -> list[Path]:
-    """Draws the graph of ``root`` with neurons as boxes, and in full, and returns the paths.
+    """Draws the graph of ``root`` with neurons as boxes, and with one of them open.
+
+    Returns the paths.
 
     Without a layout engine it prints the reason and writes DOT text instead.
     """
     from .. import viz
 
     neurons = viz.draw(root, collapse="neurons")
-    whole = viz.draw(root, max_nodes=None)
+    opened = viz.draw(root, collapse="neurons", expand="layers.0.neurons.0")
     try:
         return [
             neurons.save(out / "graph.svg"),
             neurons.save(out / "graph.png"),
-            whole.save(out / "graph-whole.svg"),
+            opened.save(out / "graph-neuron.svg"),
         ]
     except RenderError as error:
         print(f"no picture of the graph: {one_line(error)}")
-        return [whole.save(out / "graph.dot")]
+        return [viz.draw(root, max_nodes=None).save(out / "graph.dot")]
 
 
 def save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
@@ -104,8 +122,8 @@ def list_files(out: Path, written: Sequence[Path], what: str = "") -> None:
 _DESCRIPTIONS = {
     "graph.svg": "one sample's graph, each neuron as a box",
     "graph.png": "the same, for a slide",
-    "graph-whole.svg": "every node of the graph, with every derivative",
-    "graph.dot": "the graph as DOT text",
+    "graph-neuron.svg": "the same, with every operation of one neuron",
+    "graph.dot": "every node of the graph, as DOT text",
     "loss.png": "the loss curve",
     "history.json": "loss, metrics and learning rate of every step (History.load)",
     "checkpoint.json": "parameters and optimiser state (nn.load)",

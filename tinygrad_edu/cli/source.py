@@ -8,19 +8,34 @@ from ..engine.value import Value
 from ..files import destination, write_atomically
 from .arguments import Command, argument, option
 
+LANGUAGES = {"js": "javascript", "py": "python"}  # other names that the command knows
+
 
 def run_source(options: argparse.Namespace) -> int:
-    """Writes the function of an expression to standard output or to a file."""
+    """Writes the function of an expression, or the engine, to standard output or to a file."""
     from ..jit.languages.text import language_of
 
+    options.to = LANGUAGES.get(options.to, options.to)
+    if options.engine is not None:
+        if options.expression is not None or options.engine not in ("js", "javascript"):
+            raise ValueError("the engine is written in JavaScript: source --engine js -o engine.js")
+        from viz.pages.live.program import engine_module
+
+        return _write(options, engine_module(), "the engine in JavaScript", ".js", "engine.js")
+    if options.expression is None or options.to is None:
+        raise ValueError('give an expression and a language, as in source "x * y" --to c')
     language = language_of(options.to)
-    if options.out == "-":
-        print(source_of(options), end="")
-        return 0
-    example = f"{options.name}{language.suffix}"
     what = f"a function in {language.name}"
-    path = destination(options.out, what, [language.suffix], example)
-    write_atomically(path, source_of(options).encode())
+    example = f"{options.name}{language.suffix}"
+    return _write(options, source_of(options), what, language.suffix, example)
+
+
+def _write(options: argparse.Namespace, text: str, what: str, suffix: str, example: str) -> int:
+    if options.out == "-":
+        print(text, end="")
+        return 0
+    path = destination(options.out, what, [suffix], example)
+    write_atomically(path, text.encode())
     print(f"wrote {path}")
     return 0
 
@@ -54,10 +69,11 @@ SOURCE = Command(
     run_source,
     'write an expression as a function in another language: source "tanh(a*b + c)" --to c',
     (
-        argument("expression", help="the expression; its variables are the inputs"),
-        argument("--to", required=True, metavar="LANGUAGE", help="c, javascript or python"),
+        argument("expression", nargs="?", help="the expression; its variables are the inputs"),
+        argument("--to", metavar="LANGUAGE", help="c, javascript (js) or python"),
         argument("--gradient", action="store_true", help="the derivatives follow the result"),
         option("--name", "f", "name of the function"),
+        argument("--engine", metavar="js", help="write the engine itself, with the whole table"),
         option("-o --out", "-", "file to write; - is standard output"),
     ),
 )

@@ -52,7 +52,7 @@ MISCONCEPTIONS: dict[str, Misconception] = {
     ),
     "local": Misconception(
         "the gradient is the local derivative alone",
-        "The chain rule multiplies each local derivative by the gradient of the user.",
+        "By the chain rule it is the gradient of the user times the local derivative.",
         ignores_adjoint=True,
     ),
     "factor": Misconception(

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from ..debug.anomaly import CodePosition, user_location
-from ..engine import value
+from ..engine import calls, interpreter, value
 from ..engine.autodiff import inside_transform
 from ..engine.graph import Node
 from ..engine.interpreter import recording, using
@@ -97,12 +97,16 @@ class _ModeGuard(_Guard):
             raise AttributeError(self.name)
 
 
+# the files of the operators and of float(), and that of their errors
+_READERS = {module.__file__ for module in (value, calls, interpreter)}
+
+
 def _trace_of_user() -> Trace | None:
     """Returns the trace in progress, unless the engine's operators ask for a number.
 
     It is that of this thread, also where a function runs in a context of its own.
     """
-    if sys._getframe(2).f_code.co_filename == value.__file__:
+    if sys._getframe(2).f_code.co_filename in _READERS:
         return None
     if (trace := trace_in_progress()) is not None:
         return trace  # type: ignore[no-any-return]

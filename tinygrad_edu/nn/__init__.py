@@ -42,3 +42,8 @@ __all__ = [
     "uniform",
     "xavier",
 ]
+
+
+def __dir__() -> list[str]:
+    """Returns the public names only, which is what a notebook completes."""
+    return __all__

@@ -21,3 +21,8 @@ __all__ = [
     "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm", "clip_grad_value", "cosine",
     "linear", "step_decay", "warmup",
 ]
+
+
+def __dir__() -> list[str]:
+    """Returns the public names only, which is what a notebook completes."""
+    return __all__

@@ -214,9 +214,9 @@ class Function:
         opaque: dict[str, str] = {}
         for arg, name in zip(self._args, self._argument_names):
             substituted(arg, name, _is_opaque, lambda x, name: opaque.update({name: _type(x)}))
-        if not self.leaves and not opaque:
+        if not opaque and not any(isinstance(x, Value) for x in self._inputs):
             raise TypeError(
-                f"gradcheck: args must have a real number to differentiate by, not "
+                f"gradcheck: args must have a real number, not "
                 f"{short_repr(self._args)}; write [2.0] for one argument, and Value(2.0) or 2.0 "
                 "instead of True"
             )

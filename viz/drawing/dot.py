@@ -34,13 +34,18 @@ from .style import (
     TEXT,
     TEXT_SIZE,
     UNDEFINED,
+    USUAL_LOOK,
+    Look,
 )
-from .text import LINE_LENGTH, escape, label_number, name_in_module, number_text
+from .text import DIGIT_WIDTH, LINE_LENGTH, escape, label_number, name_in_module, number_text
 
 CYLINDER_RIM = 5  # points, above the label of a parameter
 MAX_EXACT_NODES = 300  # above it the layout is simplified, see `is_large`
 MAX_EXACT_CROSSINGS = 1500  # columns that edges cross; above it the layout is simplified too
 MAX_NUMBERED_EDGES = 60  # edges into boxes; above it their numbers are not drawn, see `is_dense`
+# how long Graphviz searches for fewer crossings; a longer search changes the order of frames in a
+# frame, a shorter one leaves crossings inside neurons
+FRAME_SEARCH = 0.1
 MAX_EDGES_PER_END = 2  # edges into boxes for each of their ends; as above
 MAX_TERMS = 6  # of an instruction; more are replaced by their number
 MAX_TERM_LENGTH = 64  # characters
@@ -54,16 +59,21 @@ _NODE_ATTRIBUTES = {
 SUM_SYMBOL = "Σ"
 
 
-def to_dot(graph: Graph, title: str, legend: bool) -> str:
+def to_dot(
+    graph: Graph, title: str, legend: bool, look: Look = USUAL_LOOK, reverse: bool = True
+) -> str:
     """Returns the DOT text of ``graph``.
 
     It has a caption with ``title``, the notes and the legend, then clusters, nodes and edges.
+
+    reverse: whether frames inside a frame are written last one first.  Graphviz 14 stacks them from
+        the bottom up, Graphviz 2 from the top down (see `render`).
     """
     dot = Digraph(
-        graph_attr=_graph_attributes(graph, title, legend),
+        graph_attr=_graph_attributes(graph, title, legend, look),
         node_attr={
             "fontname": FONT,
-            "fontsize": str(TEXT_SIZE),
+            "fontsize": look.size(TEXT_SIZE),
             "fontcolor": TEXT,
             "height": "0.1",
             "width": "0.1",
@@ -71,7 +81,7 @@ def to_dot(graph: Graph, title: str, legend: bool) -> str:
         },
         edge_attr={
             "fontname": FONT,
-            "fontsize": str(SMALL),
+            "fontsize": look.size(SMALL),
             "fontcolor": EDGE_TEXT,
             "color": EDGE_LINE,
             "arrowsize": "0.6",
@@ -80,19 +90,23 @@ def to_dot(graph: Graph, title: str, legend: bool) -> str:
     )
     frames = {"": dot}
     for i, cluster in enumerate(graph.clusters):
-        frames[cluster.path] = Digraph(f"cluster_{i}", graph_attr=_cluster_attributes(cluster, i))
+        attributes = _cluster_attributes(cluster, i, look)
+        frames[cluster.path] = Digraph(f"cluster_{i}", graph_attr=attributes)
     for node in graph.nodes:
-        frames[node.cluster].node(node.name, **_node_attributes(node))
+        frames[node.cluster].node(node.name, **_node_attributes(node, look))
     for column in columns(graph):
-        frames[column[0].cluster].subgraph(_column_edges(column))
-    for cluster in sorted(graph.clusters, key=lambda cluster: -len(enclosing(cluster.path))):
+        frames[column[0].cluster].subgraph(_column_edges(column, look))
+    inner = [cluster for cluster in graph.clusters if cluster.parent]
+    outer = [cluster for cluster in graph.clusters if not cluster.parent]
+    ordered = (inner[::-1] if reverse else inner) + outer
+    for cluster in sorted(ordered, key=lambda cluster: -len(enclosing(cluster.path))):
         # innermost first, because a frame is copied into its parent
         frames[cluster.parent].subgraph(frames[cluster.path])
     label_place = _label_place(graph)
     program = is_program(graph)
     bare = graph.boxes if is_dense(graph) else ()
     for i, edge in enumerate(graph.edges):
-        attributes = _edge_attributes(edge, label_place, edge.target in bare)
+        attributes = _edge_attributes(edge, label_place, edge.target in bare, look)
         frame = graph.by_name[edge.target].cluster
         if program and frame and frame == graph.by_name[edge.source].cluster:
             attributes["weight"] = "8"  # keeps the nodes of one frame together
@@ -186,13 +200,14 @@ def _place_in_column(node: Node) -> tuple[str, int]:
     return (name, int(index)) if node.role == "module" and index.isdecimal() else ("", 0)
 
 
-def _column_edges(nodes: list[Node]) -> Digraph:
-    """Returns invisible edges along the column.
+def _column_edges(nodes: list[Node], look: Look) -> Digraph:
+    """Returns invisible edges along the column, or along the row if ranks go downwards.
 
-    Because ranks go from left to right, dot reverses the order of nodes, except in frames.
+    If ranks go from left to right, dot reverses the order of nodes, except in frames.
     """
     column = Digraph(graph_attr={"rank": "same"}, edge_attr={"style": "invis"})
-    for above, below in itertools.pairwise(nodes[::-1] if nodes[0].cluster else nodes):
+    reverse = look.direction == "LR" and nodes[0].cluster
+    for above, below in itertools.pairwise(nodes[::-1] if reverse else nodes):
         column.edge(above.name, below.name)
     return column
 
@@ -200,12 +215,12 @@ def _column_edges(nodes: list[Node]) -> Digraph:
 # ---- attributes ----------------------------------------------------------------------------------
 
 
-def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
-    caption = list(_caption_rows(graph, title, legend))
+def _graph_attributes(graph: Graph, title: str, legend: bool, look: Look) -> dict[str, str]:
+    caption = list(_caption_rows(graph, title, legend, look))
     attributes = {
-        "rankdir": "LR",
+        "rankdir": look.direction,
         "fontname": FONT,
-        "fontsize": str(SMALL),
+        "fontsize": look.size(SMALL),
         "fontcolor": FAINT,
         "charset": "UTF-8",
         "nodesep": "0.16",
@@ -220,6 +235,8 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
         attributes["remincross"] = "false"
     if is_dense(graph):
         attributes |= {"splines": "polyline", "nodesep": "0.08", "ranksep": "1.1"}
+    if any(cluster.parent for cluster in graph.clusters):
+        attributes["mclimit"] = str(FRAME_SEARCH)
     if is_program(graph):
         attributes["newrank"] = "true"  # otherwise edges between frames may go from right to left
     if is_large(graph):
@@ -227,34 +244,37 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
     return attributes
 
 
-def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
+def _caption_rows(graph: Graph, title: str, legend: bool, look: Look) -> Iterator[str]:
     if title:
-        yield _cell(f"<B>{escape(title)}</B>", LARGE, TEXT)
+        yield _cell(f"<B>{escape(title)}</B>", look.size(LARGE), TEXT)
     hidden = [TOOLTIP_NOTE] if legend and is_dense(graph) and not is_program(graph) else []
     for note in [*graph.notes, *hidden]:
-        yield _cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT)
+        yield _cell(f"<I>{escape(note, 200)}</I>", look.size(TEXT_SIZE), TEXT)
     if legend:
+        cells = '<TD WIDTH="4"></TD>'.join(_legend_cells(graph, look))
         yield (
-            '<TD ALIGN="LEFT"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1">'
-            f"<TR>{''.join(_legend_cells(graph))}</TR></TABLE></TD>"
+            '<TD ALIGN="LEFT"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
+            f"<TR>{cells}{_FILLER}</TR></TABLE></TD>"
         )
 
 
-def _legend_cells(graph: Graph) -> Iterator[str]:
+def _legend_cells(graph: Graph, look: Look) -> Iterator[str]:
+    small = look.size(SMALL)
     roles = {node.role for node in graph.nodes}
     for role, style in ROLES.items():
         if role in roles:
-            look = f'BGCOLOR="{style.fillcolor}" COLOR="{style.color}" BORDER="1"'
-            yield _swatch(style.legend, look)
+            box = f'BGCOLOR="{style.fillcolor}" COLOR="{style.color}" BORDER="1"'
+            yield _swatch(style.legend, box, small)
     if any(node.op == DOT for node in graph.nodes):
-        yield _cell(f"{SUM_SYMBOL} a sum of products, as one instruction", SMALL, FAINT)
+        yield _cell(f"{SUM_SYMBOL} a sum of products, as one instruction", small, FAINT)
     if any(edge.derivative is not None for edge in graph.edges):
-        yield _cell("number on an edge: local derivative", SMALL, FAINT)
-    if not all(map(_is_finite, graph.nodes)):
-        yield _swatch("inf or nan", f'COLOR="{UNDEFINED}" BORDER="2"')
+        what = "empty box" if "derivative" in look.hide else "number"
+        yield _cell(f"{what} on an edge: local derivative", small, FAINT)
+    if not all(_is_finite(node, look) for node in graph.nodes):
+        yield _swatch("inf or nan", f'COLOR="{UNDEFINED}" BORDER="2"', small)
 
 
-def _cluster_attributes(cluster: Cluster, i: int) -> dict[str, str]:
+def _cluster_attributes(cluster: Cluster, i: int, look: Look) -> dict[str, str]:
     depth = len(enclosing(cluster.path)) - 1
     return {
         "id": f"c{i}",
@@ -264,40 +284,52 @@ def _cluster_attributes(cluster: Cluster, i: int) -> dict[str, str]:
         "color": CLUSTER_LINE,
         "labeljust": "l",
         "labelloc": "t",
-        "fontsize": str(TEXT_SIZE),
+        "fontsize": look.size(TEXT_SIZE),
         "margin": "8",
     }
 
 
-def _node_attributes(node: Node) -> dict[str, str]:
-    look = {} if node.role == "operation" else _NODE_ATTRIBUTES[node.role]
-    if not _is_finite(node):
-        look = look | {"color": UNDEFINED, "penwidth": "2.2"}
+def _node_attributes(node: Node, look: Look) -> dict[str, str]:
+    attributes = {} if node.role == "operation" else _NODE_ATTRIBUTES[node.role]
+    if not _is_finite(node, look):
+        attributes = attributes | {"color": UNDEFINED, "penwidth": "2.2"}
     if node.output and node.role == "module":
-        look = look | {"peripheries": "2"}
-    return {"id": node.name, "label": _node_label(node), **look}
+        attributes = attributes | {"peripheries": "2"}
+    return {"id": node.name, "label": _node_label(node, look), **attributes}
 
 
-def _is_finite(node: Node) -> bool:
-    return all(map(math.isfinite, node.numbers.values()))
+def _is_finite(node: Node, look: Look) -> bool:
+    shown = [x for what, x in node.numbers.items() if not is_blank(node, what, look)]
+    return all(map(math.isfinite, shown))
 
 
-def _edge_attributes(edge: Edge, label_place: str, bare: bool) -> dict[str, str]:
+def is_blank(node: Node, what: str, look: Look) -> bool:
+    """Returns whether a number of a node is to be filled in.  The data of leaves are given."""
+    is_given = what == "data" and node.role in ("input", "parameter", "constant")
+    return what in look.hide and not is_given
+
+
+def _edge_attributes(edge: Edge, label_place: str, bare: bool, look: Look) -> dict[str, str]:
     attributes = {}
-    if not bare and (text := _edge_text(edge)):
+    is_hidden = edge.derivative is not None and "derivative" in look.hide
+    if is_hidden and not bare:
+        name = f"<TD>{escape(name_in_module(edge.parameter))}</TD>" if edge.parameter else ""
+        attributes[label_place] = _table([name + _blank(look.size(SMALL), look)])
+    elif not bare and (text := _edge_text(edge, look)):
         attributes[label_place] = f"<{escape(text)}>"
-    if edge.derivative is not None and not math.isfinite(edge.derivative):
+    if edge.derivative is not None and not is_hidden and not math.isfinite(edge.derivative):
         attributes["fontcolor"] = UNDEFINED
     if bare:  # straight from side to side, so that no edge crosses a box or the title of a frame
-        attributes |= {"tailport": "e", "headport": "w"}
+        ports = "ew" if look.direction == "LR" else "sn"
+        attributes |= {"tailport": ports[0], "headport": ports[1]}
     if edge.constant:
         attributes["style"] = "dashed"
     return attributes
 
 
-def _edge_text(edge: Edge) -> str:
+def _edge_text(edge: Edge, look: Look) -> str:
     merged = edge.count > 1 and edge.derivative is None
-    text = f"{edge.count:,} edges" if merged else label_number(edge.derivative)
+    text = f"{edge.count:,} edges" if merged else label_number(edge.derivative, look.digits)
     return ": ".join(filter(None, [name_in_module(edge.parameter), text]))
 
 
@@ -315,52 +347,62 @@ def _label_place(graph: Graph) -> str:
 # ---- the inside of a node ------------------------------------------------------------------------
 
 
-def _node_label(node: Node) -> str:
+def _node_label(node: Node, look: Look) -> str:
     if node.role == "constant":
-        return f"<{escape(label_number(node.data) or node.label)}>"
+        return f"<{escape(label_number(node.data, look.digits) or node.label)}>"
     if node.terms:
-        rows = list(_instruction_rows(node))
+        rows = list(_instruction_rows(node, look))
         sign = SUM_SYMBOL if node.op == DOT else ""
     else:
-        rows = list(_rows(node))
+        rows = list(_rows(node, look))
         sign = symbol(node.op)
     if sign:
         rows[0] = (
             f'<TD ROWSPAN="{len(rows)}" CELLPADDING="4">'
-            f'<FONT POINT-SIZE="{LARGE}"><B>{escape(sign)}</B></FONT></TD>{rows[0]}'
+            f'<FONT POINT-SIZE="{look.size(LARGE)}"><B>{escape(sign)}</B></FONT></TD>{rows[0]}'
         )
     if node.role == "parameter":
         rows.insert(0, f'<TD COLSPAN="2" HEIGHT="{CYLINDER_RIM}"></TD>')
     return _table(rows)
 
 
-def _rows(node: Node) -> Iterator[str]:
+def _rows(node: Node, look: Look) -> Iterator[str]:
     """Yields the label, what is in a box, and the numbers."""
+    small = look.size(SMALL)
     has_path = node.cluster and node.role in ("parameter", "module")
     if label := name_in_module(node.label) if has_path else node.label:
         yield f'<TD COLSPAN="2"><B>{escape(label)}</B></TD>'
-    yield from _returned_rows(node)
+    yield from _returned_rows(node, look)
     if node.role in ("module", "rest"):
-        yield _cell(contents(node), SMALL, FAINT, ' COLSPAN="2"')
+        yield _cell(contents(node), small, FAINT, ' COLSPAN="2"')
     for what, number in node.numbers.items():
-        text = number_text(number)
-        if not math.isfinite(number):
-            text = f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
-        yield f'{_cell(what, SMALL, FAINT)}<TD ALIGN="RIGHT">{text}</TD>'
+        cell = f'<TD ALIGN="RIGHT">{number_text(number, look.digits)}</TD>'
+        if is_blank(node, what, look):
+            cell = _blank(look.size(TEXT_SIZE), look)
+        elif not math.isfinite(number):
+            cell = f'<TD ALIGN="RIGHT"><FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT></TD>'
+        yield _cell(what, small, FAINT) + cell
 
 
-def _instruction_rows(node: Node) -> Iterator[str]:
+def _blank(size: str, look: Look) -> str:
+    """Returns an empty cell in which a number of any sign is to be written."""
+    width = round((look.digits + 2) * DIGIT_WIDTH * float(size))
+    height = round(1.3 * float(size))
+    return f'<TD BORDER="1" COLOR="{FAINT}" WIDTH="{width}" HEIGHT="{height}"></TD>'
+
+
+def _instruction_rows(node: Node, look: Look) -> Iterator[str]:
     """Yields the lines of an instruction as in the tape's text, ``t1 = b + w.0·x[0]``."""
-    yield from _returned_rows(node)
+    yield from _returned_rows(node, look)
     first, *more = _term_lines(node.terms)
     yield f'<TD ALIGN="LEFT"><B>{escape(node.label)}</B></TD><TD ALIGN="LEFT">= {first}</TD>'
     for line in more:
         yield f'<TD></TD><TD ALIGN="LEFT">{line}</TD>'
 
 
-def _returned_rows(node: Node) -> Iterator[str]:
+def _returned_rows(node: Node, look: Look) -> Iterator[str]:
     for name in shortened(node.returned):
-        yield _cell(escape(name), TEXT_SIZE, ROLES["output"].color, ' COLSPAN="2"')
+        yield _cell(escape(name), look.size(TEXT_SIZE), ROLES["output"].color, ' COLSPAN="2"')
 
 
 def symbol(op: str) -> str:
@@ -408,10 +450,15 @@ def _table(rows: Iterable[str]) -> str:
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{lines}</TABLE>>'
 
 
-def _cell(content: str, size: int, color: str, attributes: str = "") -> str:
+# the last cell of the legend: it takes nearly all of the space beside the legend, which Graphviz
+# divides evenly among the columns
+_FILLER = '<TD COLSPAN="200"></TD>'
+
+
+def _cell(content: str, size: str, color: str, attributes: str = "") -> str:
     font = f'POINT-SIZE="{size}" COLOR="{color}"'
     return f'<TD ALIGN="LEFT"{attributes}><FONT {font}>{content}</FONT></TD>'
 
 
-def _swatch(text: str, look: str) -> str:
-    return f'<TD {look} CELLPADDING="2"><FONT POINT-SIZE="{SMALL}">{text}</FONT></TD>'
+def _swatch(text: str, box: str, size: str) -> str:
+    return f'<TD {box} CELLPADDING="2"><FONT POINT-SIZE="{size}">{text}</FONT></TD>'

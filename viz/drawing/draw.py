@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from tinygrad_edu.debug.explain import Explanation
 from tinygrad_edu.debug.recording import Recording, not_a_graph
@@ -14,18 +14,25 @@ from tinygrad_edu.jit.tape.tape import Tape
 
 from .model import MAX_NODES, build, build_path
 from .render import Drawing
+from .style import PNG_DPI, TEXT_SIZE, Look
 from .tapes import jitted_builder, tape_builder
+from .text import DIGITS
 
 
 def draw(
     y: Value | Iterable[Value] | Explanation | Jitted[Any] | Tape,
     *,
     collapse: str | Iterable[str] | None = None,
-    max_nodes: int | None = MAX_NODES,
+    max_nodes: int | Literal["readable"] | None = "readable",
     expand: str | Iterable[str] = (),
     title: str = "",
     legend: bool = True,
     gradient: bool = False,
+    direction: str = "LR",
+    font_size: float = TEXT_SIZE,
+    digits: int = DIGITS,
+    dpi: int = PNG_DPI,
+    hide: str | Iterable[str] = (),
 ) -> Drawing:
     """Returns the drawing of the graph that ``y``, a Value or several Values, was computed from.
 
@@ -51,22 +58,35 @@ def draw(
         the output's derivatives.
     max_nodes: None for no limit.  Above this many nodes, neurons are collapsed.  If this is not
         enough, or too many edges join the neurons, layers are collapsed.  If this is not enough,
-        the nodes farthest from ``y`` are left out.  A line in the picture says so.
+        the nodes farthest from ``y`` are left out.  A line in the picture says so.  The default,
+        "readable", is 300.  For a graph, if ``collapse`` is not given either, it also collapses
+        neurons above 25 nodes, and layers if this leaves more than 50.
     expand: paths of modules to show whole, whatever else is collapsed.
     title: a line above the picture.
     legend: whether to explain the colours.
     gradient: for a compiled function, whether to draw the program that also computes the
         derivatives.
+    direction: "LR" draws from left to right, "TB" from top to bottom.
+    font_size: of the numbers, in points; labels and titles keep their ratio to it.
+    digits: significant digits of the numbers, from 2 to 17.
+    dpi: pixels per inch of a PNG file; the other formats are vector graphics.
+    hide: what to leave blank, for worksheets: "data", "grad", "derivative" (the local derivatives),
+        or several of them.  Empty boxes of one size stand for these numbers.  The data of inputs,
+        parameters and constants are shown all the same, because everything follows from them.
 
     Raises:
         TypeError: ``y`` is not one of the above, or a list contains something else; ``title`` is
-            not text; ``collapse``, ``expand`` or ``max_nodes`` has a wrong type.
+            not text; another argument has a wrong type.
         ValueError: the list is empty; the compiled function has not been called yet; the graph has
             no module with one of the paths; ``max_nodes`` is less than 1; ``gradient`` is True and
-            ``y`` is not a compiled function.
+            ``y`` is not a compiled function; ``direction`` or ``hide`` is not one of the words
+            above; ``font_size``, ``digits`` or ``dpi`` is out of range.
     """
     check_text(title, "draw: title")
-    options = (collapse, max_nodes, expand)
+    look = Look.checked(direction, font_size, digits, dpi, hide, "draw")
+    is_free = isinstance(max_nodes, str) and max_nodes == "readable"
+    limit: Any = MAX_NODES if is_free else max_nodes
+    options = (collapse, limit, expand)
     if isinstance(y, Jitted):
         records = jitted_builder(y, gradient).select(*options)
     elif gradient:
@@ -81,10 +101,10 @@ def draw(
         records = tape_builder(y).select(*options)
     elif isinstance(y, Explanation):
         note = f"The first inf or nan: {y.sentences[0]}"
-        records = build_path(y.root, y.path, note, max_nodes)
+        records = build_path(y.root, y.path, note, limit)
     else:
-        records = build(_roots(y), *options)
-    return Drawing(records, title, legend)
+        records = build(_roots(y), *options, is_free and collapse is None)
+    return Drawing(records, title, legend, look)
 
 
 def _roots(y: Any) -> list[Value]:

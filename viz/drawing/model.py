@@ -174,6 +174,7 @@ def build(
     collapse: str | Iterable[str] | None = None,
     max_nodes: int | None = MAX_NODES,
     expand: str | Iterable[str] = (),
+    readable: bool = False,
 ) -> Graph:
     """Returns the records of the graph of ``roots``.
 
@@ -183,6 +184,7 @@ def build(
         If this is not enough, or more than `selection.MAX_EDGES` edges lead to neurons, layers are
         collapsed.  If this is not enough, only the nodes nearest to the roots are kept.
     expand: paths of modules to show whole, whatever else is collapsed.
+    readable: whether to collapse modules above `selection.READABLE_NODES` nodes already.
 
     Raises:
         TypeError: ``max_nodes`` is not a whole number or None; ``collapse`` or ``expand`` is not
@@ -190,7 +192,7 @@ def build(
         ValueError: ``max_nodes`` is less than 1; the graph has no module with one of the paths.
     """
     order = topological_order(*roots)
-    return Builder(roots, order, find_modules(order)).select(collapse, max_nodes, expand)
+    return Builder(roots, order, find_modules(order)).select(collapse, max_nodes, expand, readable)
 
 
 @dataclass
@@ -225,10 +227,11 @@ class Builder:
         collapse: str | Iterable[str] | None,
         max_nodes: int | None,
         expand: str | Iterable[str],
+        readable: bool = False,
     ) -> Graph:
         """Returns the records of what these options draw (see `build`)."""
         self.boxes, self.kept, notes = select(
-            self.roots, self.order, self.modules, collapse, max_nodes, expand
+            self.roots, self.order, self.modules, collapse, max_nodes, expand, readable
         )
         self.notes += notes
         return self.graph()

@@ -15,19 +15,19 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.errors import RenderError, check_text, check_type, counted
+from tinygrad_edu.errors import RenderError, check_text, check_type, counted, some
 from tinygrad_edu.files import destination, write_atomically
 
-from .dot import contents, symbol, to_dot
+from .dot import contents, is_blank, symbol, to_dot
 from .model import Edge, Graph, Node
+from .style import PNG_DPI, USUAL_LOOK, Look
 
 TIMEOUT = 60.0  # seconds
-PNG_DPI = 144  # twice the size on screen of the SVG, for projectors
 FORMATS = {
     ".svg": "svg",
     ".png": "png",
@@ -101,6 +101,7 @@ class Drawing:
     records: the nodes, edges and clusters that are drawn (see `drawing.model`).
     title: the text above the picture.
     legend: whether the colours are explained.
+    look: the direction, the sizes, the digits, and the numbers left blank (see `style.Look`).
     source: the DOT text; it needs no layout engine.
 
     In a notebook it displays itself.  Without a layout engine, the notebook shows a text that says
@@ -110,6 +111,7 @@ class Drawing:
     records: Graph
     title: str = ""
     legend: bool = True
+    look: Look = USUAL_LOOK
 
     def __post_init__(self) -> None:
         records = "the records of a graph"
@@ -119,11 +121,19 @@ class Drawing:
     @cached_property
     def source(self) -> str:
         """The DOT text."""
-        return to_dot(self.records, self.title, self.legend)
+        return to_dot(self.records, self.title, self.legend, self.look)
+
+    def _rendered(self, form: str) -> bytes:
+        source = self.source
+        if any(cluster.parent for cluster in self.records.clusters) and not _reverses_frames(
+            *_engine(), self.look.direction
+        ):
+            source = to_dot(self.records, self.title, self.legend, self.look, reverse=False)
+        return run_engine(source, form, dpi=self.look.dpi)
 
     @cached_property
     def _svg(self) -> str:
-        return self._standalone(run_engine(self.source, "svg").decode("utf-8"))
+        return self._standalone(self._rendered("svg").decode("utf-8"))
 
     def svg(self) -> str:
         """Returns the picture as SVG text.
@@ -163,14 +173,11 @@ class Drawing:
             return self.source
         if form == "html":
             return self.html()
-        return self.svg() if form == "svg" else run_engine(self.source, form)
+        return self.svg() if form == "svg" else self._rendered(form)
 
     def __repr__(self) -> str:
         title = f" {self.title!r}" if self.title else ""
-        nodes = counted(len(self.records.nodes), "node")
-        edges = counted(len(self.records.edges), "edge")
-        clusters = counted(len(self.records.clusters), "cluster")
-        return f"<Drawing{title}: {nodes}, {edges}, {clusters}>"
+        return f"<Drawing{title}: {self._size}>"
 
     def _repr_svg_(self) -> str | None:
         return self._repr_mimebundle_().get("image/svg+xml")
@@ -190,6 +197,20 @@ class Drawing:
         outputs = ", ".join(_display_name(node) for node in self.records.nodes if node.output)
         return _printable(self.title) or f"computation graph of {outputs or 'a value'}"
 
+    @property
+    def _description(self) -> str:
+        """The picture in words, for readers who do not see it."""
+        named = ("input", "parameter", "module")
+        labels = [node.label for node in self.records.nodes if node.role in named and node.label]
+        names = f", with {some(map(_printable, labels), 6)}" if labels else ""
+        return f"{self._name}: {self._size}{names}"
+
+    @property
+    def _size(self) -> str:
+        nodes = counted(len(self.records.nodes), "node")
+        edges = counted(len(self.records.edges), "edge")
+        return f"{nodes}, {edges}, {counted(len(self.records.clusters), 'cluster')}"
+
     def _standalone(self, svg: str) -> str:
         """Returns ``svg`` for a file or a page, with tooltips for people.
 
@@ -197,11 +218,12 @@ class Drawing:
         """
         svg = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg"):], flags=re.DOTALL)
         title = html.escape(self._name)
+        description = html.escape(self._description)
         # Never wider than its container, and never cut off: the viewBox scales all of it, with the
         # parts that stick out.
         svg = svg.replace(
             "<svg ",
-            f'<svg role="img" aria-label="{title}" style="max-width: 100%; height: auto; '
+            f'<svg role="img" aria-label="{description}" style="max-width: 100%; height: auto; '
             'overflow: visible" ',
             1,
         )
@@ -221,10 +243,13 @@ class Drawing:
         Tooltips have the numbers with all their digits.
         """
         nodes = self.records.by_name
-        tooltips = {name: "\n".join(_node_tooltip_lines(node)) for name, node in nodes.items()}
+        tooltips = {
+            name: "\n".join(_node_tooltip_lines(node, self.look)) for name, node in nodes.items()
+        }
         for i, edge in enumerate(self.records.edges):
             source = edge.parameter or _display_name(nodes[edge.source])
-            tooltips[f"e{i}"] = _edge_tooltip(edge, source, _display_name(nodes[edge.target]))
+            target = _display_name(nodes[edge.target])
+            tooltips[f"e{i}"] = _edge_tooltip(edge, source, target, self.look)
         for i, cluster in enumerate(self.records.clusters):
             tooltips[f"c{i}"] = _printable(cluster.path)
         return tooltips
@@ -250,16 +275,17 @@ def _display_name(node: Node) -> str:
     return _printable(node.label or symbol(node.op) or leaf)
 
 
-def _edge_tooltip(edge: Edge, source: str, target: str) -> str:
+def _edge_tooltip(edge: Edge, source: str, target: str, look: Look) -> str:
     if edge.constant:
         return f"{source} to {target}: a constant, no gradient flows"
     if edge.derivative is not None:
-        return f"d({target})/d({source}) = {edge.derivative!r}"
+        number = "?" if "derivative" in look.hide else repr(edge.derivative)
+        return f"d({target})/d({source}) = {number}"
     number = f": {edge.count} edges" if edge.count > 1 else ""
     return f"{source} to {target}{number}"
 
 
-def _node_tooltip_lines(node: Node) -> list[str]:
+def _node_tooltip_lines(node: Node, look: Look) -> list[str]:
     first = _display_name(node)
     if node.terms:
         first += f" = {_printable(' + '.join(node.terms), 1000)}"
@@ -268,7 +294,9 @@ def _node_tooltip_lines(node: Node) -> list[str]:
     lines = [first, *node.returned]
     if node.role in ("module", "rest"):
         lines.append(contents(node))
-    return lines + [f"{what} {number!r}" for what, number in node.numbers.items()]
+    for what, number in node.numbers.items():
+        lines.append(f"{what} {'?' if is_blank(node, what, look) else repr(number)}")
+    return lines
 
 
 def _printable(text: str, most: int = 200) -> str:
@@ -278,23 +306,49 @@ def _printable(text: str, most: int = 200) -> str:
 # ---- engines -------------------------------------------------------------------------------------
 
 
-def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
-    """Returns the picture of the DOT text ``source`` as ``form``: "svg", "png" or "pdf".
+def _engine() -> tuple[str, str]:
+    """Returns which layout engine is installed, and where.
+
+    Raises:
+        RenderError: there is none.
+    """
+    if dot := shutil.which("dot"):
+        return "dot", dot
+    if folder := package_folder("pygraphviz"):
+        return "pygraphviz", str(folder.parent)
+    raise RenderError(_REMEDIES)
+
+
+@cache
+def _reverses_frames(name: str, where: str, direction: str) -> bool:
+    """Returns whether this engine draws the frames in a frame in reverse, by drawing two.
+
+    Versions of Graphviz differ.
+    """
+    frames = "".join([f"subgraph cluster_{i} {{ {node} }} " for i, node in enumerate("ab")])
+    source = f"digraph {{ rankdir={direction} subgraph cluster {{ {frames} }} }}"
+    lines = [line.split() for line in run_engine(source, "plain").decode().splitlines()]
+    place = {line[1]: line[2:4] for line in lines if line[0] == "node"}
+    if direction == "LR":  # plain text has the origin at the bottom
+        return float(place["a"][1]) < float(place["b"][1])
+    return float(place["a"][0]) > float(place["b"][0])
+
+
+def run_engine(source: str, form: str, timeout: float = TIMEOUT, dpi: int = PNG_DPI) -> bytes:
+    """Returns the picture of the DOT text ``source`` as ``form``: "svg", "png", "pdf" or "plain".
+
+    dpi: pixels per inch of a PNG.
 
     Raises:
         RenderError: no layout engine is installed, it fails, or it takes longer than ``timeout``
             seconds.
     """
-    dpi = str(PNG_DPI) if form == "png" else ""
-    if dot := shutil.which("dot"):
-        name = "dot"
-        command = [dot, f"-T{form}", *([f"-Gdpi={dpi}"] if dpi else [])]
-    elif folder := package_folder("pygraphviz"):
-        name = "pygraphviz"
-        where = str(folder.parent)
-        command = [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, where, form, dpi]
+    name, where = _engine()
+    resolution = str(dpi) if form == "png" else ""
+    if name == "dot":
+        command = [where, f"-T{form}", *([f"-Gdpi={resolution}"] if resolution else [])]
     else:
-        raise RenderError(_REMEDIES)
+        command = [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, where, form, resolution]
     try:
         done = subprocess.run(
             command, input=source.encode("utf-8"), capture_output=True, timeout=timeout, check=False

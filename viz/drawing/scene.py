@@ -34,11 +34,10 @@ from .frame import SVG, Caption, EdgeLook, NodeLook
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
-from .text import label_number, number_text
+from .text import DIGIT_WIDTH, label_number, number_text
 
 UNKNOWN = "?"  # in place of a number that is not computed yet
-# widths of characters of numbers in Helvetica, in font sizes
-DIGIT_WIDTH = 0.556
+# widths of other characters of numbers in Helvetica, in font sizes
 OTHER_WIDTHS = {".": 0.278, "-": 0.333, "i": 0.222, "f": 0.278}
 
 ET.register_namespace("", SVG[1:-1])
@@ -156,11 +155,12 @@ class Scene:
         """Returns the picture with these parts and this caption, or without one, as SVG text."""
         width, height = self.size if caption is None else self.frame_size
         left = 0.0 if caption is None else self.left
-        name = html.escape(self._root.get("aria-label", ""))
+        name = html.escape(self._root.findtext(f"{SVG}title", ""))
+        description = html.escape(self._root.get("aria-label", ""))
         text = "\n".join(parts)
         return (
-            f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{name}" width="{width:.0f}pt" '
-            f'height="{height:.0f}pt" '
+            f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{description}" '
+            f'width="{width:.0f}pt" height="{height:.0f}pt" '
             f'viewBox="{left:.2f} 0.00 {width:.2f} {height:.2f}">\n<title>{name}</title>\n'
             f'<g id="graph0" class="graph" transform="{self.transform}">\n{text}\n</g>\n'
             f'{caption or ""}\n</svg>\n'

@@ -16,6 +16,10 @@ from tinygrad_edu import Value
 from tinygrad_edu.errors import check_int, check_list, check_text, some
 from tinygrad_edu.nn.structure import enclosing
 
+# above so many nodes, modules are collapsed if the user has not chosen what to draw: neurons first,
+# and layers if collapsed neurons still leave more than twice as many
+READABLE_NODES = 25
+
 # where a node is drawn: the node itself, or the key of a box
 Place = Value | str
 
@@ -42,11 +46,14 @@ def select(
     collapse: str | Iterable[str] | None,
     max_nodes: int | None,
     expand: str | Iterable[str],
+    readable: bool = False,
 ) -> tuple[dict[Value, str], set[Place] | None, list[str]]:
     """Returns the box of each node that is in one, the places that are drawn, and notes about both.
 
     A box is the path of a collapsed module.  If all places are drawn, None is returned for them.
     See `model.build` for the options.
+
+    readable: whether to collapse modules above `READABLE_NODES` nodes already.
     """
     limit = node_limit(max_nodes)
     chains = map(enclosing, dict.fromkeys(modules.values()))
@@ -79,17 +86,18 @@ def select(
     joined = 0
     notes = []
     for level, chosen in levels.items():
-        if size <= limit and joined <= MAX_EDGES:
+        if size <= _most(level, limit, readable) and joined <= MAX_EDGES:
             break
         further, smaller = boxes_of(collapsed.union(chosen))
         if smaller < size:
             boxes = further
             size = smaller
             joined = _edges_into(boxes)
-            notes = [
-                f"{level.capitalize()} are collapsed: the {full_size:,} nodes are more than "
-                f"max_nodes={limit}. To see all: max_nodes={full_size}; to choose: collapse=."
-            ]
+            reason = f"the {full_size:,} nodes are more than max_nodes={limit}"
+            if full_size <= limit:
+                reason = f"the graph has {full_size:,} nodes"
+            remedy = f"To see all: max_nodes={full_size}; to choose: collapse=."
+            notes = [f"{level.capitalize()} are collapsed: {reason}. {remedy}"]
     if size <= limit:
         return boxes, None, notes
     notes.append(
@@ -97,6 +105,13 @@ def select(
         f"max_nodes={limit}. To see all: max_nodes=None; to fold modules: collapse=."
     )
     return boxes, _nearest(roots, order, boxes, max(1, limit - 1)), notes
+
+
+def _most(level: str, limit: int, readable: bool) -> int:
+    """Returns above how many nodes the modules of this level are collapsed."""
+    if not readable:
+        return limit
+    return min(limit, READABLE_NODES if level == "neurons" else 2 * READABLE_NODES)
 
 
 def _edges_into(boxes: dict[Value, str]) -> int:

@@ -8,7 +8,14 @@ Ito (2008), which people with any kind of colour vision can tell apart.  The fil
 of them: black text keeps a contrast of at least 7:1 on screen and on paper.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_edu.errors import check_choice, check_int, check_list, check_number
+
+from .text import DIGITS
 
 FONT = "Helvetica,Arial,sans-serif"
 TEXT = "#1a1a1a"
@@ -16,6 +23,9 @@ FAINT = "#555555"
 TEXT_SIZE = 11  # points
 SMALL = 9
 LARGE = 15
+PNG_DPI = 144  # twice the size on screen of the SVG, for projectors
+DIRECTIONS = ("LR", "TB")
+HIDEABLE = ("data", "grad", "derivative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,53 @@ class Style:
     peripheries: str = "1"
     margin: str = "0.06,0.04"
 
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The options of `viz.draw` that say how a drawing looks, not what is drawn.
+
+    direction: "LR" for left to right, "TB" for top to bottom.
+    font_size: of the numbers, in points; other texts keep their ratio to it.
+    digits: significant digits of numbers.
+    dpi: pixels per inch of a PNG.
+    hide: "data", "grad" and "derivative", as in `viz.draw`.
+    """
+
+    direction: str = "LR"
+    font_size: float = TEXT_SIZE
+    digits: int = DIGITS
+    dpi: int = PNG_DPI
+    hide: frozenset[str] = frozenset()
+
+    @classmethod
+    def checked(
+        cls, direction: Any, font_size: Any, digits: Any, dpi: Any, hide: Any, name: str
+    ) -> Look:
+        """Returns the look, or raises TypeError or ValueError; ``name`` begins the message."""
+        check_choice(
+            direction, f"{name}: direction", DIRECTIONS, "for left to right, or top to bottom"
+        )
+        if isinstance(hide, str):
+            hide = [hide]
+        elif isinstance(hide, (set, frozenset)):
+            hide = sorted(hide, key=str)
+        hide = check_list(hide, f"{name}: hide", "a list", 'write hide=("data", "grad")')
+        for what in hide:
+            check_choice(what, f"{name}: hide: each entry", HIDEABLE)
+        return cls(
+            direction,
+            check_number(font_size, f"{name}: font_size", 4, "leave it out for 11", most=100),
+            check_int(digits, f"{name}: digits", 2, f"leave it out for {DIGITS}", most=17),
+            check_int(dpi, f"{name}: dpi", 10, f"leave it out for {PNG_DPI}", most=1200),
+            frozenset(hide),
+        )
+
+    def size(self, usual: float) -> str:
+        """Returns a font size in points, from its size in a drawing with the usual font size."""
+        return f"{usual * self.font_size / TEXT_SIZE:g}"
+
+
+USUAL_LOOK = Look()
 
 ROLES: dict[str, Style] = {
     "input": Style("input", "note", "#e3f0f9", "#0072b2", margin="0.08,0.05"),

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 
 from tinygrad_edu.nn.structure import module_path
 
+DIGITS = 5  # significant digits of a number
+DIGIT_WIDTH = 0.556  # of a digit in Helvetica, in font sizes
 LINE_LENGTH = 32  # characters of a line of a label
 MAX_LABEL_LENGTH = 1000  # characters
 
@@ -25,31 +27,31 @@ MAX_LABEL_LENGTH = 1000  # characters
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def number_text(x: float) -> str:
-    """Returns ``x`` with five significant digits (four below 1) and trailing zeros.
+def number_text(x: float, digits: int = DIGITS) -> str:
+    """Returns ``x`` with so many significant digits (one less below 1) and trailing zeros.
 
     Examples are ``4.0000``, ``-0.7071``, ``1.2346e-7`` and ``inf``.
     """
     if not math.isfinite(x):
         return str(x)
     if x == 0:
-        return "0.0000"  # never -0
+        return f"{0:.{digits - 1}f}"  # never -0
     size = abs(x)
-    if 1 <= size < 99999.5:
-        return f"{x:#.5g}".removesuffix(".")
+    if 1 <= size < 10**digits - 0.5:
+        return f"{x:#.{digits}g}".removesuffix(".")
     if 0.1 <= size < 1:
-        return f"{x:.4f}"
+        return f"{x:.{digits - 1}f}"
     if 1e-3 <= size < 1:
-        return f"{x:#.4g}"
-    mantissa, exponent = f"{x:.4e}".split("e")
+        return f"{x:#.{digits - 1}g}"
+    mantissa, exponent = f"{x:.{digits - 1}e}".split("e")
     return f"{mantissa}e{int(exponent)}"  # 1e-7, not 1e-07
 
 
-def label_number(x: float | None) -> str:
+def label_number(x: float | None, digits: int = DIGITS) -> str:
     """Returns `number_text` without trailing zeros, such as ``4`` or ``1e20``, or "" for None."""
     if x is None:
         return ""
-    mantissa, e, exponent = number_text(x).partition("e")
+    mantissa, e, exponent = number_text(x, digits).partition("e")
     return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + e + exponent
 
 

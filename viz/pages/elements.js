@@ -1,8 +1,9 @@
 /* The elements of all pages: finding, making and filling them; frames of an animation; the theme.
 
    Labels are data: text is set only by `textContent`, and elements are made only by `create` and
-   `createSvg`. */
+   `createSvg`.  In texts names that are written from right to left do not turn others round. */
 
+import { isolated } from "./live/texts.js"
 import { clamp } from "./numbers.js"
 
 const DIGIT_WIDTH = 6.1 // of a number in a drawing, in its units
@@ -14,7 +15,7 @@ const DIGIT_WIDTH = 6.1 // of a number in a drawing, in its units
  *   & Record<"slider" | "follow" | "query" | "leaf-number" | "leaf-slider", HTMLInputElement>
  *   & Record<"speed" | "colour" | "idea", HTMLSelectElement>
  *   & Record<"help" | "python", HTMLDialogElement>
- *   & Record<`scene-${number}`, HTMLTemplateElement>} Special
+ *   & Record<`${"scene" | "drawing"}-${string}`, HTMLTemplateElement>} Special
  */
 
 /**
@@ -88,7 +89,7 @@ export function createSvg(tag, properties = {}, ...inside) {
  */
 export function fill(element, properties, inside) {
   for (const [name, value] of Object.entries(properties)) {
-    if (name === "text") element.textContent = String(value ?? "")
+    if (name === "text") element.textContent = isolated(String(value ?? ""))
     else if (typeof value === "function") element.addEventListener(name.slice(2), value)
     else if (value !== null && value !== false) element.setAttribute(name, String(value))
   }
@@ -102,7 +103,8 @@ export function fill(element, properties, inside) {
  * @param {string} text
  */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text
+  const shown = isolated(text)
+  if (element.textContent !== shown) element.textContent = shown
 }
 
 /**
@@ -121,11 +123,31 @@ export function setNumber(element, text) {
 }
 
 /**
- * Shows the notes of a page: what is not shown, and why.
+ * Shows the notes of a page: what is not shown, and why.  The reader can close them; notes that he
+ * has not seen come again.
  * @param {string[]} notes
+ * @param {string[]} calls for the maker of the page: what to write in Python for more
  */
-export function showNotes(notes) {
-  byId("notes").replaceChildren(...notes.map((text) => create("p", { text })))
+export function showNotes(notes, calls = []) {
+  const place = byId("notes")
+  const seen = notes.join("\n")
+  if (place.dataset.seen === seen) return
+  place.dataset.seen = seen
+  place.hidden = !notes.length
+  const made = create("details", {}, create("summary", { text: "for the maker of this page" }))
+  made.append(...calls.map((call) => create("p", {}, create("code", { text: call }))))
+  const close = create("button", {
+    type: "button",
+    class: "close",
+    "aria-label": "close the notes",
+    title: "close the notes",
+    text: "\u00d7",
+    onclick: () => {
+      place.hidden = true
+    }
+  })
+  const texts = notes.map((text) => create("p", { text }))
+  place.replaceChildren(create("div", {}, ...texts, ...(calls.length ? [made] : [])), close)
 }
 
 /**
@@ -156,8 +178,11 @@ export function animate(milliseconds, draw) {
   return () => cancelAnimationFrame(request)
 }
 
-/** Makes a button switch between light and dark, beginning with what the system has. */
-export function switchTheme() {
+/**
+ * Makes a button switch between light and dark, beginning with what the system has.
+ * @param {() => void} changed draws what has its colours from the script
+ */
+export function switchTheme(changed = () => {}) {
   const button = byId("theme")
   const dark = matchMedia("(prefers-color-scheme: dark)")
   const root = document.documentElement
@@ -169,7 +194,11 @@ export function switchTheme() {
   button.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark"
     show()
+    changed()
   })
-  dark.addEventListener("change", show)
+  dark.addEventListener("change", () => {
+    show()
+    changed()
+  })
   show()
 }

@@ -101,7 +101,7 @@ class Page:
     def _repr_html_(self) -> str:
         return (
             f'<iframe srcdoc="{html.escape(self.html)}" title="{html.escape(self.name)}" '
-            f'sandbox="allow-scripts" width="100%" height="{NOTEBOOK_HEIGHT}" '
+            f'sandbox="allow-scripts allow-downloads" width="100%" height="{NOTEBOOK_HEIGHT}" '
             'style="border: 0"></iframe>'
         )
 

@@ -50,14 +50,37 @@ export class Scales {
   }
 
   /**
+   * Returns the height of a number in the frame of the plot: at the edge, if it is beyond; nan if
+   * there is no number.
+   * @param {number | null} value
+   */
+  inFrame(value) {
+    if (value === null) return NaN
+    const y = this.logarithmic && value <= 0 ? Infinity : this.y(value)
+    return clamp(y, Scales.TOP, this.height - Scales.BOTTOM)
+  }
+
+  /**
+   * Returns the path through points; beyond the frame it runs along the edge.
+   * @param {(readonly [number, number | null])[]} points
+   */
+  framed(points) {
+    return this.#joined(points.map(([x, y]) => [this.x(x), this.inFrame(y)]))
+  }
+
+  /**
    * Returns the path through points; a number that is not finite interrupts it.
    * @param {(readonly [number, number | null])[]} points
    */
   path(points) {
+    return this.#joined(points.map(([x, y]) => [this.x(x), y === null ? NaN : this.y(y)]))
+  }
+
+  /** @param {number[][]} places */
+  #joined(places) {
     let text = ""
     let pen = "M"
-    for (const [x, y] of points) {
-      const at = y === null ? [NaN] : [this.x(x), this.y(y)]
+    for (const at of places) {
       if (!at.every(Number.isFinite)) {
         pen = "M"
         continue

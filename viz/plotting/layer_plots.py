@@ -72,8 +72,11 @@ def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None
         if layer.median > 0:
             drawn += _draw_bar(ax, row, layer)
     # before set_xscale, which would compute limits from what is drawn
-    ax.set_xlim(min(drawn, default=1e-3) / 2, max(drawn, default=1.0) * 2)
+    low, high = min(drawn, default=1e-3) / 2, max(drawn, default=1.0) * 2
+    # whole powers of ten, of which a few have labels: others would run into each other
+    ax.set_xlim(10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high)))
     ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter("")
     if not drawn:
         style: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
         ax.text(0.5, 0.5, "all gradients are 0: was backward() called?", color=DARK, **style)
@@ -82,7 +85,7 @@ def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None
         for layer in layers
     ]
     _label_rows(ax, rows, colors=[PROBLEM_COLORS.get(layer.verdict, DARK) for layer in layers])
-    ax.set(xlabel="|gradient|", axisbelow=True)
+    ax.set(xlabel="|gradient| (logarithmic axis)", axisbelow=True)
     ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
     verdicts = Counter(layer.verdict for layer in layers)
     found = [f"{verdicts[name]} {name}" for name in PROBLEM_COLORS if verdicts[name]]

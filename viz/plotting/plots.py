@@ -13,6 +13,9 @@ is made::
     figure = viz.plots.loss(history)
     figure.savefig("loss.png")
 
+In a notebook that shows the figures of pyplot by itself, end a line such as
+``viz.plots.loss(history, ax=ax)`` with a semicolon; otherwise the figure appears twice.
+
 These functions do not use pyplot: they do not change matplotlib's global state, open no window,
 and leave the other Axes of a figure alone.  The numbers come from
 `tinygrad_edu.diagnosis.inspection`, `analysis` and `curves`, which work without matplotlib.  All

@@ -5,13 +5,14 @@ They are a part of `viz.plots`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu import Value
-from tinygrad_edu.errors import check_type
+from tinygrad_edu import Value, topological_order
+from tinygrad_edu.errors import check_type, counted
+from tinygrad_edu.nn.module import ParameterName
 from tinygrad_edu.train import History
 
 from . import analysis
@@ -65,31 +66,47 @@ def loss(history: History, ax: Axes | None = None) -> Figure:
         ax.plot(steps, losses, color=BLUE, linewidth=1, alpha=0.35, label="loss of a step")
         if ends:
             means = [fmean(losses[start:end]) for start, end in zip([0, *ends], ends)]
-            ax.plot(ends, means, color=BLUE, linewidth=2, label="mean of an epoch")
+            style: dict[str, Any] = {"linewidth": 2, "marker": _marker(ends)}
+            ax.plot(ends, means, color=BLUE, label="mean of an epoch", **style)
     else:
-        ax.plot(steps, losses, color=BLUE, linewidth=2, label="loss of a step")
+        style = {"linewidth": 2, "marker": _marker(losses)}
+        ax.plot(steps, losses, color=BLUE, label="loss of a step", **style)
     ax.set(xlabel="step", ylabel="loss")
+    ax.xaxis.set_major_locator(_whole_steps())
     finite = in_order([losses])
     positive = [x for x in finite if x > 0]
     if positive and positive[-1] / LOG_RANGE > positive[0]:
         ax.set_ylim(max(positive[0] / 2, 1 / LARGEST), positive[-1] * 2)
         ax.set_yscale("log", nonpositive="mask")
+        ax.set_ylabel("loss (logarithmic axis)")
     elif finite and finite[0] >= 0:
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.05 * finite[-1] or None)
     lines = list(ax.get_lines())
     if any(history.metrics.values()):
         lines += _draw_metrics(ax.twinx(), history)
-    ax.spines["top"].set_visible(False)
+    ax.spines[["top", "right"]].set_visible(False)
     title_and_legend(ax, "Training", lines)
     return figure
+
+
+def _whole_steps() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10])
+
+
+def _marker(points: Sequence[Any]) -> str:
+    """Returns the marker of a line through ``points``: a line of one point needs one."""
+    return "o" if len(points) == 1 else ""
 
 
 def _draw_metrics(ax: Any, history: History) -> list[Any]:
     """Draws each metric in its own line style, and returns the lines."""
     for (name, values), style in zip(history.metrics.items(), cycle(["-", "--", ":", "-."])):
-        ax.plot(history.epoch_ends, values, style, color=ORANGE, label=literal(name))
+        look = {"linestyle": style, "marker": _marker(history.epoch_ends)}
+        ax.plot(history.epoch_ends, values, color=ORANGE, label=literal(name), **look)
     ax.set_ylabel(literal(", ".join(history.metrics)), color=ORANGE)
-    ax.spines["top"].set_visible(False)
+    ax.spines[["top", "left"]].set_visible(False)
     return list(ax.get_lines())
 
 
@@ -115,8 +132,9 @@ def loss_surface(
     ax: an existing Axes to draw into; by default a new Figure is made.
 
     The levels are logarithmic if the losses are positive and span more than a factor of 50; they
-    then cover at most 8 powers of ten.  Losses and points that are not finite are left out, and the
-    title says so.  Returns the Figure.
+    then cover at most 8 powers of ten.  Losses and points that are not finite are left out.  If the
+    loss depends on more parameters, a descent that moved them too need not lead downhill here.  The
+    picture says all this.  Returns the Figure.
 
     Raises:
         TypeError, ValueError: as in `analysis.loss_surface`.
@@ -130,12 +148,17 @@ def loss_surface(
     notes: list[str] = []
     filled = _draw_surface(ax, surface, notes)
     if has_colorbar and filled is not None:
-        figure.colorbar(filled, ax=ax, label="loss", ticks=filled.levels[::3], format="%.3g")
+        _draw_colorbar(figure, ax, filled)
     path = [(x, y) for x, y in points if drawable(x) and drawable(y)]
     if len(path) < len(points):
         left = len(points) - len(path)
         notes.append(f"{left} of {len(points)} points of the path left out: {BLANK}")
     marks = [("current", (p.data, q.data), "X")]
+    if path and (others := _other_parameters(loss, p, q)):
+        notes.append(
+            f"{counted(others, 'other parameter')} as now; if the descent moved them, it need not "
+            "lead downhill here"
+        )
     if path:
         ax.plot(
             *zip(*path), ".-", color=ORANGE, linewidth=1.8, markersize=5 if len(path) < 100 else 2,
@@ -153,6 +176,27 @@ def loss_surface(
     ax.set(xlabel=names[0], ylabel=names[1])
     title_and_legend(ax, "\n".join([f"Loss over {names[0]} and {names[1]}", *notes]))
     return figure
+
+
+def _other_parameters(loss: Callable[[], Any], p: Value, q: Value) -> int:
+    """Returns on how many parameters of modules, except ``p`` and ``q``, the loss depends."""
+    y = loss()
+    if not isinstance(y, Value):
+        return 0
+    leaves = [node for node in topological_order(y) if isinstance(node.label, ParameterName)]
+    return len({leaf for leaf in leaves if not leaf.op} - {p, q})
+
+
+def _draw_colorbar(figure: Any, ax: Any, filled: Any) -> None:
+    """Draws the colour bar of the levels, with as many digits as tell them apart."""
+    ticks = list(filled.levels[::3])
+    texts = [f"{x:.3g}" for x in ticks]
+    for digits in range(4, 18):
+        if len(set(texts)) == len(ticks):
+            break
+        texts = [f"{x:.{digits}g}" for x in ticks]
+    label = "loss" if filled.norm.__class__.__name__ != "LogNorm" else "loss (logarithmic levels)"
+    figure.colorbar(filled, ax=ax, label=label, ticks=ticks).set_ticklabels(texts)
 
 
 def _draw_surface(ax: Any, surface: analysis.LossSurface, notes: list[str]) -> Any:

@@ -296,9 +296,11 @@ class Shell(CommandLine):
         Example: draw y.png
         """
         from ..drawing.draw import draw
+        from ..drawing.model import MAX_NODES
 
         title = f"step {self.stepper.position} of {len(self.recording)}, {self.stepper.step.phase}"
-        path = draw(self._graph(), title=title).save(unquoted(arg) or "graph.svg")
+        drawing = draw(self._graph(), title=title, max_nodes=MAX_NODES)  # every node, as in a step
+        path = drawing.save(unquoted(arg) or "graph.svg")
         self.put(f"wrote {path}")
 
     def do_orders(self, arg: str) -> None:

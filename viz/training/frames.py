@@ -139,10 +139,7 @@ def _notes(training: TrainingRecord, snapshots: int, samples: int) -> list[str]:
     """Returns what is left out because of ``max_frames`` and ``samples``."""
     notes = []
     if snapshots < len(training.snapshots):
-        notes.append(
-            f"{snapshots} of {len(training.snapshots)} snapshots are shown. "
-            f"To see all: max_frames={len(training.snapshots)}."
-        )
+        notes.append(f"{snapshots:,} of {len(training.snapshots):,} snapshots are shown.")
     if samples < len(training.X):
         notes.append(f"{samples:,} of {len(training.X):,} samples are shown.")
     return notes

@@ -172,6 +172,13 @@ def test_collapse_in_a_batch_counts_edges():
     ({"collapse": 3}, TypeError, ["int", "3"]), ({"collapse": [3]}, TypeError, ["int"]),
     ({"max_nodes": 0}, ValueError, ["0", ">= 1", "pass None"]),
     ({"max_nodes": 2.5}, TypeError, ["float"]),
+    ({"max_nodes": "all"}, TypeError, ["'all'", "None"]),
+    ({"direction": "up"}, ValueError, ["direction", "'LR' or 'TB'", "'up'"]),
+    ({"font_size": 0}, ValueError, ["font_size", "0", "11"]),
+    ({"digits": 1}, ValueError, ["digits", "1", "5"]),
+    ({"dpi": 10**6}, ValueError, ["dpi", "1,200"]),
+    ({"hide": "numbers"}, ValueError, ["hide", "'numbers'", "'derivative'"]),
+    ({"hide": 3}, TypeError, ["hide", "3", 'hide=("data", "grad")']),
     ({"max_nodes": True}, TypeError, ["bool"]), ({"title": 3}, TypeError, ["title"]),
 ])
 def test_invalid_arguments_are_rejected(kwargs, error, words):
@@ -199,9 +206,9 @@ def test_only_values_are_drawn(wrong, message):
 
 
 def test_drawings_and_pages_are_made_of_records_and_of_text():
-    with pytest.raises(TypeError, match=r"records must be .*, not Value .*; viz.draw\(y\) makes"):
+    with pytest.raises(TypeError, match=r"records must be .*, not Value .*; write viz.draw\(y\)"):
         viz.Drawing(Value(1.0))
-    with pytest.raises(TypeError, match=r"html must be text, not Value .*; viz.explore\(y\) makes"):
+    with pytest.raises(TypeError, match=r"html must be text, not Value .*; write viz.explore\(y\)"):
         viz.Page(Value(1.0), "y")
 
 
@@ -227,6 +234,38 @@ def test_above_max_nodes_neurons_then_layers_are_collapsed():
     ]
     assert layers.notes[0].startswith("Layers are collapsed")
     assert build([loss], max_nodes=size).notes == ()
+
+
+def test_a_drawing_collapses_by_itself_above_25_nodes_and_says_how_to_see_all():
+    _, loss = mlp_loss((1, 2))
+    size = len(build([loss], max_nodes=None).nodes)
+
+    def boxes(**options):
+        return {n.label for n in draw(loss, **options).records.nodes if n.role == "module"}
+
+    assert size > 25
+    usual = draw(loss).records
+    assert len(usual.nodes) < 25
+    assert usual.notes == (
+        f"Neurons are collapsed: the graph has {size} nodes. To see all: max_nodes={size}; to "
+        "choose: collapse=.",
+    )
+    assert boxes() == {f"layers.{i}.neurons.{j}" for i, j in ((0, 0), (0, 1), (0, 2), (1, 0))}
+    assert boxes(expand="layers.0.neurons.1") == boxes() - {"layers.0.neurons.1"}
+    # whoever says what to draw gets it
+    assert boxes(max_nodes=size) == boxes(max_nodes=None) == set()
+    assert boxes(collapse=["layers.1"]) == {"layers.1"}
+    assert boxes(collapse="layers") == {"layers.0", "layers.1"}
+
+
+def test_a_small_graph_and_a_graph_without_modules_stay_whole():
+    assert draw(nn.MLP(2, [1], rng=0)([Value(1.0), Value(2.0)])).records.boxes == frozenset()
+    x = y = Value(1.0, "x")
+    for _ in range(60):
+        y = y * x
+    drawing = draw(y).records
+    assert len(drawing.nodes) == 61
+    assert drawing.notes == ()
 
 
 def test_layers_are_collapsed_if_neurons_have_too_many_edges():

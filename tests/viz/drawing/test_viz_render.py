@@ -16,6 +16,7 @@ from helpers import ROOT
 
 from tinygrad_edu import Value, nn
 from tinygrad_edu.errors import RenderError
+from tinygrad_edu.nn.module import ParameterName
 from viz import draw
 from viz.drawing.render import run_engine
 
@@ -121,7 +122,7 @@ def test_the_message_is_in_the_picture(engine):
 
 
 def test_clusters_are_in_the_picture(engine):
-    svg = draw(nn.MLP(2, [3, 1], rng=random.Random(0))([1.0, 2.0])).svg()
+    svg = draw(nn.MLP(2, [3, 1], rng=random.Random(0))([1.0, 2.0]), max_nodes=None).svg()
     names = [texts(svg, "cluster", i) for i in range(6)]
     assert sorted(names) == [
         ["layers.0"],
@@ -270,14 +271,71 @@ def test_layers_are_columns_in_the_order_of_the_index(make, engine):
         assert [index for _, index in sorted(column)] == list(range(len(column)))
 
 
-def test_whole_neurons_are_in_the_order_of_the_index(engine):
-    svg = draw(network(2, [4, 4, 1]), max_nodes=None).svg()
-    neurons = [
-        name
-        for _, _, name in sorted(places(svg, "cluster"), key=lambda place: place[1])
-        if "neurons" in name
-    ]
-    assert neurons == [f"neurons.{i}" for i in (0, 0, 1, 2, 3, 0, 1, 2, 3)]
+@pytest.mark.parametrize("direction", ["LR", "TB"])
+@pytest.mark.parametrize("sizes", [[2], [3, 1], [2, 2, 1]], ids=str)
+def test_whole_neurons_are_in_the_order_of_the_index(sizes, direction, engine):
+    svg = draw(network(2, sizes), max_nodes=None, direction=direction).svg()
+    titles = {  # paths of the frames in the order of the records, which is the order of their ids
+        group.get("id"): next(group.iter(f"{SVG}title")).text
+        for group in ET.fromstring(svg).iter(f"{SVG}g")
+        if group.get("class") == "cluster"
+    }
+    starts = {
+        titles[group.get("id")]: next(points_along(next(group.iter(f"{SVG}path"))))
+        for group in ET.fromstring(svg).iter(f"{SVG}g")
+        if group.get("class") == "cluster"
+    }
+    for layer, size in enumerate(sizes):
+        places = [starts[f"layers.{layer}.neurons.{i}"][direction == "LR"] for i in range(size)]
+        assert places == sorted(places)
+
+
+def numbers_in(svg):
+    """Returns all numbers that a reader finds in the picture, its tooltips included."""
+    said = " ".join(ET.fromstring(svg).itertext())
+    return re.findall(r"-?\d+\.\d+", said)
+
+
+def test_hidden_numbers_are_nowhere_in_the_picture(engine):
+    a, w = Value(2.5, "a"), Value(-3.25, ParameterName("w"))
+    y = (a * w).tanh()
+    y.label = "y"
+    y.backward()
+    hidden = draw(y, hide=("data", "grad", "derivative")).svg()
+    assert set(numbers_in(hidden)) == {"2.5000", "2.5", "-3.2500", "-3.25"}  # what is given
+    assert ["*", "data", "grad"] in [texts(hidden, "node", i) for i in range(4)]
+    edges = [g for g in ET.fromstring(hidden).iter(f"{SVG}g") if g.get("class") == "edge"]
+    boxes = [[p for p in g.iter(f"{SVG}polygon") if p.get("fill") == "none"] for g in edges]
+    assert [len(found) for found in boxes] == [1, 1, 1]
+    gradless = numbers_in(draw(y, hide="grad").svg())
+    assert "-8.1250" in gradless
+    assert f"{a.grad!r}" not in gradless
+
+
+def test_digits_and_font_size_reach_every_text(engine):
+    svg = draw(value(), digits=3, font_size=22, legend=False).svg()
+    assert texts(svg, "node", 5) == ["tanh", "y", "data", "1.00", "grad", "1.00"]
+    sizes = {float(text.get("font-size")) for text in ET.fromstring(svg).iter(f"{SVG}text")}
+    assert sizes == {18.0, 22.0, 30.0}  # twice as large as usual
+
+
+def test_dpi_is_the_resolution_of_a_png(engine, tmp_path):
+    def width(**options):
+        content = draw(value(), **options).save(tmp_path / "y.png").read_bytes()
+        return int.from_bytes(content[16:20], "big")
+
+    assert width(dpi=288) / width() == pytest.approx(2, rel=0.02)
+
+
+def test_a_note_does_not_stretch_the_legend(engine):
+    def box_width(**options):
+        svg = draw(network(2, [3, 1]), collapse="neurons", **options).svg()
+        graph = next(ET.fromstring(svg).iter(f"{SVG}g"))
+        polygons = [p for p in graph.findall(f"{SVG}polygon") if p.get("fill") == "#e3f0f9"]
+        xs = [float(point.split(",")[0]) for point in polygons[0].get("points").split()]
+        return max(xs) - min(xs)
+
+    assert box_width(title="a long title " * 10) < 1.5 * box_width()
 
 
 def test_dense_edges_have_their_numbers_in_tooltips_only(engine):

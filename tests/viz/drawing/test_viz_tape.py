@@ -206,7 +206,8 @@ def test_draws_of_dropout_are_inputs():
 
 def test_the_frames_are_those_of_the_graph():
     loss, net = network()
-    graph = draw(nn.hinge(net([Value(1.0, "x[0]"), Value(2.0, "x[1]")]), 1.0)).records
+    y = net([Value(1.0, "x[0]"), Value(2.0, "x[1]")])
+    graph = draw(nn.hinge(y, 1.0), max_nodes=None).records
     records = draw(loss).records
     assert records.clusters == graph.clusters
     assert {(node.label, node.cluster) for node in records.nodes if node.role == "parameter"} == {

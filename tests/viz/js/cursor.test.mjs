@@ -4,42 +4,44 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { Cursor, called } from "../../../viz/pages/explorer/cursor.js"
+import { Recording } from "../../../viz/pages/live/recording.js"
 
-const LEAF = { role: "input", frame: -1, contents: "", right: null, opens: "", since: 0, grad: true }
-const OPERATION = { ...LEAF, role: "operation", label: "", given: null }
+const LEAF = { role: "input", op: "", symbol: "", frame: -1, contents: "", opens: "", grad: true }
 const NODES = [
-  { ...LEAF, label: "a", op: "", symbol: "", name: "a", given: ["2.0000", "2.0"] },
-  { ...LEAF, label: "b", op: "", symbol: "", name: "b", given: ["-3.0000", "-3.0"] },
-  { ...OPERATION, op: "mul", symbol: "×", name: "v1", since: 1 },
-  { ...OPERATION, label: "y", op: "add", symbol: "+", name: "y", since: 2 }
-]
-const EDGES = [[0, 2, 1], [1, 2, 1], [2, 3, 2], [0, 3, 2]].map(([source, target, since]) => ({
-  source, target, since, derivative: ["1", "1.0"], constant: false, links: 1
-}))
-
-// number, node, text, edge, flowed: two steps forward, the seed, and one for each edge
-const ROWS = [
-  [1, 2, "-6.0000", -1, ""],
-  [2, 3, "-4.0000", -1, ""],
-  [3, 3, "1.0000", -1, ""],
-  [4, 2, "1.0000", 2, "1"],
-  [5, 0, "1.0000", 3, "1"],
-  [6, 0, "-2.0000", 0, "-3"],
-  [7, 1, "2.0000", 1, "inf"]
-]
-
-function page() {
-  const column = (i) => ROWS.map((row) => row[i])
-  const same = (text) => ROWS.map(() => text)
-  return {
-    nodes: NODES,
-    edges: EDGES,
-    forward: 2,
-    steps: {
-      number: column(0), node: column(1), text: column(2), exact: column(2), edge: column(3),
-      flow: column(4), flowed: column(4), lead: same(""), rest: same(""), formula: same("")
-    }
+  { ...LEAF, label: "a", name: "a", shows: 0, members: [0] },
+  { ...LEAF, label: "b", name: "b", shows: 1, members: [1] },
+  {
+    ...LEAF, role: "operation", label: "", op: "mul", symbol: "\u00d7", name: "v3", shows: 2,
+    members: [2]
+  },
+  {
+    ...LEAF, role: "output", label: "y", op: "add", symbol: "+", name: "y", shows: 3, members: [3]
   }
+]
+const EDGES = [[0, 2, 0], [1, 2, 1], [2, 3, 0], [0, 3, 1]].map(([source, target, operand]) => ({
+  source, target, links: [[target, operand]], derivative: true, constant: false, count: 1
+}))
+const PROGRAM = {
+  rows: ["mul", "add"],
+  ops: [-1, -1, 0, 1],
+  operands: [[], [], [0, 1], [2, 0]],
+  data: [2, -3, -6, -4],
+  partials: [[], [], [-3, 2], [1, 1]],
+  names: ["a", "b", "v3", "y"],
+  constants: [],
+  ideas: {},
+  idea: "",
+  isAlive: true
+}
+const ROWS = {
+  mul: { forward: (x, y) => x * y, partials: [(x, y) => y, (x) => x] },
+  add: { forward: (x, y) => x + y, partials: [() => 1, () => 1] }
+}
+const STEPS = 7 // two forward, the seed, and one for each edge
+
+function cursorOf(nodes = NODES, edges = EDGES) {
+  const recording = new Recording(structuredClone(PROGRAM), ROWS, {})
+  return new Cursor({ nodes, edges, frames: [], program: PROGRAM }, recording)
 }
 
 /** Returns everything that a cursor shows at its position. */
@@ -53,7 +55,7 @@ function state(cursor) {
 }
 
 test("numbers appear step by step, and gradients add up", () => {
-  const cursor = new Cursor(page())
+  const cursor = cursorOf()
   assert.deepEqual(state(cursor), {
     data: ["2.0000", "-3.0000", "?", "?"],
     grad: ["0.0000", "0.0000", "0.0000", "0.0000"],
@@ -70,12 +72,12 @@ test("numbers appear step by step, and gradients add up", () => {
 })
 
 test("every jump, forward or back, shows the same as going there from the start", () => {
-  const states = ROWS.map((_, position) => {
-    const cursor = new Cursor(page())
+  const states = Array.from({ length: STEPS + 1 }, (_, position) => {
+    const cursor = cursorOf()
     cursor.seek(position)
     return state(cursor)
   })
-  const cursor = new Cursor(page())
+  const cursor = cursorOf()
   for (const from of states.keys()) {
     for (const to of states.keys()) {
       cursor.seek(from)
@@ -86,7 +88,7 @@ test("every jump, forward or back, shows the same as going there from the start"
 })
 
 test("a jump names exactly the nodes and edges that it changes", () => {
-  const cursor = new Cursor(page())
+  const cursor = cursorOf()
   assert.deepEqual(cursor.seek(0), { nodes: new Set(), edges: new Set() })
   assert.deepEqual(cursor.seek(1), { nodes: new Set([2]), edges: new Set([0, 1]) })
   cursor.seek(4)
@@ -95,22 +97,32 @@ test("a jump names exactly the nodes and edges that it changes", () => {
 })
 
 test("steps know their phase, their node's forward step, and the sums", () => {
-  const cursor = new Cursor(page())
+  const cursor = cursorOf()
   assert.deepEqual(cursor.steps.map(({ phase }) => phase).indexOf("backward"), 2)
   assert.deepEqual(cursor.computation.map((step) => step?.number ?? null), [null, null, 1, 2])
   assert.deepEqual(cursor.contributions.map((steps) => steps.length), [2, 1, 1, 1])
-  assert.equal(cursor.steps[6].flowed, Infinity)
+  assert.equal(cursor.steps.length, STEPS)
+  assert.deepEqual(cursor.steps.slice(3).map(({ flowed }) => flowed), [1, 1, -3, 2])
 })
 
 test("a page without steps stays at its start", () => {
-  const cursor = new Cursor({ ...page(), forward: 0, steps: {} })
+  const cursor = cursorOf([], [])
   assert.equal(cursor.steps.length, 0)
   assert.equal(cursor.step, null)
-  assert.equal(cursor.data(2).text, "")
+})
+
+test("a changed leaf changes the numbers of the same steps", () => {
+  const cursor = cursorOf()
+  cursor.seek(STEPS)
+  cursor.recording.change(new Map([[1, 4]]))
+  cursor.refresh()
+  assert.deepEqual(state(cursor).data, ["2.0000", "4.0000", "8.0000", "10.000"])
+  assert.deepEqual(state(cursor).grad, ["5.0000", "2.0000", "1.0000", "1.0000"])
+  assert.equal(cursor.derivative(0).text, "4")
 })
 
 test("a node is called by its label, its name or its symbol", () => {
   assert.equal(called(NODES[3]), "y")
-  assert.equal(called(NODES[2]), "v1")
-  assert.equal(called({ ...NODES[2], name: "" }), "×")
+  assert.equal(called(NODES[2]), "v3")
+  assert.equal(called({ ...NODES[2], name: "" }), "\u00d7")
 })

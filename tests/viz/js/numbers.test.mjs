@@ -7,7 +7,8 @@ import {
   clamp, flowWidth, joined, magnitude, shift, signName, toNumber
 } from "../../../viz/pages/numbers.js"
 import { Scales, powers, short, ticks } from "../../../viz/pages/plot.js"
-import { edges, shortened, smallest, zeroLine } from "../../../viz/pages/training/records.js"
+import { fieldsOf, heightAt } from "../../../viz/pages/surface.js"
+import { shortened, smallest, zeroLine } from "../../../viz/pages/training/records.js"
 
 test("numbers of Python are read, infinities and nan included", () => {
   const texts = ["0.1", "-1e-05", "inf", "-inf", "nan"]
@@ -74,8 +75,22 @@ test("the line of score 0 goes through the grid where the sign changes", () => {
   assert.deepEqual(zeroLine([[1, 1, 3], [1, 1, 3]], grid), [])
 })
 
-test("cells share their borders", () => {
-  assert.deepEqual(edges([10, 20, 30]), [5, 15, 25, 35])
+test("the areas of two classes meet where the score is 0, and of several where a margin is", () => {
+  const two = fieldsOf([[-1, 3], [-1, 3]], [])
+  assert.deepEqual(two.map((field) => heightAt(field, 0.25, 0.5)), [0, 0])
+  assert.deepEqual(two.map((field) => heightAt(field, 1, 0)), [-3, 3])
+  const grid = [[1, 1], [2, null]]
+  const three = fieldsOf(grid, [[0, 2], [0, -1]])
+  const lower = fieldsOf([grid[0], grid[0]], [[0, 2], [0, 2]])
+  assert.deepEqual(lower.map((field) => heightAt(field, 0.5, 0)), [0, -1, 0])
+  assert.ok(three.every((field) => Number.isNaN(heightAt(field, 0.5, 0.5))))
+})
+
+test("a curve that leaves its plot runs along the edge, and 0 is the lower edge of a logarithm", () => {
+  const loss = new Scales(232, [1, 3], [0.1, 10], { logarithmic: true })
+  assert.deepEqual([0, 1e-9, 1e9].map((y) => loss.inFrame(y)), [202, 202, 10])
+  assert.ok(Number.isNaN(loss.inFrame(null)))
+  assert.equal(loss.framed([[1, 1e300], [2, 0], [3, null]]), "M52.0 10.0L300.0 202.0")
 })
 
 test("the first smallest number is found, and nan never", () => {

@@ -11,7 +11,9 @@ from helpers import ROOT, run_python
 
 import viz
 from tests.browser import chromium, console, requests, visit, wait_until
+from tests.node import steps_of
 from tinygrad_edu import Stepper, Value, compare_orders, nn, record
+from tinygrad_edu.debug.misconceptions import MISCONCEPTIONS
 from tinygrad_edu.examples import lecture_neuron, shared_node, weight_decay
 from viz.drawing import style
 from viz.drawing.scene import Scene, flow_width
@@ -70,34 +72,28 @@ def data_of(page):
 # ---- data ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("graph", [lecture_neuron, weight_decay, network])
-def test_the_steps_of_the_page_are_those_of_the_recording(graph):
-    recording = record(graph())
-    data = page_data(Scene(recording, max_nodes=None))
-    steps = data["steps"]
-    assert steps["number"] == list(range(1, len(recording) + 1))
-    assert (data["total"], data["forward"]) == (len(recording), recording.forward)
-    for step, lead, rest, formula in zip(recording, steps["lead"], steps["rest"], steps["formula"]):
-        assert lead + rest + (f"   [{formula}]" if formula else "") == step.sentence
-        assert formula == step.formula
-
-
-def test_numbers_are_formatted_by_python():
-    recording = record(lecture_neuron())
-    steps = page_data(Scene(recording))["steps"]
-    assert steps["text"] == [number_text(event.after) for event in recording.events]
-    assert steps["exact"] == [repr(event.after) for event in recording.events]
-    assert steps["flow"][7] == "0.5"
-    assert steps["flow"][:recording.forward] == [""] * recording.forward
-
-
-def test_steps_inside_boxes_are_left_out_and_the_numbers_of_the_others_stay():
+def test_steps_inside_boxes_are_left_out_and_the_numbers_of_the_others_stay(tmp_path):
     recording = record(network())
     scene = Scene(recording, collapse="neurons")
-    data = page_data(scene)
-    assert data["total"] == len(recording) > len(data["steps"]["number"]) > 10
-    assert data["steps"]["number"] == [i for i, hidden in enumerate(scene.hidden, 1) if not hidden]
-    assert data["forward"] == sum(number <= recording.forward for number in data["steps"]["number"])
+    page, = steps_of(page_data(scene), tmp_path)
+    numbers = [step["number"] for step in page["steps"]]
+    assert page["total"] == len(recording) > len(numbers) > 10
+    assert numbers == [i for i, hidden in enumerate(scene.hidden, 1) if not hidden]
+    assert page["forward"] == sum(number <= recording.forward for number in numbers)
+    steps = [recording[number - 1] for number in numbers]
+    assert [step["exact"] for step in page["steps"]] == [repr(step.after) for step in steps]
+
+
+def test_boxes_have_the_derivatives_of_their_outputs(tmp_path):
+    scene = Scene(record(network((3, 2, 1))), collapse="neurons")
+    page, = steps_of(page_data(scene), tmp_path)
+    shown = [
+        None if edge.derivative is None else label_number(edge.derivative)
+        for edge in scene.graph.edges
+    ]
+    assert any(edge.links and scene.graph.by_name[edge.target].role == "module"
+               for edge in scene.graph.edges)
+    assert [found and found["text"] for found in page["derivatives"]] == shown
 
 
 def test_large_graph_is_collapsed_with_a_note():
@@ -117,19 +113,23 @@ def test_frames_list_their_nodes_and_their_output():
     assert data["frames"][frames["layers.0.neurons.1"]["parent"]]["path"] == "layers.0"
 
 
-def test_infinite_and_undefined_numbers_are_text():
+def test_infinite_and_undefined_numbers_are_text(tmp_path):
     x = Value(math.inf, "x")
-    steps = data_of(explore(x - x))["steps"]
-    assert steps["exact"][0] == "nan"
-    assert steps["text"][0] == "nan"
+    page, = steps_of(data_of(explore(x - x)), tmp_path)
+    assert (page["steps"][0]["exact"], page["steps"][0]["text"]) == ("nan", "nan")
+    assert page["data"][0] == "inf"
 
 
-def test_the_naive_order_can_be_explored():
-    a = Value(1.0, "a")
-    b = a + a
-    data = data_of(explore(compare_orders(b + b).naive))
-    assert data["order"] == "naive"
-    assert data["steps"]["text"][-1] == "6.0000"
+@pytest.mark.parametrize("idea", MISCONCEPTIONS)
+def test_a_page_begins_with_the_wrong_idea_of_its_recording(idea, tmp_path):
+    a = Value(3.0, "a")
+    b = a * a
+    recording = record(b + b, misconception=idea)
+    data = data_of(explore(recording))
+    assert data["program"]["idea"] == idea
+    page, = steps_of(data, tmp_path, [idea])
+    assert page["steps"][-1]["text"] == number_text(recording[-1].after)
+    assert data_of(explore(compare_orders(b + b).naive))["program"]["idea"] == "early"
 
 
 # ---- the file ------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_scripts_never_make_markup_out_of_text():
     for path in scripts:
         script = path.read_text(encoding="utf-8")
         assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new "
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new "
             r"Function|DOMParser|fetch\(",
             script,
         )
@@ -474,6 +474,7 @@ def test_layout_stays_the_same_while_stepping(browser, pages):
           const { x, y, width, height } = shape.getBoundingClientRect()
           return [x, y, width, height]
         }))"""
+    click(browser, "#zoom-fit")
     before = browser.execute_script(places)
     assert len(json.loads(before)) > 80
     for position in (1, 20, 40, 65):
@@ -595,7 +596,7 @@ def test_modules_collapse_and_expand_by_a_click(browser, pages):
     click_at(browser, f"{cover} rect")
     assert browser.execute_script(visible) == everything
     click(browser, "#collapse-layers")
-    assert browser.execute_script("return document.querySelectorAll('.cover').length") == 2
+    assert browser.execute_script("return document.querySelectorAll('g.node.module').length") == 2
     click(browser, "#expand-all")
     assert browser.execute_script(visible) == everything
 
@@ -651,7 +652,7 @@ def test_search_finds_labels_and_opens_what_covers_them(browser, pages):
     found = browser.execute_script("return document.querySelector('.found').id")
     node = Scene(record(network()), max_nodes=None).graph.nodes[int(found[1:])]
     assert node.op == "relu"
-    assert browser.execute_script("return document.querySelectorAll('.cover').length") == 1
+    assert browser.execute_script("return document.querySelectorAll('g.node.module').length") == 0
     assert browser.execute_script(
         "return document.querySelector('#details h2').textContent"
     ).startswith("v")
@@ -765,9 +766,8 @@ def test_thousands_of_steps_are_listed_a_window_at_a_time(browser, tmp_path):
         y = y + x
     visit(browser, explore(y, tmp_path / "chain.html", max_nodes=50))
     assert "nearest to the output" in text(browser, "notes")
-    count = len(
-        data_of(Page((tmp_path / "chain.html").read_text(encoding="utf-8"), ""))["steps"]["number"]
-    )
+    data = data_of(Page((tmp_path / "chain.html").read_text(encoding="utf-8"), ""))
+    count = len(steps_of(data, tmp_path)[0]["steps"])
     press(browser, "\ue010")
     assert text(browser, "where").startswith("step 601 of 601")
     rows = browser.execute_script(
@@ -780,9 +780,11 @@ def test_thousands_of_steps_are_listed_a_window_at_a_time(browser, tmp_path):
     assert at(browser) < 601
 
 
-def test_a_leaf_alone_has_its_number():
-    node, = data_of(explore(Value(2.0, "a")))["nodes"]
-    assert node["given"] == ["2.0000", "2.0"]
+def test_a_leaf_alone_has_its_number(tmp_path):
+    page, = steps_of(data_of(explore(Value(2.0, "a"))), tmp_path)
+    assert page["nodes"][0] == [
+        {"text": "2.0000", "exact": "2.0"}, {"text": "1.0000", "exact": "1.0"}
+    ]
 
 
 def test_neurons_are_collapsed_rather_than_layers_and_the_page_says_how_to_open_one():
@@ -790,27 +792,30 @@ def test_neurons_are_collapsed_rather_than_layers_and_the_page_says_how_to_open_
     data = data_of(explore(y, max_nodes=100))
     boxes = [node["label"] for node in data["nodes"] if node["role"] == "module"]
     assert len(boxes) == 17
-    note = next(note for note in data["notes"] if "expand=" in note)
-    path = re.search(r"viz\.explore\(y, expand='([^']+)'\)", note)[1]
+    call, = data["calls"]
+    path = re.fullmatch(r"viz\.explore\(y, expand='([^']+)'\)", call)[1]
     opened = data_of(explore(y, max_nodes=100, expand=path))
     assert [node["label"] for node in opened["nodes"] if node["role"] == "module"] == boxes[1:]
-    assert any(f"of the {data['total']:,} steps" in note for note in data["notes"])
+    total = len(record(y))
+    assert any(f"of the {total:,} steps" in note for note in data["notes"])
 
 
-def test_naive_order_is_called_wrong_if_it_is():
-    assert "It is wrong here: step 5 passes a gradient on before it is complete." in data_of(
-        explore(record(shared_node(), order="naive")))["notes"][-1]
-    assert data_of(explore(shared_node()))["notes"] == []
+def test_wrong_ideas_are_called_wrong_where_they_are(tmp_path):
+    naive, right = steps_of(data_of(explore(shared_node())), tmp_path, ["early", ""])
+    assert "Wrong here: dc/da is 4, here 6." in naive["verdict"]
+    assert naive["marks"][0][0] == 5
+    assert (right["verdict"], right["marks"]) == ("", [])
+    a, b = Value(2.0, "a"), Value(3.0, "b")
+    naive, = steps_of(data_of(explore(a * b)), tmp_path, ["early"])
+    assert "the gradients are right anyway" in naive["verdict"]
 
 
-def test_the_sum_of_what_flowed_along_an_edge_is_exact():
+def test_the_sum_of_what_flowed_along_an_edge_is_exact(tmp_path):
     y = network((1,))
-    data = data_of(explore(y, collapse="neurons"))
+    page, = steps_of(data_of(explore(y, collapse="neurons")), tmp_path)
     scene = Scene(record(y), collapse="neurons")
     for edge, flow in scene.flows(Stepper(y).finish()).items():
-        texts = [
-            text for text, at in zip(data["steps"]["flowed"], data["steps"]["edge"]) if at == edge
-        ]
+        texts = [step["flowed"] for step in page["steps"] if step["edge"] == edge]
         assert texts[-1] == label_number(flow)
 
 
@@ -897,7 +902,7 @@ def test_accessible_names_of_nodes_and_edges_follow_every_step(browser, pages):
 
 def test_accessible_name_of_a_box_has_the_numbers_of_its_output(browser, pages):
     visit(browser, pages["network"])
-    click(browser, "#collapse-neurons")
+    press(browser, "]", "]", "\ue007")
     press(browser, "\ue010")
     shown, name = (
         browser.execute_script("""const cover = document.querySelector(".cover:has(.data)")

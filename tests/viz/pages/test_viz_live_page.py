@@ -304,10 +304,8 @@ def test_labels_and_titles_are_data(driver, tmp_path):
 
 def test_a_click_on_a_sample_without_a_graph_says_so_and_chooses_no_other(driver, tmp_path):
     page = explore_training(moons(), samples=3)
-    assert (
-        "3 of 20 samples have a graph (dark outline). For more, pass samples=."
-        in data_of(page)["notes"]
-    )
+    assert "3 of 20 samples have a graph; they are outlined." in data_of(page)["notes"]
+    assert data_of(page)["calls"] == ["viz.explore(history, samples=20)"]
     visit(driver, page.save(tmp_path / "few.html"))
     before = driver.find_element("id", "sample-name").text
     others = driver.find_elements("css selector", "#model .point:not(.offered)")
@@ -319,7 +317,7 @@ def test_a_click_on_a_sample_without_a_graph_says_so_and_chooses_no_other(driver
     assert driver.find_element("id", "sample-name").text == before
     assert (
         driver.find_element("id", "said").text
-        == "This sample has no graph on this page. Click a sample with a dark outline."
+        == "This sample has no graph on this page. Click an outlined sample."
     )
 
 

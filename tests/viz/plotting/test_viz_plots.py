@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 from helpers import bits, inf, nan
 
-from tinygrad_edu import Value, data, nn
+import viz
+from tinygrad_edu import Value, data, nn, optim
 from tinygrad_edu import math as tmath
 from tinygrad_edu.diagnosis import inspection
 from tinygrad_edu.engine.primitive import TABLE
@@ -844,3 +845,73 @@ def test_user_defined_row_is_drawn():
 
 def test_dir_lists_the_public_plots_only():
     assert dir(plots) == sorted(plots.__all__)
+
+
+def test_loss_has_one_axis_on_the_left_and_ticks_at_whole_steps():
+    ax = drawn(loss, history([3.0, 2.0, 1.0, 0.5, 0.25, 0.2]))
+    assert not ax.spines["right"].get_visible()
+    ticks = ax.get_xticks()
+    assert [*map(int, ticks)] == [*ticks]
+    with_metric = loss(history([2.0, 1.0], epochs=2, accuracy=[0.5, 0.7]))
+    left, right = with_metric.axes
+    assert [axis.spines["right"].get_visible() for axis in (left, right)] == [False, True]
+
+
+def test_a_single_epoch_is_a_point_that_can_be_seen():
+    figure = loss(history([2.0, 1.0], epochs=1, accuracy=[0.5]))
+    lines = [line for axis in figure.axes for line in axis.get_lines()]
+    alone = [line for line in lines if len(line.get_xdata()) == 1]
+    assert [line.get_marker() for line in alone] == ["o", "o"]
+
+
+def test_logarithmic_axes_say_so():
+    assert "logarithmic" in drawn(loss, history([1e6, 1.0, 1e-3])).get_ylabel()
+    assert "logarithmic" not in drawn(loss, history([2.0, 1.0])).get_ylabel()
+    p, q = Value(1.0, "p"), Value(2.0, "q")
+    figure = loss_surface(lambda: p**4 + q**4 + 0.01, p, q, resolution=5)
+    assert "logarithmic" in figure.axes[1].get_ylabel()
+    flat = loss_surface(lambda: p * 1e-3 + 0.324, p, q, resolution=5)
+    assert "logarithmic" not in flat.axes[1].get_ylabel()
+    ticks = [text.get_text() for text in flat.axes[1].get_yticklabels()]
+    assert len(set(ticks)) == len(ticks) > 2
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1.0, 1e5])
+def test_tick_labels_of_gradients_do_not_touch(scale):
+    model = nn.MLP(2, [3, 1], "tanh", rng=1)
+    (model([0.5, -1.0]) * scale).backward()
+    ax = drawn(gradient_flow, model)
+    assert "logarithmic" in ax.get_xlabel()
+    low, high = ax.get_xlim()
+    labels = [*ax.get_xticklabels(minor=False), *ax.get_xticklabels(minor=True)]
+    boxes = sorted(
+        (box.x0, box.x1)
+        for text in labels
+        if text.get_text() and low <= text.get_position()[0] <= high
+        for box in [text.get_window_extent()]
+    )
+    assert len(boxes) >= 2
+    assert all(left[1] < right[0] for left, right in pairwise(boxes))
+
+
+def test_a_loss_surface_says_that_other_parameters_moved():
+    model = nn.MLP(2, [2, 1], "tanh", rng=1)
+    p, q, *others = model.parameters()
+
+    def computed():
+        return nn.mse(model([0.5, -1.0]), 1.0)
+
+    def said(path):
+        ax = plotted(loss_surface, computed, p, q, path=path, resolution=3)
+        return " ".join(title(ax))
+
+    path = [(0.1, 0.2), (0.3, 0.4)]
+    assert f"{len(others)} other parameters as now; if the descent moved them" in said(path)
+    assert "other parameters" not in said([])
+    alone = plotted(loss_surface, lambda: p * p + q * q, p, q, path=path, resolution=3)
+    assert "other parameter" not in " ".join(title(alone))
+
+
+@pytest.mark.parametrize("module", [viz, plots, nn, optim], ids=lambda module: module.__name__)
+def test_completion_offers_public_names_only(module):
+    assert dir(module) == sorted(module.__all__)

@@ -18,6 +18,20 @@ export function called(node) {
   return node.label || node.name || node.symbol
 }
 
+/**
+ * Returns a number, short and with all digits, which are written when they are read.
+ * @param {number} x
+ * @returns {Shown}
+ */
+function shown(x, write = numberText) {
+  return {
+    text: write(x),
+    get exact() {
+      return repr(x)
+    }
+  }
+}
+
 /** A step of the page: a step of the recording that changes something drawn. */
 export class Step {
   /** @type {Step | null} the step before this one that set the same number of the same node */
@@ -52,7 +66,7 @@ export class Step {
   }
 
   get shown() {
-    return { text: numberText(this.event.after), exact: repr(this.event.after) }
+    return shown(this.event.after)
   }
 
   /** The gradient that flows along the edge, as text. */
@@ -225,8 +239,7 @@ export class Cursor {
     const { shows, role } = this.nodes[node]
     const { ops, data } = this.recording.graph
     if (shows >= 0 && !ops[shows]) {
-      const text = role === "constant" ? labelNumber(data[shows]) : numberText(data[shows])
-      return { text, exact: repr(data[shows]) }
+      return shown(data[shows], role === "constant" ? labelNumber : numberText)
     }
     const isAhead = role === "module" && !this.isComputed(node)
     return this.now.data[node]?.shown ?? (this.computation[node] || isAhead ? UNKNOWN : NOTHING)
@@ -254,7 +267,7 @@ export class Cursor {
       role === "module"
         ? graph.derivativeWithin(shows, this.nodes[source].shows, new Set(members))
         : graph.partialAfter(ideas[idea] ?? {}, ...links[0])
-    return { text: labelNumber(x), exact: repr(x) }
+    return shown(x, labelNumber)
   }
 
   /** @param {number} node */

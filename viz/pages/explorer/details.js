@@ -1,13 +1,12 @@
 /* The panel of the explorer about one node, edge or module. */
 
 import { create } from "../elements.js"
-import { isolated } from "../live/texts.js"
 import { joined, signName } from "../numbers.js"
 import { called } from "./cursor.js"
 
 /** @import { Explorer } from "./explorer.js" */
 /** @import { Step } from "./cursor.js" */
-/** @import { Shown, Thing } from "./types.js" */
+/** @import { DrawnNode, Shown, Thing } from "./types.js" */
 
 /** The panel about one thing: the thing under the pointer, else the thing that was clicked, else
     the node of the last step. */
@@ -19,15 +18,24 @@ export class Details {
    * @param {HTMLElement} panel
    */
   constructor(explorer, panel) {
-    this.data = explorer.data
     this.explorer = explorer
-    this.cursor = explorer.cursor
-    this.picture = explorer.picture
     this.panel = panel
     /** @type {Thing | null} */
     this.pinned = null
     /** @type {Thing | null} */
     this.hovered = null
+  }
+
+  get data() {
+    return this.explorer.data
+  }
+
+  get cursor() {
+    return this.explorer.cursor
+  }
+
+  get picture() {
+    return this.explorer.picture
   }
 
   /**
@@ -51,6 +59,11 @@ export class Details {
     this.hovered = thing
     this.#mark("hovered", thing, true)
     this.render()
+  }
+
+  /** Forgets what was kept and hovered: another drawing replaces this one. */
+  forget() {
+    this.pinned = this.hovered = null
   }
 
   render() {
@@ -115,12 +128,7 @@ export class Details {
     const content = this.#head(called(node), about, mode)
     if (cursor.data(index).text)
       content.push(this.#numbers(cursor.data(index), cursor.grad(index), node.grad))
-    if (node.role === "module") {
-      content.push(
-        hint("This module was collapsed before layout. To see inside it, run:"),
-        create("p", {}, create("code", { text: node.opens }))
-      )
-    }
+    if (node.role === "module") content.push(...this.#inside(node))
     if (node.role === "constant") content.push(hint("No gradient flows to a constant."))
     const computation = cursor.computation[index]
     const made =
@@ -133,6 +141,22 @@ export class Details {
       ...content,
       ...(cursor.step?.phase === "backward" ? [...backward, ...forward] : [...forward, ...backward])
     ]
+  }
+
+  /**
+   * Returns how to see inside a collapsed module.
+   * @param {DrawnNode} node
+   */
+  #inside({ label, opens }) {
+    if (!this.explorer.level) {
+      return [
+        hint("This module was collapsed before layout. To see inside it, run:"),
+        create("p", {}, create("code", { text: opens }))
+      ]
+    }
+    const open = () => this.explorer.lookInside(label)
+    const button = create("button", { type: "button", text: "look inside", onclick: open })
+    return [hint("Steps inside this module are left out."), button]
   }
 
   /**
@@ -325,7 +349,7 @@ export class Details {
     ]
     return create("button", {
       class: joined(name, " "),
-      text: isolated(step.withoutLead),
+      text: step.withoutLead,
       onclick: () => this.explorer.goTo(step.index + 1),
       title: `go to step ${step.number}${done ? "" : " (not done yet)"}`
     })

@@ -6,60 +6,71 @@
    picture.js   shows the position in the drawing
    details.js   the panel about one node, edge or module
    lists.js     the list of all steps, of which only visible rows are in the page; the search
+   selection.js pointer, keys and focus
    explorer.js  the controls and keys, which use the classes above
 
-   numbers.js, elements.js and stage.js are shared by all pages; live/ computes the graph. */
+   numbers.js, elements.js and stage/ are shared by all pages; live/ computes the graph. */
 
 import {
-  byId, create, disableEnds, fill, readData, setText, showNotes, switchTheme, targetOf
+  byId, create, disableEnds, fill, partOf, readData, setText, showNotes, switchTheme
 } from "../elements.js"
 import { fromAddress, toAddress } from "../live/address.js"
 import { Editor } from "../live/editor.js"
 import { Recording } from "../live/recording.js"
 import { ROWS, WRONG_RULES } from "../live/rows.js"
-import { isolated } from "../live/texts.js"
 import { clamp } from "../numbers.js"
-import { Stage } from "../stage.js"
+import { save, showProgram, standalone } from "../stage/export.js"
+import { Stage } from "../stage/stage.js"
 import { Cursor } from "./cursor.js"
-import { Details, same } from "./details.js"
+import { Details } from "./details.js"
 import { Search, StepList } from "./lists.js"
 import { Picture } from "./picture.js"
+import { Selection } from "./selection.js"
 
-/** @import { PageData, Thing } from "./types.js" */
+/** @import { Level, PageData, Thing } from "./types.js" */
 
-// pixels from the pointer
-const NEARBY = [[0, 0], [0, -4], [0, 4], [-4, 0], [4, 0]]
+/** @type {[string, Level][]} the buttons that collapse modules */
+const LEVELS = [["collapse-neurons", "neurons"], ["collapse-layers", "layers"]]
 /** @type {Record<string, string>} */
 const ROLE_NAMES = { rest: "nodes that are not drawn", module: "collapsed module" }
 
 export class Explorer {
-  /** What each button does; some keys do the same. */
-  #commands = {
-    first: this.#paused(() => this.goTo(0)),
-    back: this.#paused(() => this.back()),
-    next: this.#paused(() => this.next()),
-    last: this.#paused(() => this.goTo(Infinity)),
+  /** What each button does; some keys do the same, see `Selection`. */
+  commands = {
+    first: this.paused(() => this.goTo(0)),
+    back: this.paused(() => this.back()),
+    next: this.paused(() => this.next()),
+    last: this.paused(() => this.goTo(Infinity)),
     play: () => this.play(),
     "zoom-in": () => this.stage.zoom(1.3),
     "zoom-out": () => this.stage.zoom(1 / 1.3),
-    "zoom-fit": () => this.stage.fit(),
+    "zoom-fit": () => this.#fit(),
     "help-button": () => byId("help").showModal(),
     // a form of method="dialog" does nothing in a notebook's frame
     "help-close": () => byId("help").close(),
     "python-close": () => byId("python").close(),
-    copy: () => this.#copy(),
-    "collapse-neurons": () => this.collapse(this.picture.modules.levels().neurons),
-    "collapse-layers": () => this.collapse(this.picture.modules.levels().layers),
-    "expand-all": () => this.collapse([])
+    save: () => this.#save(),
+    copy: () => void showProgram(this.recording.asPython()),
+    "collapse-neurons": () => this.collapseAll("neurons"),
+    "collapse-layers": () => this.collapseAll("layers"),
+    "expand-all": () => this.collapseAll("")
   }
+  /** @type {Node} a copy of the whole drawing */
+  #svg
   #timer = 0
   #waiting = 0
-  #pointer = 0
-  #wasDropped = false // whether the last click ended the dragging of a leaf
 
   /** @param {PageData} data */
   constructor(data) {
+    /** the drawing with all modules expanded, as far as the page has it */
+    this.whole = data
+    /** the drawing that is shown */
     this.data = data
+    /** @type {Level} what was collapsed in it before its layout */
+    this.level = ""
+    /** @type {SVGSVGElement} */
+    const svg = partOf(byId("stage"), "svg")
+    this.#svg = svg.cloneNode(true)
     this.stage = new Stage(byId("stage"))
     this.recording = new Recording(data.program, ROWS, WRONG_RULES)
     this.cursor = new Cursor(data, this.recording)
@@ -68,7 +79,9 @@ export class Explorer {
     this.list = new StepList(this, byId("list"), byId("rows"))
     this.search = new Search(this)
     this.editor = new Editor(this.recording, () => this.#changed())
+    this.selection = new Selection(this)
     this.#describe()
+    this.#describeDrawing()
     this.#listen()
     this.#restart()
     this.#goToAddress(data.open)
@@ -90,11 +103,22 @@ export class Explorer {
     this.#say()
     this.details.render()
     this.list.reveal()
-    const { step } = this.cursor
-    if (byId("follow").checked && !this.stage.isFitted && step && step.node >= 0)
-      this.stage.follow(this.picture.boxOf(step.node))
-    this.picture.flow(flow ? step : null, flow)
+    this.#keepInSight()
+    this.picture.flow(flow ? this.cursor.step : null, flow)
     this.#remember()
+  }
+
+  /** Moves the drawing to the node of the step, if it is to follow; at the start, of the first. */
+  #keepInSight() {
+    const { step, steps } = this.cursor
+    const node = (step ?? steps[0])?.node ?? -1
+    if (byId("follow").checked && node >= 0) this.stage.follow(this.picture.boxOf(node))
+  }
+
+  /** Shows the whole drawing.  If it is too small to be read, the drawing follows no step. */
+  #fit() {
+    if (!this.stage.isReadableWhole) byId("follow").checked = false
+    this.stage.fit()
   }
 
   /** Goes to the next visible change. */
@@ -164,7 +188,7 @@ export class Explorer {
     const node = kind === "edge" ? data.edges[index].target : index
     if (kind === "edge") this.#expandAround(data.nodes[data.edges[index].source].frame)
     this.#expandAround(kind === "frame" ? data.frames[index].parent : data.nodes[node].frame)
-    this.#pin({ kind, index })
+    this.pin({ kind, index })
     const box = kind === "frame" ? this.picture.modules.boxes[index] : this.picture.boxOf(node)
     if (box) this.stage.show(box, true)
   }
@@ -205,6 +229,82 @@ export class Explorer {
     if (hadFocus) this.picture.elementOfFrame(frame).focus({ preventScroll: true })
   }
 
+  /**
+   * Collapses all neurons, or all layers: in a drawing that is laid out for it, if the page has
+   * one, else in place.
+   * @param {Level} level "" to expand all modules
+   */
+  collapseAll(level) {
+    if (!level || this.whole.others[level]) {
+      this.#load(level)
+      return this.collapse([])
+    }
+    this.collapse(this.picture.modules.levels()[level])
+  }
+
+  /**
+   * Shows another drawing of the graph, at the same step.
+   * @param {Level} level
+   */
+  #load(level) {
+    if (level === this.level) return
+    const number = this.cursor.step?.number ?? 0
+    const { others } = this.whole
+    this.level = level
+    this.data = level ? { ...this.whole, ...others[level] } : this.whole
+    const template = level && byId(`drawing-${level}`).content
+    const svg = (template ? partOf(template, "svg") : this.#svg).cloneNode(true)
+    this.details.forget()
+    this.editor.show(-1)
+    this.stage.load(/** @type {SVGSVGElement} */ (svg))
+    this.cursor = new Cursor(this.data, this.recording)
+    this.picture = new Picture(this.data, this.cursor, this.stage)
+    this.picture.colourBy(byId("colour").value)
+    this.#describeDrawing()
+    this.#restart()
+    this.search.remark()
+    this.goTo(this.#positionOf(number))
+  }
+
+  /**
+   * Returns what stands, in the drawing that is shown, for a thing of the whole drawing.
+   * @param {Thing} thing
+   * @returns {Thing}
+   */
+  shownAs(thing) {
+    if (!this.level) return thing
+    const { whole, data, cursor } = this
+    if (thing.kind === "node")
+      return { kind: "node", index: cursor.drawn[whole.nodes[thing.index].shows] ?? -1 }
+    const { path } = whole.frames[thing.index]
+    const index = data.frames.findIndex((frame) => frame.path === path)
+    if (index >= 0) return { kind: "frame", index }
+    const isAround = (/** @type {string} */ label) => `${path}.`.startsWith(`${label}.`)
+    const box = data.nodes.findIndex(({ role, label }) => role === "module" && isAround(label))
+    return { kind: "node", index: box }
+  }
+
+  /**
+   * Visits a thing of the whole drawing, which is shown if the thing is collapsed.
+   * @param {Thing} thing
+   */
+  visitInWhole(thing) {
+    const shown = this.shownAs(thing)
+    const isBox = shown.kind === "node" && this.data.nodes[shown.index]?.role === "module"
+    if (this.level && (isBox || shown.index < 0)) this.#load("")
+    this.visit(this.level ? shown : thing)
+  }
+
+  /**
+   * Shows the whole drawing, and in it a module.
+   * @param {string} path
+   */
+  lookInside(path) {
+    const index = this.whole.frames.findIndex((frame) => frame.path === path)
+    this.#load("")
+    if (index >= 0) this.visit({ kind: "frame", index })
+  }
+
   /** @param {number} frame */
   #expandAround(frame) {
     const frames = new Set(this.picture.modules.collapsed)
@@ -218,27 +318,12 @@ export class Explorer {
 
   #describe() {
     const { data } = this
-    fill(
-      this.stage.svg,
-      {
-        role: "group",
-        tabindex: 0,
-        "aria-roledescription": "graph",
-        "aria-label":
-          `${data.title}: ${data.nodes.length} nodes, ${data.edges.length} edges; ` +
-          "the keys ] and [ select the next and the previous node"
-      },
-      []
-    )
     byId("idea").append(
       ...Object.entries(this.recording.ideas).map(([value, { title }]) =>
         create("option", { value, text: title })
       )
     )
     byId("live").hidden = !this.editor.leaves.size
-    data.nodes.forEach(({ shows }, node) =>
-      this.picture.parts.nodes[node].group.classList.toggle("leaf", this.editor.leaves.has(shows))
-    )
     byId("modules").hidden = !data.frames.length
     byId("collapse-neurons").hidden = !data.frames.some(({ parent }) => parent >= 0)
     const roles = [...new Set(data.nodes.map(({ role }) => role))]
@@ -251,6 +336,28 @@ export class Explorer {
       )
     )
     switchTheme()
+  }
+
+  /** Describes the drawing to screen readers, and marks the leaves that can be changed. */
+  #describeDrawing() {
+    const { data, level } = this
+    const { nodes, edges } = data
+    const collapsed = level && `, ${level} collapsed`
+    const name = `${data.title}${collapsed}: ${nodes.length} nodes, ${edges.length} edges`
+    fill(
+      this.stage.svg,
+      {
+        role: "group",
+        tabindex: 0,
+        "aria-roledescription": "graph",
+        "aria-label": `${name}; the keys ] and [ select the next and the previous node`
+      },
+      []
+    )
+    nodes.forEach(({ shows }, node) =>
+      this.picture.parts.nodes[node].group.classList.toggle("leaf", this.editor.leaves.has(shows))
+    )
+    for (const [id, own] of LEVELS) byId(id).setAttribute("aria-pressed", String(level === own))
   }
 
   /** Shows the steps of another idea of the backward pass. */
@@ -279,26 +386,23 @@ export class Explorer {
 
   #note() {
     const notes = [...this.data.notes, this.recording.verdict()].filter(Boolean)
-    showNotes(notes)
-    byId("notes").hidden = !notes.length
+    showNotes(notes, this.data.calls)
   }
 
-  async #copy() {
-    const text = this.recording.asPython()
-    byId("program").textContent = text
-    byId("python").showModal()
-    try {
-      await navigator.clipboard.writeText(text)
-      setText(byId("copied"), "It is in the clipboard.")
-    } catch {
-      setText(byId("copied"), "Select it and copy it.") // a frame may have no access
-    }
+  /** Saves the drawing at this step as an SVG file. */
+  #save() {
+    const { title } = this.data
+    const step = this.cursor.step?.number ?? 0
+    const said = byId("sentence").textContent
+    const text = standalone(this.stage, `${title}, step ${step}: ${said}`)
+    const name = title.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60) || "graph"
+    save(`${name}-step-${step}.svg`, "image/svg+xml", text)
   }
 
   #say() {
     const { step, position, steps } = this.cursor
     const { recording } = this
-    const sentence = isolated(step ? step.sentence : recording.start())
+    const sentence = step ? step.sentence : recording.start()
     const hidden =
       step && !this.picture.modules.sees(step) ? " \u00b7 inside a collapsed module" : ""
     let phase = step ? step.phase : "start"
@@ -308,7 +412,7 @@ export class Explorer {
     setText(byId("where"), `step ${done} of ${all} \u00b7 ${phase}${hidden}`)
     setText(byId("sentence"), sentence)
     byId("sentence").classList.toggle("long", sentence.length > 70)
-    setText(byId("formula"), isolated(step?.words.formula ?? ""))
+    setText(byId("formula"), step?.words.formula ?? "")
     setText(byId("warning"), (step && recording.marks.get(step.number)?.[1]) ?? "")
     const slider = byId("slider")
     slider.value = String(position)
@@ -317,222 +421,37 @@ export class Explorer {
   }
 
   #listen() {
-    /**
-     * @template {keyof HTMLElementEventMap} Type
-     * @param {string} id
-     * @param {Type} type
-     * @param {(event: HTMLElementEventMap[Type]) => void} listener
-     */
-    const on = (id, type, listener) => byId(id).addEventListener(type, listener)
-    for (const [id, command] of Object.entries(this.#commands)) on(id, "click", command)
+    for (const [id, command] of Object.entries(this.commands))
+      byId(id).addEventListener("click", command)
     const slide = () => this.goTo(Number(byId("slider").value))
-    on("slider", "input", this.#paused(slide))
-    on("colour", "change", () => this.picture.colourBy(byId("colour").value))
-    on("idea", "change", () => this.#follow(byId("idea").value))
-    on("stage", "click", (event) => this.#click(event))
-    this.stage.grabs = (event) => this.editor.grab(this.#leafAt(event), event.clientX)
-    on("stage", "pointermove", (event) => this.editor.drag(event.clientX))
-    for (const end of /** @type {const} */ (["pointerup", "pointercancel"]))
-      on("stage", end, () => {
-        this.#wasDropped = this.editor.drop()
-      })
-    on("stage", "pointermove", (event) => this.#hover(event))
-    on("stage", "pointerleave", () => this.details.hover(null))
-    on("stage", "focusin", (event) => this.#focused(event))
-    // details stay when the focus moves from a node to its panel
-    for (const id of ["stage", "details"]) {
-      on(id, "focusout", ({ relatedTarget }) => {
-        if (!(relatedTarget instanceof Node && byId("details").contains(relatedTarget)))
-          this.details.hover(null)
-      })
-    }
+    byId("slider").addEventListener("input", this.paused(slide))
+    byId("follow").addEventListener("change", () => {
+      this.stage.letGo()
+      this.#keepInSight()
+    })
+    byId("colour").addEventListener("change", () => this.picture.colourBy(byId("colour").value))
+    byId("idea").addEventListener("change", () => this.#follow(byId("idea").value))
     addEventListener("hashchange", () => this.#goToAddress(this.cursor.step?.number ?? 0))
-    document.addEventListener("keydown", (event) => this.#key(event))
   }
 
   /**
    * Returns a listener that pauses and then moves.
    * @param {() => void} move
    */
-  #paused(move) {
+  paused(move) {
     return () => {
       this.pause()
       move()
     }
   }
 
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    const { key } = event
-    const target = targetOf(event)
-    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return
-    if (target.matches("select, input[type=search]")) return
-    const action = this.#actionFor(key, target)
-    if (!action) return
-    event.preventDefault()
-    action()
-  }
-
-  /**
-   * Returns the action of a key, or null if the focused control has its own use for the key.
-   * @param {string} key
-   * @param {Element} target
-   */
-  #actionFor(key, target) {
-    const { first, back, next, last, play, ...others } = this.#commands
-    /** @type {HTMLElement | null} */
-    const item = target.closest?.(".node, .edge, .cover, .frame-button")
-    const isControl = target.matches("button, summary, input[type=checkbox]")
-    const activate = item ? () => this.#activate(item) : null
-    /** @param {number} by */
-    const jump = (by) => this.#paused(() => this.goTo(this.cursor.position + by))
-    const moves = { ArrowRight: next, ArrowLeft: back, Home: first, End: last }
-    const pages = { PageDown: jump(10), PageUp: jump(-10) }
-    /** @type {Record<string, (() => void) | null>} */
-    const keys = {
-      ...(target.matches("input[type=range]") ? {} : { ...moves, ...pages }),
-      ...(target.id === "list" ? { ArrowDown: next, ArrowUp: back } : {}),
-      Enter: activate,
-      " ": activate ?? (isControl ? null : play),
-      "+": others["zoom-in"],
-      "=": others["zoom-in"],
-      "-": others["zoom-out"],
-      0: others["zoom-fit"],
-      "/": () => byId("query").focus(),
-      "?": others["help-button"],
-      "]": () => this.#focusNext(1),
-      "[": () => this.#focusNext(-1),
-      Escape: () => {
-        this.details.hover(null)
-        this.#pin(null)
-      }
-    }
-    return Object.hasOwn(keys, key) ? keys[key] : null
-  }
-
-  /** @param {MouseEvent} event */
-  #click(event) {
-    if (this.stage.wasDragged || this.#wasDropped || targetOf(event).closest(".zoom")) return
-    const item = this.#partAt(event.clientX, event.clientY)
-    if (item) this.#activate(item)
-    else this.#pin(null)
-  }
-
-  /**
-   * Keeps or releases the details of a node or an edge; collapses or expands a module.
-   * @param {HTMLElement | SVGElement} element
-   */
-  #activate(element) {
-    const thing = this.#thing(element)
-    if (thing.kind === "frame") this.toggle(thing.index)
-    else this.#pin(same(thing, this.details.pinned) ? null : thing)
-  }
-
   /**
    * Keeps the details of a thing, and shows the panel of a leaf.
    * @param {Thing | null} thing
    */
-  #pin(thing) {
+  pin(thing) {
     this.details.pin(thing)
     this.editor.show(thing?.kind === "node" ? this.data.nodes[thing.index].shows : -1)
-  }
-
-  /**
-   * Returns what an element of the drawing stands for.
-   * @param {HTMLElement | SVGElement} element
-   * @returns {Thing}
-   */
-  #thing(element) {
-    if (element.dataset.frame) return { kind: "frame", index: Number(element.dataset.frame) }
-    return {
-      kind: element.classList.contains("edge") ? "edge" : "node",
-      index: Number(element.id.slice(1))
-    }
-  }
-
-  /**
-   * Returns the part under the pointer, or within 4 pixels of it, because edges are thin.
-   * @param {number} x
-   * @param {number} y
-   */
-  #partAt(x, y) {
-    for (const [dx, dy] of NEARBY) {
-      const element = document.elementFromPoint(x + dx, y + dy)
-      /** @type {SVGElement | null | undefined} */
-      const part = element?.closest(".node, .cover, .frame-button, .edge")
-      if (part && this.stage.frame.contains(part)) return part
-    }
-    return null
-  }
-
-  /**
-   * Returns the node of the recording under the pointer, -1 for none.
-   * @param {PointerEvent} event
-   */
-  #leafAt(event) {
-    const group = targetOf(event).closest(".node")
-    return group ? this.data.nodes[Number(group.id.slice(1))].shows : -1
-  }
-
-  /** @param {PointerEvent} event */
-  #hover(event) {
-    if (event.pointerType !== "mouse" || event.buttons) return
-    cancelAnimationFrame(this.#pointer)
-    this.#pointer = requestAnimationFrame(() => {
-      const part = this.#partAt(event.clientX, event.clientY)
-      this.details.hover(part ? this.#thing(part) : null)
-    })
-  }
-
-  /**
-   * Moves the focus to another node or module.  The drawing is one stop of the Tab key; inside it,
-   * the keys ] and [ move.
-   * @param {number} by
-   */
-  #focusNext(by) {
-    const { data } = this
-    const { modules } = this.picture
-    /** @type {SVGElement[]} */
-    const items = []
-    const seen = new Set()
-    /** @param {SVGElement} element */
-    const add = (element) => {
-      if (!seen.has(element)) items.push(element)
-      seen.add(element)
-    }
-    data.nodes.forEach(({ frame }, node) => {
-      const around = []
-      for (let at = frame; at >= 0; at = data.frames[at].parent) around.unshift(at)
-      for (const at of around) add(this.picture.elementOfFrame(at))
-      add(this.picture.elementOf(node))
-    })
-    let active = document.activeElement
-    if (active instanceof SVGElement && active.matches(".edge")) {
-      // from an edge to its user, or to its operand
-      const { source, target } = data.edges[this.#thing(active).index]
-      active = this.picture.elementOf(by > 0 ? target : source)
-      by = 0
-    }
-    const first = by > 0 ? 0 : items.length - 1
-    const at = items.findIndex((item) => item === active)
-    const item = items[at < 0 ? first : (at + by + items.length) % items.length]
-    item.focus({ preventScroll: true })
-    const thing = this.#thing(item)
-    this.stage.show(
-      thing.kind === "node" ? this.picture.boxOf(thing.index) : modules.boxes[thing.index]
-    )
-  }
-
-  /** @param {FocusEvent} event */
-  #focused(event) {
-    const { target } = event
-    if (
-      target instanceof SVGElement &&
-      target.matches(".node, .edge, .cover, .frame-button") &&
-      target.matches(":focus-visible")
-    ) {
-      this.details.hover(this.#thing(target))
-    }
   }
 
   // -- the address contains the step, by its number in the recording

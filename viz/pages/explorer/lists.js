@@ -11,6 +11,7 @@ import { called } from "./cursor.js"
 /** The list of all steps; only the visible rows are in the page. */
 export class StepList {
   static ROW = 28 // pixels
+  static MOST_ON_PAPER = 2000 // rows
 
   /**
    * @param {Explorer} explorer
@@ -39,11 +40,13 @@ export class StepList {
       this.height = list.clientHeight
       this.reveal()
     }).observe(list)
+    addEventListener("beforeprint", () => this.render(true, StepList.MOST_ON_PAPER))
+    addEventListener("afterprint", () => this.render(true))
   }
 
   /** Shows the steps of the cursor anew. */
   restart() {
-    this.count = this.explorer.cursor.steps.length + 1 // the first row is the start, before any step
+    this.count = this.explorer.cursor.steps.length + 1 // the first row is the start
     this.rows.style.height = `${this.count * StepList.ROW}px`
     this.render(true)
   }
@@ -61,11 +64,17 @@ export class StepList {
     this.render()
   }
 
-  /** Keeps the rows that stay in sight; `remake`: makes all rows again. */
-  render(remake = false) {
+  /**
+   * Keeps the rows that stay in sight.
+   * @param {boolean} remake whether to make all rows again
+   * @param {number} most rows of the list to show from its start, in sight or not; 0 for none
+   */
+  render(remake = false, most = 0) {
     const { position } = this.explorer.cursor
-    const first = Math.max(Math.floor(this.top / StepList.ROW) - 2, 0)
-    const last = Math.min(Math.ceil((this.top + this.height) / StepList.ROW) + 2, this.count)
+    const above = Math.max(Math.floor(this.top / StepList.ROW) - 2, 0)
+    const below = Math.ceil((this.top + this.height) / StepList.ROW) + 2
+    const first = most ? 0 : above
+    const last = Math.min(most || below, this.count)
     for (const [at, row] of this.shown) {
       if (!remake && at >= first && at < last) continue
       row.remove()
@@ -133,7 +142,7 @@ export class Search {
 
   /** @param {Explorer} explorer */
   constructor(explorer) {
-    const { data } = explorer
+    const data = explorer.whole
     this.explorer = explorer
     this.query = byId("query")
     this.list = byId("matches")
@@ -168,6 +177,11 @@ export class Search {
     })
   }
 
+  /** Marks the matches in another drawing. */
+  remark() {
+    this.#mark(true)
+  }
+
   /** Searches again. */
   update() {
     const text = this.query.value.trim().toLowerCase()
@@ -193,8 +207,7 @@ export class Search {
     if (!this.matches.length) return
     this.current = (this.current + step + this.matches.length) % this.matches.length
     if (this.current < 0) this.current = this.matches.length - 1
-    const thing = this.matches[this.current]
-    this.explorer.visit(thing)
+    this.explorer.visitInWhole(this.matches[this.current])
     this.#mark(true)
     this.#render()
   }
@@ -209,8 +222,9 @@ export class Search {
     if (!on) return
     const { picture } = this.explorer
     this.matches.forEach((thing, i) => {
-      const element =
-        thing.kind === "node" ? picture.elementOf(thing.index) : picture.elementOfFrame(thing.index)
+      const { kind, index } = this.explorer.shownAs(thing)
+      if (index < 0) return
+      const element = kind === "node" ? picture.elementOf(index) : picture.elementOfFrame(index)
       element.classList.add("match")
       if (i === this.current) element.classList.add("found")
     })

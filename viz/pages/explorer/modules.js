@@ -2,7 +2,7 @@
 
 import { createSvg, partOf } from "../elements.js"
 
-/** @import { Parts } from "../stage.js" */
+/** @import { Parts } from "../stage/stage.js" */
 /** @import { Step } from "./cursor.js" */
 /** @import { DrawnEdge, PageData } from "./types.js" */
 
@@ -18,6 +18,8 @@ import { createSvg, partOf } from "../elements.js"
 
 /** Frames that collapse in place: a cover replaces the frame and what is inside it. */
 export class Modules {
+  static TEXT = 11 // the size of texts in a cover, as in the nodes; smaller if it does not fit
+
   /** @type {Map<number, Cover>} */
   #covers = new Map() // by the index of the frame
 
@@ -154,6 +156,7 @@ export class Modules {
     if (output >= 0) rows.push(["", "data"], ["", "grad"])
     const longest = Math.max(...rows.map(([text]) => text.length), 14)
     const size = Math.min(
+      Modules.TEXT,
       Math.max(box.width - 12, 20) / (longest * 0.56),
       (box.height - 8) / (rows.length * 1.4)
     )

@@ -23,7 +23,7 @@ from tinygrad_edu.nn.structure import enclosing
 from ...drawing.dot import contents, symbol
 from ...drawing.model import Cluster, Edge, Node
 from ...drawing.scene import Scene
-from ..collapse import collapse_if_large
+from ..collapse import collapse_if_large, collapsed_scenes
 from ..live.program import is_alive, program, rows
 from ..page import Page, assemble, themed
 
@@ -63,28 +63,32 @@ def explore(
     if collapse is None:
         collapse = collapse_if_large(recording.values()[-1], max_nodes, MAX_EDGES)
         if collapse:
-            notes.append(
-                f"Neurons are collapsed: the {len(recording.nodes):,} nodes are more than "
-                f"max_nodes={max_nodes}."
-            )
+            size = len(recording.nodes)
+            notes.append(f"Neurons are collapsed, because the graph has {size:,} nodes.")
     scene = Scene(recording, collapse, max_nodes, expand=expand)
     title = title or f"computation graph of {recording.nodes[recording.root].name}"
+    others = collapsed_scenes(scene)
     data = {
         "title": title,
         **page_data(scene, notes),
+        "others": {name: drawing_data(other) for name, other in others.items()},
         "open": y.position if isinstance(y, Stepper) else 0,
     }
     ops = data["program"]["rows"] if data["program"]["isAlive"] else []
-    return assemble("explorer", title, data, {"live/rows.js": rows(ops)}, svg=themed(scene.svg))
+    templates = "\n".join(
+        f'<template id="drawing-{name}">{themed(other.svg)}</template>'
+        for name, other in others.items()
+    )
+    parts = {"svg": themed(scene.svg), "others": templates}
+    return assemble("explorer", title, data, {"live/rows.js": rows(ops)}, **parts)
 
 
 def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
     """Returns the data that the modules of the page read.
 
     notes: what is not shown, and why
-    nodes: one for each drawn node, see `_Fields.node`
-    edges: one for each drawn edge, see `_Fields.edge`
-    frames: one for each module that is drawn as a frame, see `_Fields.frame`
+    calls: for the maker of the page: the calls that show more
+    nodes, edges, frames: see `drawing_data`
     program: the recorded graph, see `live.program`
     """
     fields = _Fields(scene)
@@ -92,11 +96,20 @@ def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
     users = {user for user, _ in scene.edges if user is not None}
     return {
         "notes": [*notes, *fields.notes],
-        "nodes": list(map(fields.node, scene.graph.nodes)),
-        "edges": list(map(fields.edge, scene.graph.edges)),
-        "frames": list(map(fields.frame, scene.graph.clusters)),
+        "calls": fields.calls,
+        **fields.drawing(),
         "program": program(scene.recording, sorted(drawn | users)),
     }
+
+
+def drawing_data(scene: Scene) -> dict[str, Any]:
+    """Returns the data of one drawing of the page.
+
+    nodes: one for each drawn node, see `_Fields.node`
+    edges: one for each drawn edge, see `_Fields.edge`
+    frames: one for each module that is drawn as a frame, see `_Fields.frame`
+    """
+    return _Fields(scene).drawing()
 
 
 class _Fields:
@@ -119,6 +132,20 @@ class _Fields:
                 self.inside[path][node.name] = node
         self.notes = [*self.graph.notes, *self._left_out()]
 
+    @property
+    def calls(self) -> list[str]:
+        """The call that shows the inside of the first collapsed module, if there is one."""
+        boxes = [node.label for node in self.graph.nodes if node.role == "module"]
+        return [_call_to_open(path) for path in boxes[:1]]
+
+    def drawing(self) -> dict[str, Any]:
+        """Returns the nodes, edges and frames, see `drawing_data`."""
+        return {
+            "nodes": list(map(self.node, self.graph.nodes)),
+            "edges": list(map(self.edge, self.graph.edges)),
+            "frames": list(map(self.frame, self.graph.clusters)),
+        }
+
     def _left_out(self) -> Iterator[str]:
         """Yields what the page leaves out, and how to see it."""
         count = self.scene.hidden.count(False)
@@ -127,9 +154,6 @@ class _Fields:
                 f"The page has {count:,} of the {len(self.recording):,} steps: the "
                 "others change nothing that is drawn."
             )
-        boxes = [node.label for node in self.graph.nodes if node.role == "module"]
-        if boxes:
-            yield f"To see inside a collapsed module, run: {_call_to_open(boxes[0])}."
         python = [node.op for node in self.recording.nodes if node.op and not is_alive(node.op)]
         if python:
             yield (

@@ -2,13 +2,15 @@
 
 import { animate, createSvg, fill, setNumber, setText } from "../elements.js"
 import { flowWidth, joined, magnitude, signName, toNumber } from "../numbers.js"
-import { Parts, REDUCED_MOTION } from "../stage.js"
+import { Parts, REDUCED_MOTION } from "../stage/stage.js"
 import { UNKNOWN, called } from "./cursor.js"
 import { Modules } from "./modules.js"
 
-/** @import { Box, Stage } from "../stage.js" */
+/** @import { Box, Stage } from "../stage/stage.js" */
 /** @import { Cursor, Step } from "./cursor.js" */
 /** @import { Changed, PageData } from "./types.js" */
+
+const SIGNS = ["positive", "negative", "zero", "undefined"]
 
 /** Draws the position: numbers, nodes not computed yet, the flow of gradients, the last step. */
 export class Picture {
@@ -17,6 +19,10 @@ export class Picture {
 
   /** @type {Element[]} */
   #lit = []
+  /** @type {string[]} what of each node, and of each edge, was drawn last */
+  #nodeStates = []
+  /** @type {string[]} */
+  #edgeStates = []
   #stop = () => {} // ends the flow of the dot
   /** @type {Map<number, Box>} */
   #boxes = new Map()
@@ -146,13 +152,21 @@ export class Picture {
   #drawNode(node) {
     const { group, data, grad } = this.parts.nodes[node]
     const { cursor } = this
-    group.classList.toggle("todo", !cursor.isComputed(node))
-    group.classList.toggle("reached", cursor.now.grad[node] !== null)
-    group.classList.toggle("wrong", cursor.now.grad[node] !== null && cursor.right[node] !== null)
-    if (data) setNumber(data, cursor.data(node).text)
-    if (grad) setNumber(grad, cursor.grad(node).text)
-    group.setAttribute("aria-label", this.#nameOf(node))
+    const isTodo = !cursor.isComputed(node)
+    const isReached = cursor.now.grad[node] !== null
+    const isWrong = isReached && cursor.right[node] !== null
+    const numbers = [cursor.data(node).text, cursor.grad(node).text]
     if (this.colour !== "role") this.#tint(node)
+    // most of the time is the browser's, so nothing is set twice
+    const state = [isTodo, isReached, isWrong, ...numbers].join()
+    if (state === this.#nodeStates[node]) return
+    this.#nodeStates[node] = state
+    group.classList.toggle("todo", isTodo)
+    group.classList.toggle("reached", isReached)
+    group.classList.toggle("wrong", isWrong)
+    if (data) setNumber(data, numbers[0])
+    if (grad) setNumber(grad, numbers[1])
+    group.setAttribute("aria-label", this.#nameOf(node))
   }
 
   /**
@@ -180,15 +194,15 @@ export class Picture {
   /**
    * Returns the text of an edge for screen readers.
    * @param {number} edge
+   * @param {string} derivative
    */
-  #nameOfEdge(edge) {
+  #nameOfEdge(edge, derivative) {
     const { source, target, constant } = this.data.edges[edge]
-    const derivative = this.cursor.derivative(edge)
     const step = this.cursor.now.edge[edge]
     return joined([
       constant ? "edge from a constant" : "edge",
       `${called(this.data.nodes[source])} to ${called(this.data.nodes[target])}`,
-      derivative && this.cursor.isComputed(target) && `local derivative ${derivative.text}`,
+      derivative && this.cursor.isComputed(target) && `local derivative ${derivative}`,
       step && `gradient ${step.flow}`
     ])
   }
@@ -197,19 +211,21 @@ export class Picture {
   #drawEdge(edge) {
     const { group } = this.parts.edges[edge]
     const step = this.cursor.now.edge[edge]
-    const classes = group.classList
-    group.setAttribute("aria-label", this.#nameOfEdge(edge))
-    const derivative = this.cursor.derivative(edge)
+    const derivative = this.cursor.derivative(edge)?.text ?? ""
+    const isAhead = this.cursor.position < this.cursor.edgesSince[edge]
+    const sign = step ? signName(step.flowed) : ""
+    const width = step ? `${flowWidth(step.flowed).toFixed(2)}px` : ""
+    const name = this.#nameOfEdge(edge, derivative)
+    const state = [isAhead, sign, width, name, derivative].join()
+    if (state === this.#edgeStates[edge]) return
+    this.#edgeStates[edge] = state
+    group.setAttribute("aria-label", name)
     if (derivative && this.parts.edges[edge].number)
-      setText(this.parts.edges[edge].number, derivative.text)
-    classes.toggle("ahead", this.cursor.position < this.cursor.edgesSince[edge])
-    classes.remove("positive", "negative", "zero", "undefined")
-    if (step) {
-      classes.add(signName(step.flowed))
-      group.style.setProperty("--width", `${flowWidth(step.flowed).toFixed(2)}px`)
-    } else {
-      group.style.removeProperty("--width")
-    }
+      setText(this.parts.edges[edge].number, derivative)
+    group.classList.toggle("ahead", isAhead)
+    for (const each of SIGNS) group.classList.toggle(each, each === sign)
+    if (width) group.style.setProperty("--width", width)
+    else group.style.removeProperty("--width")
   }
 
   #drawCovers() {

@@ -39,16 +39,27 @@
  */
 
 /**
- * The data of the page, see `page_data` and `explore`.
- * @typedef {object} PageData
+ * One drawing of the graph, see `drawing_data`.
+ * @typedef {{ nodes: DrawnNode[], edges: DrawnEdge[], frames: Frame[] }} Drawn
+ */
+
+/**
+ * What modules are collapsed in a drawing; "" for none.
+ * @typedef {"" | "neurons" | "layers"} Level
+ */
+
+/**
+ * The data of the page, see `page_data` and `explore`, and the drawing that is shown.
+ * @typedef {object} Around
  * @property {string} title
  * @property {string[]} notes
- * @property {DrawnNode[]} nodes
- * @property {DrawnEdge[]} edges
- * @property {Frame[]} frames
+ * @property {string[]} calls
+ * @property {Partial<Record<Level, Drawn>>} others
  * @property {import("../live/recording.js").Program} program
  * @property {number} open
  */
+
+/** @typedef {Around & Drawn} PageData */
 
 /**
  * What details are about.

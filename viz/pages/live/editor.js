@@ -1,4 +1,4 @@
-/* Changes leaves: by a number that is typed, by a slider, or by dragging the leaf in the drawing. */
+/* Changes leaves: by typing a number, by a slider, or by dragging the leaf in the drawing. */
 
 import { byId, create, setText } from "../elements.js"
 import { clamp } from "../numbers.js"
@@ -15,7 +15,7 @@ export class Editor {
   #past = []
   /** the leaf that the panel shows, -1 for none */
   #leaf = -1
-  /** @type {{x: number, from: number} | null} where a leaf is being dragged, and its number there */
+  /** @type {{x: number, from: number} | null} where a leaf was grabbed, and its number then */
   #drag = null
   #isMoved = false
 
@@ -137,13 +137,13 @@ export class Editor {
     if (x === null) {
       if (isPart) return
       field.setAttribute("aria-invalid", "true")
-      setText(byId("leaf-error"), `${field.value || "nothing"} is not a number; write one such as -0.5`)
+      const given = field.value || "nothing"
+      setText(byId("leaf-error"), `${given} is not a number; write one such as -0.5`)
       return
     }
     field.removeAttribute("aria-invalid")
     setText(byId("leaf-error"), "")
-    if (x === this.recording.graph.data[this.#leaf]) return
-    this.set(this.#leaf, x, !this.#isMoved)
+    if (x !== this.recording.graph.data[this.#leaf]) this.set(this.#leaf, x, !this.#isMoved)
     this.#isMoved = isPart
     if (!isPart) this.show(this.#leaf)
   }
@@ -194,7 +194,8 @@ export class Editor {
    * @param {string[]} changes
    */
   fromAddress(changes) {
-    const leaves = new Map([...this.leaves].map((leaf) => [this.recording.program.names[leaf], leaf]))
+    const { names } = this.recording.program
+    const leaves = new Map([...this.leaves].map((leaf) => [names[leaf], leaf]))
     /** @type {Map<number, number>} */
     const found = new Map()
     for (const change of changes) {

@@ -7,18 +7,34 @@ numbers that Python computed until then, and the templates of `debug.sentences`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import cache
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from tinygrad_edu.debug.misconceptions import MISCONCEPTIONS
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.sentences import ORDINALS, TEMPLATES, Written, differential, written
-from tinygrad_edu.engine.primitive import Primitive, lookup
+from tinygrad_edu.engine.primitive import TABLE, Primitive, lookup
 from tinygrad_edu.errors import PrimitiveError
 from tinygrad_edu.jit.languages.text import Source, language_of
 from tinygrad_edu.symbolic.formulas import Name, as_name
 
-JavaScript = "javascript"
+from ..scripts import joined_modules
+
+EXPORTS = ("Graph", "OPTIMIZERS", "step", "ROWS", "WRONG_RULES")
+ABOUT_ENGINE = """\
+// The engine of tinygrad_edu in JavaScript.
+//
+//   const graph = new Graph(ROWS)
+//   const a = graph.leaf(2), b = graph.leaf(-3)
+//   const y = graph.apply("tanh", graph.apply("mul", a, b))
+//   graph.gradients(y)[a]      // dy/da
+//   graph.set(a, 0.5)          // computes again what depends on a
+//   const state = { steps: 0, slots: [] }
+//   step(OPTIMIZERS.Adam(), [0.5], [graph.gradients(y)[a]], state, 0.01)  // the new numbers
+
+"""
 # the rules of the wrong ideas, as rows
 _WRONG = {
     name: {
@@ -98,6 +114,7 @@ def _call(row: Primitive) -> Written:
     return Written(f"math.{row.name}({fields})", in_brackets)
 
 
+@cache
 def _idea(name: str) -> dict[str, Any]:
     idea = MISCONCEPTIONS[name]
     formulas: dict[str, dict[int, str]] = {}
@@ -116,8 +133,15 @@ def _idea(name: str) -> dict[str, Any]:
 
 def is_alive(op: str) -> bool:
     """Returns whether a row and its derivatives can be written in JavaScript."""
+    return _is_written(lookup(op))
+
+
+@cache
+def _is_written(row: Primitive) -> bool:
+    source = Source(language_of("javascript"), "row")
     try:
-        rows([op])
+        source.forward(row)
+        _partials(source, row)
     except PrimitiveError:
         return False
     return True
@@ -129,7 +153,7 @@ def rows(ops: Iterable[str]) -> str:
     Raises:
         PrimitiveError: a row can be computed in Python only.
     """
-    source = Source(language_of(JavaScript), "row")
+    source = Source(language_of("javascript"), "row")
     ops = list(ops)
     table = [
         f"  {op}: {{ forward: {source.forward(lookup(op))}, "
@@ -145,6 +169,21 @@ def rows(ops: Iterable[str]) -> str:
         f"\nexport const {name} = {{\n" + ",\n".join(lines) + "\n}\n"
         for name, lines in tables.items()
     ])
+
+
+def engine_script(ops: Iterable[str] = TABLE) -> str:
+    """Returns the engine in JavaScript with these rows of the table: `engine.js` and `rows`.
+
+    It defines Graph, OPTIMIZERS, step, ROWS and WRONG_RULES.  Rows that can be computed in Python
+    only are left out.
+    """
+    folder = Path(__file__).parent
+    return joined_modules(folder, "engine.js") + rows(filter(is_alive, ops)).replace("export ", "")
+
+
+def engine_module() -> str:
+    """Returns the engine as one ES module, for other programs; see `engine_script`."""
+    return f"{ABOUT_ENGINE}{engine_script()}\nexport {{ {', '.join(EXPORTS)} }}\n"
 
 
 def _partials(source: Source, row: Primitive) -> str:

@@ -29,8 +29,8 @@ import { labelNumber, repr, shortNumber } from "./texts.js"
  * @property {boolean} isAlive whether all rows can be computed here
  */
 
-/** @typedef {{title: string, truth: string, formulas: Record<string, Record<string, string>>}} About */
-/** @typedef {Misconception & About} Idea */
+/** @typedef {Record<string, Record<string, string>>} Formulas */
+/** @typedef {Misconception & {title: string, truth: string, formulas: Formulas}} Idea */
 
 /** One step.  Of a forward step, `user` is -1 and `after` the data.
  * @typedef {{number: number, node: number, user: number, operand: number, before: number | null,
@@ -58,6 +58,8 @@ export class Recording {
   right = new Float64Array()
   /** @type {Map<number, [string, string]>} what is wrong with steps, in short and as a sentence */
   marks = new Map()
+  /** whether the steps are so many that the last ones are missing */
+  isCut = false
   /** @type {number[]} how many steps change the gradient of each node, the seed aside */
   contributions = []
 
@@ -130,7 +132,9 @@ export class Recording {
     }))
     const seed = { node: root, user: -1, operand: 0, before: 0, after: 1, adjoint: 1, flow: 0 }
     const idea = this.ideas[this.idea] ?? {}
-    const flows = graph.backward(root, idea, idea.is_naive ? MOST_STEPS : Infinity)
+    const flows = graph.backward(root, idea, idea.is_naive ? MOST_STEPS + 1 : Infinity)
+    this.isCut = idea.is_naive === true && flows.length > MOST_STEPS
+    if (this.isCut) flows.pop()
     for (const flow of [seed, ...flows])
       this.events.push({ ...flow, number: this.events.length + 1 })
     this.right = graph.gradients(root)
@@ -154,8 +158,10 @@ export class Recording {
     const backward = this.events.slice(this.forward)
     const last = new Map(backward.map(({ node, number }) => [node, number]))
     const early = backward.find(({ user, number }) => (last.get(user) ?? 0) > number)
-    const late = early && backward.find((step) => step.number > early.number && step.node === early.user)
-    if (!early || !late) return new Map()
+    if (!early) return new Map()
+    const later = backward.slice(early.number - this.forward)
+    const late = later.find(({ node }) => node === early.user)
+    if (!late) return new Map()
     const gradient = this.gradientName(early.user)
     const passed = `${gradient} = ${labelNumber(early.adjoint)}`
     return new Map([
@@ -181,6 +187,13 @@ export class Recording {
   verdict() {
     const idea = this.ideas[this.idea]
     if (!idea) return ""
+    if (this.isCut) {
+      const most = MOST_STEPS.toLocaleString("en")
+      return (
+        `A wrong idea: ${idea.title}. It walks every path, which takes more than ${most} steps ` +
+        `here; the page has the first ${most}. ${idea.truth}`
+      )
+    }
     const found = this.gradients()
     const wrong = this.graph.ops.flatMap((_, node) => {
       const texts = [this.right[node], found[node]].map(labelNumber)
@@ -189,7 +202,9 @@ export class Recording {
     })
     const more = wrong.length > MOST_WRONG ? ` and ${wrong.length - MOST_WRONG} more` : ""
     const shown = wrong.slice(0, MOST_WRONG).join("; ") + more
-    const result = wrong.length ? `Wrong here: ${shown}.` : "In this graph the gradients are right anyway."
+    const result = wrong.length
+      ? `Wrong here: ${shown}.`
+      : "In this graph the gradients are right anyway."
     return `A wrong idea: ${idea.title}. ${result} ${idea.truth}`
   }
 

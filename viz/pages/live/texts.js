@@ -2,7 +2,9 @@
    `short_number` there are these functions here. */
 
 // letters of scripts that are written from right to left, with the spaces between them
-const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc](?:[\s\d]*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc])*/g
+const LETTER = "[\\u0590-\\u08ff\\ufb1d-\\ufdff\\ufe70-\\ufefc]"
+const RIGHT_TO_LEFT = new RegExp(`${LETTER}(?:[\\s\\d]*${LETTER})*`, "g")
+const SMALLEST_NORMAL = 2 ** -1022
 const MOST_DIGITS = 10 // of `shortNumber`, for numbers that would look whole with fewer
 
 /** Returns the significant digits of a number that is not 0, without its sign, and the exponent of
@@ -13,14 +15,19 @@ const MOST_DIGITS = 10 // of `shortNumber`, for numbers that would look whole wi
  */
 function digitsOf(x, count) {
   const size = Math.abs(x)
-  let text = size.toExponential(count && count - 1)
-  if (count) {
-    const more = size.toExponential(count + 19)
-    const tie = more.match(/^(.*[02468]\.?)50{19}(e.*)$/)
+  const [mantissa, exponent] = size.toExponential().split("e")
+  const shortest = mantissa.replace(".", "")
+  if (!count) return [shortest, Number(exponent)]
+  // below it a float has fewer digits than its shortest text could be filled up to
+  if (shortest.length <= count && size > SMALLEST_NORMAL)
+    return [shortest.padEnd(count, "0"), Number(exponent)]
+  let text = size.toExponential(count - 1)
+  if (shortest.length === count + 1 && shortest.endsWith("5")) {
+    const tie = size.toExponential(count + 19).match(/^(.*[02468]\.?)50{19}(e.*)$/)
     if (tie) text = tie[1] + tie[2]
   }
-  const [mantissa, exponent] = text.split("e")
-  return [mantissa.replace(".", ""), Number(exponent)]
+  const [digits, power] = text.split("e")
+  return [digits.replace(".", ""), Number(power)]
 }
 
 /** Returns digits with their point, without exponent.

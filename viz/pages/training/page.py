@@ -99,6 +99,7 @@ def explore_training(
         for i, scene in enumerate(graphs.scenes)
     )
     data = page_data(run, graphs, training.X)
+    data["calls"] = _calls(run, graphs, len(training.snapshots))
     return assemble("training", title, data, scenes=scenes)
 
 
@@ -186,7 +187,17 @@ def _notes(run: RunRecords, graphs: SampleGraphs) -> list[str]:
         return ["There are no graphs of samples, because the loss of a sample is not a Value."]
     if have == of or run.kind == "none":
         return []
-    return [f"{have} of {of} samples have a graph (dark outline). For more, pass samples=."]
+    return [f"{have} of {of} samples have a graph; they are outlined."]
+
+
+def _calls(run: RunRecords, graphs: SampleGraphs, snapshots: int) -> list[str]:
+    """Returns the calls that show more than this page does."""
+    options = []
+    if len(run.frames) < snapshots:
+        options.append(f"max_frames={snapshots}")
+    if 0 < len(graphs.graphs) < len(run.points):
+        options.append(f"samples={len(run.points)}")
+    return [f"viz.explore(history, {', '.join(options)})"] if options else []
 
 
 def _sample_name(run: RunRecords, point: Point, x: Any) -> str:

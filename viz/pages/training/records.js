@@ -45,6 +45,7 @@
  * @property {string[]} layers
  * @property {Frame[]} frames
  * @property {string[]} notes
+ * @property {string[]} calls
  * @property {string} caption
  * @property {Pair} lossRange
  * @property {boolean} lossLogarithmic
@@ -52,17 +53,6 @@
  * @property {{ shown: number[], names: string[] }[]} scenes
  * @property {Sample[]} samples
  */
-
-/**
- * Returns the borders of the cells around these centres, in whole tenths.
- * @param {number[]} centres
- */
-export function edges(centres) {
-  const half = (centres[1] - centres[0]) / 2
-  return [...centres.map((c) => c - half), centres[centres.length - 1] + half].map(
-    (c) => Math.round(c * 10) / 10
-  )
-}
 
 /**
  * Returns the segments of the line where the score is 0, by marching squares: in each cell of the

@@ -7,14 +7,16 @@
    The order of this file: the model, curves, the graph, controls. */
 
 import {
-  byId, create, createSvg, disableEnds, partOf, readData, setText, showNotes, switchTheme, targetOf
+  byId, create, createSvg, disableEnds, fill, partOf, readData, setText, showNotes, switchTheme,
+  targetOf
 } from "../elements.js"
-import { clamp } from "../numbers.js"
+import { clamp, joined } from "../numbers.js"
 import { Plot } from "../plot.js"
-import { Parts, Stage } from "../stage.js"
-import { edges, shortened, smallest, zeroLine } from "./records.js"
+import { Parts, Stage } from "../stage/stage.js"
+import { fieldsOf, painted } from "../surface.js"
+import { shortened, smallest, zeroLine } from "./records.js"
 
-/** @import { Frame, Maybe, PageData, Sample } from "./records.js" */
+/** @import { Frame, PageData, Sample } from "./records.js" */
 
 /** @type {PageData} */
 const data = readData()
@@ -63,25 +65,20 @@ function placeOf(i) {
 }
 
 /** @param {Frame} frame */
-function drawModel({ curves, scores, winners }) {
+function drawModel(frame) {
+  const { curves, scores, winners } = frame
   /** @type {{ class: string, d: string }[]} */
   let paths = []
-  const margins = scores.flat()
   if (data.kind === "fit") {
     const several = curves.length > 1 ? "several" : ""
     paths = curves.map((curve, i) => ({
       class: `curve fit ${several} k${i % 6}`,
       d: model.path(curve.map((y, k) => [data.xs[k], y]))
     }))
-  } else if (winners.length) {
-    drawSurface(winners.flat(), margins)
   } else if (data.kind === "boundary") {
-    // A score of 1 satisfies the hinge loss; a positive score stands for the second class.
-    drawSurface(
-      margins.map((score) => Number(Number(score) > 0)),
-      margins
-    )
-    const segments = zeroLine(scores, data).map((ends) => model.path(ends))
+    drawSurface(frame)
+    // a positive score stands for the second class
+    const segments = winners.length ? [] : zeroLine(scores, data).map((ends) => model.path(ends))
     paths = [{ class: "boundary", d: segments.join("") }]
   } else if (data.kind === "regression") {
     paths = [{ class: "boundary", d: model.path(model.xs.map((x) => [x, x])) }]
@@ -97,42 +94,19 @@ function drawModel({ curves, scores, winners }) {
   })
 }
 
-/** @type {SVGRectElement[]} */
-const cells = []
+/** an invisible mark of each class, to read its colour in the theme */
+const inks = SHAPES.map((_, i) => createSvg("path", { class: `k${i}`, fill: "var(--k)" }))
+const areas = createSvg("image", { preserveAspectRatio: "none" })
+surface.append(...inks, areas)
 
-/**
- * Draws the cells of the grid.  They are made once; later only class and opacity change.
- * @param {number[]} winners
- * @param {Maybe[]} margins
- */
-function drawSurface(winners, margins) {
-  const { xs, ys } = data
-  if (!cells.length) {
-    // Neighbours share an edge to the last digit; otherwise the background would show between them.
-    const across = edges(xs.map((x) => model.x(x)))
-    const down = edges(ys.map((y) => model.y(y)))
-    ys.forEach((_, row) =>
-      xs.forEach((_, column) =>
-        cells.push(
-          createSvg("rect", {
-            x: across[column],
-            y: Math.min(down[row], down[row + 1]),
-            width: across[column + 1] - across[column],
-            height: Math.abs(down[row + 1] - down[row]),
-            fill: "var(--k)",
-            "shape-rendering": "crispEdges"
-          })
-        )
-      )
-    )
-    surface.append(...cells)
-  }
-  cells.forEach((cell, i) => {
-    cell.setAttribute("class", `k${winners[i] % 6}`)
-    const margin = margins[i]
-    const opacity = margin !== null ? 0.06 + 0.4 * Math.tanh(Math.abs(margin)) : 0
-    cell.setAttribute("fill-opacity", opacity.toFixed(2))
-  })
+/** @param {Frame} frame */
+function drawSurface({ scores, winners }) {
+  const [left, right] = [0, data.xs.length - 1].map((i) => model.x(data.xs[i]))
+  const [bottom, top] = [0, data.ys.length - 1].map((i) => model.y(data.ys[i]))
+  const fields = fieldsOf(scores, winners)
+  const colours = fields.map((_, i) => getComputedStyle(inks[i % inks.length]).fill)
+  const href = painted(fields, colours)
+  fill(areas, { href, x: left, y: top, width: right - left, height: bottom - top }, [])
 }
 
 /** Chooses the sample that was clicked, or says that it has no graph on this page. */
@@ -144,13 +118,14 @@ byId("model").addEventListener("click", (event) => {
   const nearest = smallest(far)
   if (!(far[nearest] <= NEAR)) return
   const sample = samples.findIndex(({ point }) => point === nearest)
-  const absent = "This sample has no graph on this page. Click a sample with a dark outline."
+  const absent = "This sample has no graph on this page. Click an outlined sample."
   setText(byId("said"), sample < 0 ? absent : "")
   if (sample >= 0) chooseSample(sample)
 })
 
 // ---- curves ----
 
+const LOGARITHMIC = "loss of each step, on a logarithmic axis; click to go to a step"
 const lastStep = Math.max(...data.loss.map(([step]) => step), 2)
 const loss = new Plot(
   byId("loss"),
@@ -161,7 +136,8 @@ const loss = new Plot(
   { logarithmic: data.lossLogarithmic }
 )
 const lossNow = createSvg("path", { class: "now" })
-loss.front.append(createSvg("path", { class: "curve", d: loss.path(data.loss) }), lossNow)
+loss.front.append(createSvg("path", { class: "curve", d: loss.framed(data.loss) }), lossNow)
+if (data.lossLogarithmic) setText(byId("loss-caption"), LOGARITHMIC)
 byId("loss").addEventListener("click", (event) => {
   const [step] = loss.at(event)
   go(smallest(frames.map((frame) => Math.abs(frame.step - step))))
@@ -181,7 +157,7 @@ const layerDots = data.layers.map((_, i) => {
     createSvg("path", {
       class: `layer k${i % 6}`,
       "stroke-dasharray": ["none", "6 3", "2 2", "8 3 2 3"][i % 4],
-      d: layers.path(frames.map(({ step, gradients }) => [step, gradients[i]]))
+      d: layers.framed(frames.map(({ step, gradients }) => [step, gradients[i]]))
     }),
     dot
   )
@@ -195,7 +171,7 @@ placeLayerNames()
 function placeLayerNames() {
   const last = frames[frames.length - 1]
   const ends = data.layers
-    .map((name, i) => ({ name, i, y: layers.y(Number(last.gradients[i])) + 4 }))
+    .map((name, i) => ({ name, i, y: layers.inFrame(last.gradients[i]) + 4 }))
     .filter(({ y }) => Number.isFinite(y))
     .sort((a, b) => a.y - b.y)
   const LINE = 13
@@ -208,15 +184,22 @@ function placeLayerNames() {
     free = end.y - LINE
   }
   for (const { name, i, y } of ends) {
+    const zero = last.gradients[i] === 0 ? ": 0" : ""
     layers.front.append(
       createSvg("text", {
         class: `layer-name k${i % 6}`,
         x: layers.width - layers.right + 8,
         y,
-        text: shortened(name)
+        text: shortened(name) + zero
       })
     )
   }
+  const all = frames.flatMap(({ gradients }) => gradients)
+  const said = [
+    all.includes(0) && "a gradient of 0 is at the lower edge",
+    all.includes(null) && "where a line stops, the gradient is not finite"
+  ]
+  setText(byId("layers-note"), joined(said, "; "))
 }
 
 /**
@@ -335,7 +318,7 @@ function draw() {
   drawNow(loss, lossNow, step)
   drawNow(layers, layersNow, step)
   layerDots.forEach((dot, i) => {
-    const y = layers.y(Number(frame.gradients[i]))
+    const y = layers.inFrame(frame.gradients[i])
     dot.setAttribute("visibility", Number.isFinite(y) ? "visible" : "hidden")
     if (Number.isFinite(y)) {
       dot.setAttribute("cx", String(layers.x(step)))
@@ -446,11 +429,11 @@ data.classes.forEach((name, i) =>
     )
   )
 )
-showNotes(data.notes)
+showNotes(data.notes, data.calls)
 if (data.kind === "none") byId("model").hidden = true
 /** @type {HTMLElement} */
 const sampleSection = partOf(document, ".sample")
 sampleSection.hidden = !samples.length
-switchTheme()
+switchTheme(draw)
 draw()
 document.documentElement.dataset.ready = "true"

@@ -9,8 +9,8 @@
    Parts of a drawing never move: pan and zoom change the transform of `stage.svg`, the element
    around the drawing, which replaces the original SVG. */
 
-import { animate, create, createSvg, partOf, targetOf } from "./elements.js"
-import { clamp, shift } from "./numbers.js"
+import { animate, create, createSvg, partOf, targetOf } from "../elements.js"
+import { clamp, shift } from "../numbers.js"
 
 /**
  * A box of getBBox, in the coordinates of the drawing.
@@ -79,17 +79,21 @@ export class Stage {
   static NODES = 960
   static FAR = 0.28 // below this scale texts are left out
   static FARTHER = 0.09
+  static READABLE = 0.95 // texts of 11 points are 10 pixels high
   static LARGEST = 8
   static FIT_AT_MOST = 1.8
   static GLIDE = 250 // milliseconds
   static PAUSE = 500 // milliseconds between two moves of `follow`
 
-  /** @type {Map<number, Place>} */
-  /** @type {(event: PointerEvent) => boolean} whether a page wants to drag what is under the pointer */
+  /** @type {(event: PointerEvent) => boolean} whether a page drags what is under the pointer */
   grabs = () => false
+  /** @type {Map<number, Place>} */
   #pointers = new Map() // where each finger or the mouse is
   #dragged = 0 // pixels since the pointer went down
   #fitted = true
+  #isChosen = false // whether the scale is one that the reader has chosen
+  /** @type {Box | null} the box that is followed */
+  #followed = null
   #stop = () => {} // ends the glide
   #shown = -Infinity // when `show` moved the drawing last
   #waiting = 0 // the timer of `follow`
@@ -100,26 +104,19 @@ export class Stage {
   /** @param {HTMLElement} frame */
   constructor(frame) {
     this.frame = frame
-    /** @type {SVGSVGElement} */
-    const drawing = partOf(frame, "svg")
-    const viewBox = drawing.getAttribute("viewBox") ?? ""
-    const [, , width, height] = viewBox.split(" ").map(Number)
-    this.size = { width, height }
-    const transform = partOf(drawing, "g.view").getAttribute("transform") ?? ""
-    const origin = /translate\(([-\d.]+) ([-\d.]+)\)/.exec(transform) ?? []
-    this.origin = origin.slice(1).map(Number)
+    this.size = { width: 1, height: 1 }
+    this.origin = [0, 0]
+    this.top = createSvg("g")
     this.svg = create("div", { class: "sheet" })
-    frame.prepend(this.svg)
-    this.#split(drawing)
-    this.top = this.addLayer()
     this.scale = 1
-    this.#measure()
     this.x = this.y = 0 // where the corner of the drawing is, in pixels of the frame
-    this.fit()
+    frame.prepend(this.svg)
+    this.load(partOf(frame, "svg"))
     new ResizeObserver(() => {
       this.#measure()
-      if (this.#fitted) this.fit()
+      if (this.#fitted) this.#fit()
       else this.#place()
+      if (this.#followed) this.show(this.#followed, !this.#isChosen)
     }).observe(frame)
     frame.addEventListener("pointerdown", (event) => this.#down(event))
     frame.addEventListener("pointermove", (event) => this.#move(event))
@@ -128,26 +125,46 @@ export class Stage {
     frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false })
   }
 
+  /**
+   * Shows a drawing, as a whole, in place of the one before.
+   * @param {SVGSVGElement} drawing is taken to pieces
+   */
+  load(drawing) {
+    this.svg.replaceChildren()
+    const viewBox = drawing.getAttribute("viewBox") ?? ""
+    const [, , width, height] = viewBox.split(" ").map(Number)
+    this.size = { width, height }
+    const transform = partOf(drawing, "g.view").getAttribute("transform") ?? ""
+    const origin = /translate\(([-\d.]+) ([-\d.]+)\)/.exec(transform) ?? []
+    this.origin = origin.slice(1).map(Number)
+    // a printer gets the drawing in this shape, see theme.css
+    this.svg.style.setProperty("--wide", String(width / height))
+    this.#split(drawing)
+    this.top = this.addLayer()
+    this.fit()
+  }
+
   /** Whether the pointer was dragged since it went down; the click that follows is then ignored. */
   get wasDragged() {
     return this.#dragged > 5
   }
 
-  /** Whether the whole drawing is visible. */
-  get isFitted() {
-    return this.#fitted
+  /** Whether texts are large enough to be read when the whole drawing is visible. */
+  get isReadableWhole() {
+    return this.#fitting(0).scale >= Stage.READABLE
   }
 
   /** Shows the whole drawing as large as possible, below the buttons if they would cover it. */
   fit() {
+    this.letGo()
+    this.#fit()
+  }
+
+  #fit() {
     this.#measure()
     const below = Math.max(...this.buttons.map(({ bottom }) => bottom), 0)
     for (const from of [0, below]) {
-      const width = this.room.width - 16
-      const height = this.room.height - from - 16
-      const scale = Math.min(width / this.size.width, height / this.size.height, Stage.FIT_AT_MOST)
-      const x = 8 + (width - this.size.width * scale) / 2
-      const y = 8 + from + (height - this.size.height * scale) / 2
+      const { scale, x, y } = this.#fitting(from)
       this.#go(scale, x, y)
       const whole = this.#rectOf({ x: -this.origin[0], y: -this.origin[1], ...this.size })
       if (!this.#underButtons(whole)) break
@@ -156,10 +173,34 @@ export class Stage {
   }
 
   /**
-   * Zooms by a factor; the point at (x, y), in pixels of the frame, stays where it is.
+   * Returns the place of the whole drawing below so many pixels of the frame.
+   * @param {number} from
+   */
+  #fitting(from) {
+    const width = this.room.width - 16
+    const height = Math.max(this.room.height - from - 16, 1)
+    const scale = Math.min(width / this.size.width, height / this.size.height, Stage.FIT_AT_MOST)
+    const x = 8 + (width - this.size.width * scale) / 2
+    const y = 8 + from + (height - this.size.height * scale) / 2
+    return { scale, x, y }
+  }
+
+  /**
+   * Zooms by a factor, as the reader wants it; the point at (x, y), in pixels of the frame, stays
+   * where it is.
    * @param {number} factor
    */
   zoom(factor, x = this.room.width / 2, y = this.room.height / 2) {
+    this.#isChosen = true
+    this.#zoom(factor, x, y)
+  }
+
+  /**
+   * @param {number} factor
+   * @param {number} x
+   * @param {number} y
+   */
+  #zoom(factor, x, y) {
     const { width, height } = this.room
     const smallest = Math.min(0.05, width / this.size.width / 2, height / this.size.height / 2)
     const scale = clamp(this.scale * factor, smallest, Stage.LARGEST)
@@ -182,9 +223,14 @@ export class Stage {
    * @param {boolean} near zooms in until the box can be read
    */
   show(box, near = false) {
-    if (this.#fitted && !(near && this.scale < 0.7)) return
-    if (near && this.scale < 0.7) this.zoom(1 / this.scale)
+    const isSmall = near && this.scale < Stage.READABLE
+    if (this.#fitted && !isSmall) return
     const { width, height } = this.room
+    if (isSmall) {
+      this.#zoom(Stage.READABLE / this.scale, width / 2, height / 2)
+      const { left, right, top, bottom } = this.#rectOf(box)
+      this.pan((width - left - right) / 2, (height - top - bottom) / 2)
+    }
     const rect = this.#rectOf(box)
     const margin = Math.min(40, width / 8, height / 8)
     const dx = shift(rect.left, rect.right, margin, width - margin)
@@ -195,15 +241,25 @@ export class Stage {
   }
 
   /**
-   * Does the same as `show` for a box that changes with every step.  If steps are fast, the drawing
-   * moves only twice a second, and at the end.
+   * Does the same as `show` for a box that changes with every step, in a size that can be read
+   * unless the reader has zoomed.  If steps are fast, the drawing moves only twice a second, and at
+   * the end.
    * @param {Box} box
    */
   follow(box) {
     clearTimeout(this.#waiting)
+    this.#followed = box
+    const show = () => this.show(box, !this.#isChosen)
     const wait = this.#shown + Stage.PAUSE - performance.now()
-    if (wait <= 0) this.show(box)
-    else this.#waiting = setTimeout(() => this.show(box), wait)
+    if (wait <= 0) show()
+    else this.#waiting = setTimeout(show, wait)
+  }
+
+  /** Follows no box any more; forgets that the reader has zoomed. */
+  letGo() {
+    clearTimeout(this.#waiting)
+    this.#followed = null
+    this.#isChosen = false
   }
 
   /** Returns a new group on top of the drawing, or under its nodes, in its coordinates.  The
@@ -240,7 +296,9 @@ export class Stage {
   /** @param {Element} layer */
   #addSheet(layer) {
     const group = createSvg("g", { transform: `translate(${this.origin.join(" ")})` })
-    layer.append(createSvg("svg", { width: this.size.width, height: this.size.height }, group))
+    const { width, height } = this.size
+    const viewBox = `0 0 ${width} ${height}`
+    layer.append(createSvg("svg", { width, height, viewBox }, group))
     return group
   }
 
