@@ -204,7 +204,7 @@ def test_a_bare_error_is_found():
 EXEMPT = {
     "detect_anomaly", "no_grad", "iris", "names", "Module", "ParameterName", "Initialiser",
     "TinygradEduError", "plots", "Page", "Dataset", "Entry", "Report", "uniform", "xavier", "he",
-    "Standardizer", "Drawing", "comb", "factorial",
+    "Standardizer", "Drawing", "Animation", "comb", "factorial",
     "frexp", "gcd", "isqrt", "lcm", "ldexp", "nextafter", "perm", "ulp",
 }
 
