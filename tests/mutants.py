@@ -426,7 +426,7 @@ MUTANTS = [
            "return list(_named(self, '', set()))",
            ("test_nn.py::test_existing_label_is_kept_and_a_shared_parameter_counts_once",)),
     Mutant("cross-entropy is computed from the logarithm of the probability", "nn/losses.py",
-           "return math.surprisal(xs, t)",
+           'return math.surprisal(xs, _class(target, len(xs), "cross_entropy"))',
            "return -math.log(math.softmax(logits)[int(target)])",
            ("test_nn.py::test_cross_entropy_of_a_sure_prediction_keeps_its_digits",)),
 ]

@@ -508,7 +508,7 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["source", "a", "--to", "rust"], "must be one of 'c', 'javascript', 'python', not 'rust'"),
     (["source", "a", "--to", "c", "--name", "double"], "no other meaning in C, not 'double'"),
     (["source", "a", "--to", "c", "-o", "a.py"], ".py"),
-    (["source", "a"], "the following arguments are required: --to"),
+    (["source", "a"], "give an expression and a language, as in source"),
     (["gpt", "--engine", "warp"], "invalid choice: 'warp'"),
     (["gpt", "--engine", "auto"], "invalid choice: 'auto'"),
     (["demo", "--epochs", "many"], "--epochs"),

@@ -277,6 +277,7 @@ def test_a_trace_of_jit_puts_attributes_back():
     assert noisy.rng.getstate() == state
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")  # a short run
 def test_a_cache_that_is_filled_may_be_used():
     class Cached(nn.Module):
         def __init__(self):

@@ -1,5 +1,6 @@
 """The explorer's leaves are changed in a real browser: by typing, by the slider and by dragging."""
 
+import json
 import random
 import re
 
@@ -65,6 +66,7 @@ def click(browser, name):
 def keep(browser, label):
     """Keeps the details of the node with this label, as a click does."""
     run(browser, """
+        document.getElementById("zoom-fit").click()
         const group = [...document.querySelectorAll("g.node")]
           .find((node) => node.querySelector(".label")?.textContent === arguments[0])
         const { x, y, width, height } = group.getBoundingClientRect()
@@ -296,14 +298,15 @@ def test_the_program_in_python_builds_the_same_graph(browser, pages):
         click(browser, "python-close")
         root = re.search(r"^(\w+)\.backward\(\)", program, re.M)[1]
         done = run_python(
-            program + f"\nfrom tinygrad_edu import topological_order\n"
-            f"print([(n.data, n.grad) for n in topological_order({root}, constants=False)])"
+            program + "\nimport json\nfrom tinygrad_edu import topological_order\n"
+            f"nodes = topological_order({root}, constants=False)\n"
+            "print(json.dumps([(node.data, node.grad) for node in nodes]))"
         )
         end = Stepper(record(GRAPHS[name]())).finish()
         nodes = end.recording.nodes
         expected = [end.numbers(i) for i, node in enumerate(nodes) if not node.constant]
-        for found, numbers in zip(eval(done.stdout), expected, strict=True):
-            assert found == pytest.approx(numbers, rel=1e-15)
+        for found, numbers in zip(json.loads(done.stdout), expected, strict=True):
+            assert tuple(found) == pytest.approx(numbers, rel=1e-15)
 
 
 def test_wrong_gradients_are_marked_beside_the_right_ones(browser, pages):

@@ -124,7 +124,8 @@ def test_pages_have_all_words_of_their_modules_and_no_comments(entry):
         own = words(path, text)
         own = own[own.rfind('.js"\n') + len('.js"\n') :] if own.startswith("import\n") else own
         own = re.sub("^export\n", "", own, flags=re.MULTILINE)
-        assert len(own) > 300, path
+        # Python writes rows.js anew for every page
+        assert len(own) > 300 or path == "live/rows.js", path
         assert rest.count(own) == 1, path
         rest = rest.replace(own, "")
     assert rest == ""

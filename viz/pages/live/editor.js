@@ -132,6 +132,7 @@ export class Editor {
   }
 
   #typed(isPart = false) {
+    if (this.#leaf < 0) return
     const field = byId("leaf-number")
     const x = readNumber(field.value)
     if (x === null) {
