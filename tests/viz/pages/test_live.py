@@ -21,6 +21,7 @@ from viz.pages.explore import explore
 from viz.pages.explorer.page import page_data
 from viz.pages.live.program import engine_script, is_alive, program
 
+OPS = tuple(filter(is_alive, TABLE))
 # rows whose numbers have the same bits everywhere
 EXACT = ("add", "sub", "mul", "div", "neg", "square", "relu", "abs", "maximum", "sqrt", "softsign")
 
@@ -50,7 +51,7 @@ def newton():
     return x
 
 
-def random_graph(seed, ops=tuple(filter(is_alive, TABLE))):
+def random_graph(seed, ops=OPS):
     """Returns a graph of 12 operations, whose numbers stay moderate and smooth."""
     rng = random.Random(seed)
     nodes = [Value(rng.uniform(-2, 2), name) for name in "abc"]
