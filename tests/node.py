@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
+from tinygrad_edu import Value, record
+from tinygrad_edu.engine.primitive import lookup
 from viz.pages.live.program import rows
 
 PAGES = ROOT / "viz" / "pages"
@@ -82,3 +84,17 @@ def steps_of(data, folder, ideas=("",), changes=()):
     """
     given = {"data": data, "ideas": list(ideas), "changes": list(changes)}
     return in_node(folder, STEPS, given, data["program"]["rows"])
+
+
+def with_leaves(y, numbers):
+    """Returns the graph, computed in Python with other numbers of leaves, by their positions."""
+    made = []
+    for i, node in enumerate(record(y).nodes):
+        if node.constant:
+            made.append(node.data)
+        elif not node.op:
+            made.append(Value(numbers.get(i, node.data), node.label))
+        else:
+            made.append(lookup(node.op)(*[made[arg] for arg in node.args]))
+            made[-1].label = node.label
+    return made[-1]

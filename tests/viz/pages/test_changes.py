@@ -8,6 +8,7 @@ import pytest
 from helpers import run_python
 
 from tests.browser import chromium, console, requests, visit, wait_until
+from tests.node import with_leaves
 from tinygrad_edu import Stepper, Value, math, nn, record
 from tinygrad_edu.examples import lecture_neuron, shared_node
 from viz.drawing.text import label_number, number_text
@@ -110,24 +111,6 @@ def python_numbers(y):
     }
 
 
-def with_leaf(make, label, number):
-    """Returns the graph of `make`, computed in Python with another number of a leaf."""
-    first = make()
-    names = {node.name: i for i, node in enumerate(record(first).nodes)}
-    made = []
-    for i, node in enumerate(record(first).nodes):
-        if node.constant:
-            made.append(node.data)
-        elif not node.op:
-            made.append(Value(number if i == names[label] else node.data, node.label))
-        else:
-            from tinygrad_edu.engine.primitive import lookup
-
-            made.append(lookup(node.op)(*[made[arg] for arg in node.args]))
-            made[-1].label = node.label
-    return made[-1]
-
-
 @pytest.mark.parametrize(
     ("name", "leaf", "text"),
     [
@@ -144,7 +127,8 @@ def test_a_typed_number_changes_everything_that_python_would_change(
     click(browser, "last")
     keep(browser, leaf)
     write(browser, text)
-    y = with_leaf(GRAPHS[name], leaf, float(text.replace(",", ".")))
+    positions = {node.name: i for i, node in enumerate(record(GRAPHS[name]()).nodes)}
+    y = with_leaves(GRAPHS[name](), {positions[leaf]: float(text.replace(",", "."))})
     expected = python_numbers(y)
     found = numbers(browser)
     assert {label: found[label] for label in expected} == expected
