@@ -96,6 +96,18 @@ def test_steps_are_those_of_the_recording_for_every_idea(graph, tmp_path):
                        [end.numbers(i)[1] for i in range(len(recording.nodes))]))
 
 
+@pytest.mark.parametrize("idea", MISCONCEPTIONS)
+def test_a_page_that_begins_with_a_wrong_idea_has_the_right_pass_too(idea, tmp_path):
+    x, z = Value(3.0, "x"), Value(-2.0, "z")
+    y = x * z - math.relu(z) + x**2
+    data = page_data(Scene(record(y, misconception=idea)))
+    for name, page in zip(["", idea], steps_of(data, tmp_path, ["", idea]), strict=True):
+        steps = record(y, misconception=name)
+        assert [shown["formula"] for shown in page["steps"]] == [step.formula for step in steps]
+        assert [shown["text"] for shown in page["steps"]] == [
+            number_text(step.after) for step in steps]
+
+
 def test_every_row_has_its_sentences(tmp_path):
     recording = record(every_row())
     assert {node.op for node in recording.nodes} == {"", *filter(is_alive, TABLE)}

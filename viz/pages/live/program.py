@@ -7,6 +7,7 @@ numbers that Python computed until then, and the templates of `debug.sentences`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -72,6 +73,7 @@ def program(recording: Recording, named: Collection[int]) -> dict[str, Any]:
     """
     nodes = recording.nodes
     ops = list(dict.fromkeys(node.op for node in nodes if node.op))
+    right = replace(recording, misconception="")  # the rules of wrong ideas are in "ideas"
     idea = recording.misconception or ("early" if recording.order == "naive" else "")
     return {
         "rows": ops,
@@ -87,7 +89,7 @@ def program(recording: Recording, named: Collection[int]) -> dict[str, Any]:
             for i in named if nodes[i].op
         },
         "rules": {
-            i: [recording.rule(i, k) for k in range(len(nodes[i].args))]
+            i: [right.rule(i, k) for k in range(len(nodes[i].args))]
             for i in named if nodes[i].op
         },
         "written": {op: written(lookup(op))._asdict() for op in ops},
