@@ -1,10 +1,12 @@
 """Helpers that several test files share: exact comparisons, special values, processes, `truths`."""
 
+import gc
 import math
 import os
 import struct
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from functools import reduce
 from operator import add
@@ -43,6 +45,30 @@ SPECIAL = (
     1e200,
     1e-200,
 )
+
+
+class Within:
+    """A ``with`` block with a limit of seconds, for what could take minutes, or for ever.
+
+    Processor time counts, and no garbage is collected: neither a busy machine nor the garbage of
+    other tests is a fault.
+    """
+
+    def __init__(self, limit=1.0):
+        self.limit = limit
+
+    def __enter__(self):
+        self.collects = gc.isenabled()
+        gc.disable()
+        self.start = time.process_time()
+
+    def __exit__(self, kind, *_):
+        seconds = time.process_time() - self.start
+        if self.collects:
+            gc.enable()
+        # errors must come in time, too
+        if kind is None or not issubclass(kind, AssertionError):
+            assert seconds < self.limit
 
 
 def bits(x):

@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
-from helpers import ROOT, bits, inf, nan, scaled
+from helpers import ROOT, Within, bits, inf, nan, scaled
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -26,24 +26,6 @@ from tinygrad_edu.errors import CheckpointError, DataError, ExpressionError, Ren
 from tinygrad_edu.symbolic.expressions import function_names, variables_of
 from viz.drawing import dot
 from viz.pages import page
-
-LIMIT = 1.0  # seconds
-
-
-class Within:
-    """A ``with`` block with a time limit. Processor time counts, because a busy machine is not a
-    fault."""
-
-    def __init__(self, limit=LIMIT):
-        self.limit = limit
-
-    def __enter__(self):
-        self.start = time.process_time()
-
-    def __exit__(self, kind, *_):
-        # errors must come in time, too
-        if kind is None or not issubclass(kind, AssertionError):
-            assert time.process_time() - self.start < self.limit
 
 
 @pytest.mark.parametrize("ending", [lambda: None, lambda: int("refused")])

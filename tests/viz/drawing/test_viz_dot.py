@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 from helpers import ROOT
@@ -147,12 +146,10 @@ def test_the_same_text_in_every_process():
     assert first == run("1") == run("12345")
 
 
-def test_ten_thousand_nodes_are_text_within_seconds():
+def test_ten_thousand_nodes_are_text():
     x = Value(0.5, "x")
     y = x
     for _ in range(10_000):
         y = y * x
-    start = time.perf_counter()
     source = draw(y, max_nodes=None).source
-    assert time.perf_counter() - start < 5  # about 0.6 on an idle machine
     assert source.count(" -> ") == 20_000

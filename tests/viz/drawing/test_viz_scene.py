@@ -4,10 +4,10 @@ below the drawing."""
 import io
 import random
 import re
-import time
 import xml.etree.ElementTree as ET
 
 import pytest
+from helpers import Within
 
 from tinygrad_edu import Stepper, Value, math, nn, parse, record
 from tinygrad_edu.examples import lecture_expression, lecture_neuron
@@ -322,9 +322,8 @@ def test_a_label_of_two_lines_has_two_lines_in_the_picture():
 def test_very_long_label_is_cut_in_the_caption():
     recording = record((Value(1.0, "x" * 1_000_000) * 2).tanh())
     scene, stepper = Scene(recording), Stepper(recording).finish()
-    begun = time.perf_counter()
-    frame = scene.frame(stepper)
-    assert time.perf_counter() - begun < 1
+    with Within(1):
+        frame = scene.frame(stepper)
     assert len(frame) < 100_000
     assert caption(frame)[-1].endswith("...")
 
@@ -336,12 +335,9 @@ def test_a_frame_of_a_large_scene_takes_milliseconds():
     scene, stepper = Scene(recording, max_nodes=None), Stepper(recording)
     assert len(scene.graph.nodes) > 300
     scene.frame(stepper)
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        scene.frame(stepper.next())
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.03
+    with Within(0.6):
+        for _ in range(20):
+            scene.frame(stepper.next())
 
 
 def test_naive_order_is_shown_with_its_own_gradients():
