@@ -151,6 +151,23 @@ export function showNotes(notes, calls = []) {
 }
 
 /**
+ * Keeps the height of some elements together in the property `--around` of the page, for the height
+ * of what is between them.
+ * @param {string[]} selectors
+ */
+export function measureAround(...selectors) {
+  /** @type {HTMLElement[]} */
+  const elements = selectors.map((selector) => partOf(document, selector))
+  const measure = () => {
+    const height = elements.reduce((sum, { offsetHeight }) => sum + offsetHeight, 0)
+    document.documentElement.style.setProperty("--around", `${height}px`)
+  }
+  const observer = new ResizeObserver(measure)
+  for (const element of elements) observer.observe(element)
+  measure()
+}
+
+/**
  * Disables the buttons that lead nowhere from a position.
  * @param {number} position
  * @param {number} last

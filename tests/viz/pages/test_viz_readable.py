@@ -3,6 +3,7 @@
 import random
 import xml.etree.ElementTree as ET
 from contextlib import contextmanager
+from io import BytesIO
 
 import pytest
 
@@ -233,6 +234,58 @@ def test_the_drawing_has_room_in_every_window(browser, pages, name, size):
         assert room >= 0.38 * size[1]
         assert footer == pytest.approx(size[1], abs=1)
         assert width == size[0]
+
+
+PLACES = """
+    const box = (selector) => document.querySelector(selector).getBoundingClientRect()
+    return Object.fromEntries(arguments[0].map((name) => {
+        const { left, right, top, bottom } = box(name)
+        return [name, { left, right, top, bottom }]
+    }))"""
+
+
+@pytest.mark.parametrize("size", [(700, 450), (640, 360), (360, 740), (740, 360)])
+@pytest.mark.parametrize("address", ["#step=9", "#step=12&idea=local"])
+def test_the_node_of_a_step_is_not_behind_the_footer(browser, pages, size, address):
+    with emulated(browser, "reduced", size=size):
+        visit(browser, pages["lecture_neuron"], address)
+        wait_until(browser, f"return (function () {{ {IN_SIGHT} }})('.node.lit')")
+        names = [".stage", ".node.lit", ".zoom", "footer", ".said", "#formula", ".options", "#where"]
+        at = browser.execute_script(PLACES, names)
+        assert at[".stage"]["bottom"] <= at["footer"]["top"] + 1
+        assert at[".node.lit"]["bottom"] <= at["footer"]["top"]
+        lit, zoom, options = at[".node.lit"], at[".zoom"], at[".options"]
+        assert lit["top"] >= zoom["bottom"] or lit["right"] <= zoom["left"]
+        assert at["#formula"]["bottom"] <= at[".said"]["bottom"]
+        words = browser.execute_script("""const range = document.createRange()
+            range.selectNodeContents(document.getElementById("where"))
+            const { right, bottom } = range.getBoundingClientRect()
+            return { right, bottom }""")
+        assert words["right"] <= options["left"] or words["bottom"] <= options["top"]
+
+
+def test_a_sentence_that_is_cut_has_a_shadow_at_its_edge(browser, pages):
+    def darkest(words):
+        """Returns how much of a sentence is cut, and the darkest pixel at the lower edge."""
+        browser.execute_script(
+            "document.getElementById('sentence').textContent = arguments[0]", words)
+        box = browser.find_element("css selector", ".said")
+        cut = browser.execute_script(
+            "return arguments[0].scrollHeight - arguments[0].clientHeight", box)
+        image = Image.open(BytesIO(box.screenshot_as_png)).convert("L")
+        width, height = image.size
+        line = image.crop((width // 2, height - 2, width - 10, height - 1))
+        return cut, line.getextrema()[0]
+
+    Image = pytest.importorskip("PIL.Image")
+    with emulated(browser, "reduced", size=(640, 360)):
+        visit(browser, pages["network"])
+        cut, edge = darkest("dy/da " * 60)
+        assert cut > 5
+        assert edge < 190
+        cut, edge = darkest("dy/da")
+        assert cut <= 0
+        assert edge > 235
 
 
 PRINTED = """

@@ -12,7 +12,7 @@
    numbers.js, elements.js and stage/ are shared by all pages; live/ computes the graph. */
 
 import {
-  byId, create, disableEnds, fill, partOf, readData, setText, showNotes, switchTheme
+  byId, create, disableEnds, fill, measureAround, partOf, readData, setText, showNotes, switchTheme
 } from "../elements.js"
 import { fromAddress, toAddress } from "../live/address.js"
 import { Editor } from "../live/editor.js"
@@ -157,7 +157,6 @@ export class Explorer {
     setText(byId("play"), "pause")
   }
 
-  /** Ends the play. */
   pause() {
     clearTimeout(this.#timer)
     this.#timer = 0
@@ -336,6 +335,7 @@ export class Explorer {
       )
     )
     switchTheme()
+    measureAround("header", "#notes", "footer")
   }
 
   /** Describes the drawing to screen readers, and marks the leaves that can be changed. */
