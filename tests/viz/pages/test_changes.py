@@ -143,6 +143,36 @@ def test_a_typed_number_changes_everything_that_python_would_change(
     assert set(derivatives) <= partials
 
 
+OVERPRINTED = """
+    const box = (element) => element.getBoundingClientRect()
+    const nodes = [...document.querySelectorAll("#stage g.node")]
+    const inside = nodes.flatMap((node) => [".data", ".grad"].map((name) => {
+        const number = node.querySelector(name)
+        const gap = box(number).left - box(number.previousElementSibling).right
+        return gap >= 1 ? "" : `${node.id} ${name} ${gap}`
+    }))
+    const shapes = nodes.map((node) => box(node.querySelector("path, polygon")))
+    const covered = [...document.querySelectorAll("#stage g.edge text")].map((text) => {
+        const { left, right, top, bottom } = box(text)
+        const isHit = shapes.some((shape) => Math.min(right, shape.right)
+            - Math.max(left, shape.left) > 1 && Math.min(bottom, shape.bottom)
+            - Math.max(top, shape.top) > 1)
+        return isHit ? text.textContent : ""
+    })
+    return [...inside, ...covered].filter(Boolean)"""
+
+
+@pytest.mark.parametrize(
+    "leaves", ["leaf=x2:2.5", "leaf=x1:-123456.789&leaf=b:-370380", "leaf=x1:1e-300&leaf=w1:-1e-9"]
+)
+def test_longer_numbers_of_a_changed_leaf_keep_to_their_room(browser, pages, leaves):
+    visit(browser, pages["neuron"], f"#step=15&{leaves}")
+    assert run(browser, OVERPRINTED) == []
+    assert run(browser, "return document.querySelectorAll('#stage [textLength]').length") > 3
+    click(browser, "reset")
+    assert run(browser, "return document.querySelectorAll('#stage [textLength]').length") == 0
+
+
 def test_undo_and_reset_give_the_earlier_numbers(browser, pages):
     visit(browser, pages["neuron"])
     click(browser, "last")

@@ -250,7 +250,7 @@ def test_the_node_of_a_step_is_not_behind_the_footer(browser, pages, size, addre
     with emulated(browser, "reduced", size=size):
         visit(browser, pages["lecture_neuron"], address)
         wait_until(browser, f"return (function () {{ {IN_SIGHT} }})('.node.lit')")
-        names = [".stage", ".node.lit", ".zoom", "footer", ".said", "#formula", ".options", "#where"]
+        names = [".stage", ".node.lit", ".zoom", "footer", ".said", "#formula", ".options"]
         at = browser.execute_script(PLACES, names)
         assert at[".stage"]["bottom"] <= at["footer"]["top"] + 1
         assert at[".node.lit"]["bottom"] <= at["footer"]["top"]
@@ -272,12 +272,12 @@ def test_a_sentence_that_is_cut_has_a_shadow_at_its_edge(browser, pages):
         box = browser.find_element("css selector", ".said")
         cut = browser.execute_script(
             "return arguments[0].scrollHeight - arguments[0].clientHeight", box)
-        image = Image.open(BytesIO(box.screenshot_as_png)).convert("L")
+        image = pillow.open(BytesIO(box.screenshot_as_png)).convert("L")
         width, height = image.size
         line = image.crop((width // 2, height - 2, width - 10, height - 1))
         return cut, line.getextrema()[0]
 
-    Image = pytest.importorskip("PIL.Image")
+    pillow = pytest.importorskip("PIL.Image")
     with emulated(browser, "reduced", size=(640, 360)):
         visit(browser, pages["network"])
         cut, edge = darkest("dy/da " * 60)
