@@ -280,9 +280,14 @@ def _edge_tooltip(edge: Edge, source: str, target: str, look: Look) -> str:
         return f"{source} to {target}: a constant, no gradient flows"
     if edge.derivative is not None:
         number = "?" if "derivative" in look.hide else repr(edge.derivative)
-        return f"d({target})/d({source}) = {number}"
+        return f"∂{_bracketed(target)}/∂{_bracketed(source)} = {number}"
     number = f": {edge.count} edges" if edge.count > 1 else ""
     return f"{source} to {target}{number}"
+
+
+def _bracketed(name: str) -> str:
+    """Returns a name as it follows a sign: an operator, such as *, is in brackets."""
+    return name if re.fullmatch(r"[\w.\[\]]+", name) else f"({name})"
 
 
 def _node_tooltip_lines(node: Node, look: Look) -> list[str]:
