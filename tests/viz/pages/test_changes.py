@@ -1,6 +1,7 @@
 """The explorer's leaves are changed in a real browser: by typing, by the slider and by dragging."""
 
 import json
+import math as std
 import random
 import re
 
@@ -32,7 +33,20 @@ def loss():
     return y
 
 
-GRAPHS = {"neuron": lecture_neuron, "newton": newton, "loss": loss, "shared": shared_node}
+def twins():
+    """Returns a graph whose labels occur twice, and one that looks like the name of another node.
+    """
+    a, b = Value(2.0, "a"), Value(-3.0)
+    first = a * b
+    first.label = "p"
+    second = first + a
+    second.label = "p"
+    third = second * first
+    third.label = "v2"
+    return third.tanh()
+
+
+GRAPHS = {"twins": twins, "neuron": lecture_neuron, "newton": newton, "loss": loss, "shared": shared_node}
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +268,45 @@ def test_what_is_not_a_number_is_said_and_changes_nothing(browser, pages):
     assert shown(browser, "leaf-error") == ""
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("1/3", "1/3 is not a number; write one such as -0.5"),
+        ("0x10", "0x10 is not a number; write one such as -0.5"),
+        ("1,000", "1,000 can mean two numbers; write 1000 or 1.000"),
+        ("-", "- is not a number; write one such as -0.5"),
+    ],
+)
+def test_a_text_that_is_refused_leaves_the_number_from_before(browser, pages, typed, message):
+    from selenium.webdriver.common.keys import Keys
+
+    visit(browser, pages["neuron"])
+    before = numbers(browser)
+    keep(browser, "w1")
+    field = browser.find_element("id", "leaf-number")
+    field.clear()
+    field.send_keys(typed, Keys.ENTER)
+    assert numbers(browser) == before
+    assert shown(browser, "leaf-error") == message
+    value = "return document.getElementById('leaf-number').value"
+    assert run(browser, value) == typed
+    assert run(browser, "return document.getElementById('undo').disabled")
+    field.clear()
+    field.send_keys("1.5", Keys.ENTER)
+    assert (shown(browser, "leaf-error"), numbers(browser)["w1"][0]) == ("", "1.5000")
+
+
+def test_an_infinite_number_is_read_from_the_address_and_from_the_field(browser, pages):
+    visit(browser, pages["neuron"], "#leaf=x1:inf&step=15")
+    assert numbers(browser)["x1"][0] == "inf"
+    keep(browser, "x1")
+    assert run(browser, "return document.getElementById('leaf-number').value") == "inf"
+    assert run(browser, "return document.getElementById('leaf-slider').disabled")
+    write(browser, "-inf")
+    assert shown(browser, "leaf-error") == ""
+    assert numbers(browser)["x1"][0] == "-inf"
+
+
 def test_backpropagation_is_checked_by_a_finite_difference(browser, pages):
     visit(browser, pages["loss"])
     keep(browser, "x0")
@@ -268,6 +321,30 @@ def test_backpropagation_is_checked_by_a_finite_difference(browser, pages):
     assert exact == pytest.approx(right, rel=1e-12)
     assert difference == pytest.approx(right, rel=1e-5)
     assert difference != exact
+    assert shown(browser, "leaf-differs") == ""
+    heights = run(browser, """
+        return [...document.querySelectorAll("#leaf-check dd")].map((dd) => {
+            const range = document.createRange()
+            range.selectNodeContents(dd)
+            return range.getClientRects().length
+        })""")
+    assert heights == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("make", "start", "words"),
+    [
+        (lambda x: math.sqrt(x) * 1.0, 1e-300, "not both finite"),
+        (lambda x: math.relu(x) * 2.0, 0.0, "inexact here: at a kink"),
+        (lambda x: x * std.inf, 0.0, "not both finite"),
+        (lambda x: x * x, 3.0, ""),
+    ],
+)
+def test_the_page_says_where_a_finite_difference_is_inexact(browser, tmp_path, make, start, words):
+    visit(browser, explore(make(Value(start, "x")), tmp_path / "page.html"))
+    keep(browser, "x")
+    assert words in shown(browser, "leaf-differs")
+    assert bool(words) == bool(shown(browser, "leaf-differs"))
 
 
 def test_the_address_keeps_the_state(browser, pages):
@@ -314,13 +391,17 @@ def test_the_program_in_python_builds_the_same_graph(browser, pages):
         done = run_python(
             program + "\nimport json\nfrom tinygrad_edu import topological_order\n"
             f"nodes = topological_order({root}, constants=False)\n"
-            "print(json.dumps([(node.data, node.grad) for node in nodes]))"
+            "print(json.dumps([(node.data, node.grad) for node in nodes]))\n"
+            "from tinygrad_edu import record\n"
+            f"print(json.dumps([step.sentence for step in record({root})]))"
         )
         end = Stepper(record(GRAPHS[name]())).finish()
         nodes = end.recording.nodes
         expected = [end.numbers(i) for i, node in enumerate(nodes) if not node.constant]
-        for found, numbers in zip(json.loads(done.stdout), expected, strict=True):
+        given, sentences = map(json.loads, done.stdout.splitlines())
+        for found, numbers in zip(given, expected, strict=True):
             assert tuple(found) == pytest.approx(numbers, rel=1e-15)
+        assert sentences == [step.sentence for step in record(GRAPHS[name]())]
 
 
 def test_wrong_gradients_are_marked_beside_the_right_ones(browser, pages):

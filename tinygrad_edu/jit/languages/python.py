@@ -106,7 +106,7 @@ LANGUAGE = Language(
     results=results,
     notes=["The function takes a list of inputs and returns a list of outputs."],
     reserved=frozenset({
-        "math", "inf", "nan", "Callable", "inputs", "r", *HELPERS, *kwlist, *softkwlist, *dir(builtins),
-        *dir(math),
+        "math", "inf", "nan", "Callable", "inputs", "r", *HELPERS, *kwlist, *softkwlist,
+        *dir(builtins), *dir(math),
     }),
 )
