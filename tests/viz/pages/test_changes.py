@@ -46,7 +46,9 @@ def twins():
     return third.tanh()
 
 
-GRAPHS = {"twins": twins, "neuron": lecture_neuron, "newton": newton, "loss": loss, "shared": shared_node}
+GRAPHS = {
+    "neuron": lecture_neuron, "newton": newton, "loss": loss, "shared": shared_node, "twins": twins
+}
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +228,50 @@ def test_a_leaf_is_dragged_in_the_drawing_and_one_undo_takes_it_back(browser, pa
     assert shown(browser, "leaf-name") == "x1"
     click(browser, "undo")
     assert numbers(browser) == before
+
+
+def drag(browser, label, pixels):
+    """Drags the leaf with this label to the right."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    leaf = next(node for node in browser.find_elements("css selector", "g.node.leaf")
+                if node.find_element("css selector", ".label").text == label)
+    start = ActionChains(browser, duration=10).move_to_element(leaf).click_and_hold()
+    start.move_by_offset(pixels // 2, 0).move_by_offset(pixels - pixels // 2, 0).release().perform()
+
+
+def test_a_leaf_that_is_dragged_is_selected(browser, pages):
+    visit(browser, pages["neuron"])
+    keep(browser, "x2")
+    drag(browser, "x1", 50)
+    assert shown(browser, "leaf-name") == "x1"
+    assert run(browser, "return document.querySelector('#details h2').textContent") == "x1"
+    kept = "return [...document.querySelectorAll('.pinned .label')].map((text) => text.textContent)"
+    assert run(browser, kept) == ["x1"]
+
+
+@pytest.mark.parametrize("start", [1e-3, -4e-8, 1e-30, 250.0])
+def test_dragging_changes_a_number_by_its_own_size(browser, pages, start):
+    visit(browser, pages["neuron"], f"#leaf=x1:{start!r}")
+    keep(browser, "x1")
+    drag(browser, "x1", 50)
+    field = run(browser, "return document.getElementById('leaf-number').value")
+    assert float(field) == pytest.approx(start + 0.5 * abs(start), rel=0.02)
+
+
+SLIDER = """const { min, max, value } = document.getElementById("leaf-slider")
+    return [min, max, value].map(Number)"""
+
+
+@pytest.mark.parametrize("button", ["undo", "reset"])
+def test_the_slider_has_the_range_of_the_number_after_undo_and_reset(browser, pages, button):
+    visit(browser, pages["neuron"])
+    keep(browser, "x1")
+    before = run(browser, SLIDER)
+    write(browser, "50000")
+    assert run(browser, SLIDER) != before
+    click(browser, button)
+    assert run(browser, SLIDER) == before == [-2, 6, 2]
 
 
 def test_a_number_is_typed_with_real_keys(browser, pages):
