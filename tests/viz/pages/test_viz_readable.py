@@ -177,6 +177,41 @@ SHOWN = """return Object.fromEntries([...document.querySelectorAll("#stage g.nod
     ))"""
 
 
+def boxes(browser):
+    return browser.execute_script(
+        "return document.querySelectorAll('#stage g.node.module').length")
+
+
+def test_a_network_opens_with_its_neurons_collapsed_and_is_expanded_by_a_click(browser, pages):
+    visit(browser, pages["network"])
+    assert boxes(browser) == 4
+    assert text_size(browser) >= 10
+    click(browser, "expand-all")
+    assert boxes(browser) == 0
+    visit(browser, pages["lecture_neuron"])
+    assert boxes(browser) == 0
+
+
+def test_a_step_inside_a_neuron_is_reached_by_its_address_and_by_its_name(browser, pages):
+    visit(browser, pages["network"], "#step=40")
+    assert text(browser, "#where").startswith("step 40 of 65")
+    assert boxes(browser) == 0
+    visit(browser, pages["network"])
+    browser.execute_script("""const query = document.getElementById("query")
+        query.value = "layers.0.neurons.1.w.0"
+        query.dispatchEvent(new Event("input", { bubbles: true }))
+        const enter = { key: "Enter", bubbles: true, cancelable: true }
+        query.dispatchEvent(new KeyboardEvent("keydown", enter))""")
+    assert boxes(browser) == 0
+    assert text(browser, "#details h2") == "layers.0.neurons.1.w.0"
+
+
+def test_what_the_maker_chose_is_drawn_when_the_page_opens(browser, tmp_path):
+    for options, count in (({"max_nodes": None}, 0), ({"collapse": "layers"}, 2)):
+        visit(browser, viz.explore(network(), tmp_path / "page.html", **options))
+        assert boxes(browser) == count
+
+
 @pytest.mark.parametrize("level", ["neurons", "layers"])
 def test_collapsed_modules_are_laid_out_again_and_keep_the_step(browser, pages, level):
     visit(browser, pages["network"])
@@ -310,6 +345,8 @@ PRINTED = """
 @pytest.mark.parametrize("name", ["network", "newton", "moons"])
 def test_the_printed_page_has_the_whole_drawing_and_no_controls(browser, pages, name):
     visit(browser, pages[name])
+    if name == "network":
+        click(browser, "expand-all")
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")
     with emulated(browser, media="print", size=(700, 1000)):
         report = browser.execute_script(PRINTED)
@@ -401,6 +438,7 @@ def test_calls_are_for_the_maker_of_the_page_only(browser, pages):
 
 def test_the_picture_at_a_step_is_saved_as_a_file_that_stands_alone(browser, pages):
     visit(browser, pages["network"])
+    click(browser, "expand-all")
     move_slider(browser, 30)
     name, saved = browser.execute_async_script("""const done = arguments[0]
         const make = URL.createObjectURL

@@ -84,6 +84,7 @@ export class Explorer {
     this.#describeDrawing()
     this.#listen()
     this.#restart()
+    if (data.level) this.collapseAll(data.level)
     this.#goToAddress(data.open)
   }
 
@@ -204,20 +205,14 @@ export class Explorer {
     })
   }
 
-  /**
-   * Collapses exactly these modules.
-   * @param {Iterable<number>} frames
-   */
+  /** Collapses exactly these modules. @param {Iterable<number>} frames */
   collapse(frames) {
     this.picture.collapse(frames)
     this.details.render()
     this.list.render(true)
   }
 
-  /**
-   * Collapses a module, or expands it.
-   * @param {number} frame
-   */
+  /** Collapses a module, or expands it. @param {number} frame */
   toggle(frame) {
     const { modules } = this.picture
     const frames = new Set(modules.collapsed)
@@ -294,10 +289,7 @@ export class Explorer {
     this.visit(this.level ? shown : thing)
   }
 
-  /**
-   * Shows the whole drawing, and in it a module.
-   * @param {string} path
-   */
+  /** Shows the whole drawing, and in it a module. @param {string} path */
   lookInside(path) {
     const index = this.whole.frames.findIndex((frame) => frame.path === path)
     this.#load("")
@@ -373,7 +365,7 @@ export class Explorer {
     this.#note()
   }
 
-  /** Shows other numbers in the same steps. */
+  /** Shows other numbers. */
   #changed() {
     this.cursor.refresh()
     this.picture.redraw()
@@ -464,7 +456,8 @@ export class Explorer {
   }
 
   /**
-   * Goes to the state in the address; to a step of the recording if it has none.
+   * Goes to the state in the address, with a drawing that has its step; to a step of the recording
+   * if it has none.
    * @param {number} number
    */
   #goToAddress(number) {
@@ -474,7 +467,10 @@ export class Explorer {
       this.editor.fromAddress(leaves)
       this.#restart()
     }
-    this.goTo(this.#positionOf(step ?? number))
+    const wanted = step ?? number
+    const isInside = wanted > 0 && this.cursor.steps.every((step) => step.number !== wanted)
+    if (this.level && isInside && wanted <= this.recording.events.length) this.#load("")
+    this.goTo(this.#positionOf(wanted))
   }
 
   #address() {
