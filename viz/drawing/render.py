@@ -203,7 +203,7 @@ class Drawing:
         named = ("input", "parameter", "module")
         labels = [node.label for node in self.records.nodes if node.role in named and node.label]
         names = f", with {some(map(_printable, labels), 6)}" if labels else ""
-        return f"{self._name}: {self._size}{names}"
+        return f"{self._name}: {self._size.removesuffix(', 0 clusters')}{names}"
 
     @property
     def _size(self) -> str:

@@ -206,6 +206,36 @@ def test_a_step_inside_a_neuron_is_reached_by_its_address_and_by_its_name(browse
     assert text(browser, "#details h2") == "layers.0.neurons.1.w.0"
 
 
+@pytest.mark.parametrize("size", [(1400, 900), (900, 700), (700, 450), (640, 360), (360, 740)])
+def test_the_matches_of_a_search_are_inside_the_window(browser, pages, size):
+    with emulated(browser, "reduced", size=size):
+        visit(browser, pages["network"])
+        browser.execute_script("""const query = document.getElementById("query")
+            query.value = "l"
+            query.dispatchEvent(new Event("input", { bubbles: true }))""")
+        at = browser.execute_script(PLACES, ["#matches"])["#matches"]
+        assert at["left"] >= 0
+        assert at["right"] <= size[0]
+
+
+def test_a_rule_that_is_a_number_is_not_followed_by_a_question_mark(browser, tmp_path):
+    visit(browser, viz.explore(Value(2.0, "a") + Value(1.0, "b"), tmp_path / "sum.html"))
+    lines = browser.execute_script("""return [...document.querySelectorAll("#details .lines button")]
+        .map((button) => button.textContent).filter((text) => text.startsWith("\u2202"))""")
+    assert lines == ["\u2202v3/\u2202a = 1", "\u2202v3/\u2202b = 1"]
+
+
+def test_the_numbers_of_axes_can_be_read_on_a_phone_and_paper_has_no_clicks(browser, pages):
+    with emulated(browser, "reduced", size=(360, 740)):
+        visit(browser, pages["moons"])
+        heights = browser.execute_script("""return [...document.querySelectorAll(".tick")].map(
+            (tick) => parseFloat(getComputedStyle(tick).fontSize) * tick.getScreenCTM().a)""")
+        assert min(heights) >= 9
+    with emulated(browser, media="print"):
+        said = browser.execute_script("return document.querySelector('main').innerText")
+        assert "click to go" not in said.replace("\n", " ")
+
+
 def test_what_the_maker_chose_is_drawn_when_the_page_opens(browser, tmp_path):
     for options, count in (({"max_nodes": None}, 0), ({"collapse": "layers"}, 2)):
         visit(browser, viz.explore(network(), tmp_path / "page.html", **options))
