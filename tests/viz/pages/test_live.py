@@ -108,6 +108,14 @@ def test_a_page_that_begins_with_a_wrong_idea_has_the_right_pass_too(idea, tmp_p
             number_text(step.after) for step in steps]
 
 
+def test_constants_in_rules_have_the_digits_of_sentences(tmp_path):
+    recording = record(Value(2.0, "x") * (1 / 3) * std.pi)
+    page, = steps_of(page_data(Scene(recording)), tmp_path)
+    assert [shown["formula"] for shown in page["steps"] if shown["formula"]] == [
+        "\u2202v3/\u2202v2 = pi", "\u2202v2/\u2202x = 0.3333"]
+    assert "0.3333333" not in "".join(shown["rest"] for shown in page["steps"])
+
+
 def test_every_row_has_its_sentences(tmp_path):
     recording = record(every_row())
     assert {node.op for node in recording.nodes} == {"", *filter(is_alive, TABLE)}
