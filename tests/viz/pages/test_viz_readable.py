@@ -220,7 +220,8 @@ def test_the_matches_of_a_search_are_inside_the_window(browser, pages, size):
 
 def test_a_rule_that_is_a_number_is_not_followed_by_a_question_mark(browser, tmp_path):
     visit(browser, viz.explore(Value(2.0, "a") + Value(1.0, "b"), tmp_path / "sum.html"))
-    lines = browser.execute_script("""return [...document.querySelectorAll("#details .lines button")]
+    lines = browser.execute_script("""
+        return [...document.querySelectorAll("#details .lines button")]
         .map((button) => button.textContent).filter((text) => text.startsWith("\u2202"))""")
     assert lines == ["\u2202v3/\u2202a = 1", "\u2202v3/\u2202b = 1"]
 

@@ -16,7 +16,7 @@ export class Editor {
   #past = []
   /** the leaf that the panel shows, -1 for none */
   #leaf = -1
-  /** @type {{leaf: number, x: number, from: number} | null} what was grabbed where, and its number */
+  /** @type {{leaf: number, x: number, from: number} | null} what was grabbed, where, its number */
   #drag = null
   /** @type {(leaf: number) => void} is called when a leaf begins to move; a page selects it */
   select = (leaf) => this.show(leaf)

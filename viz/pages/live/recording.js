@@ -303,12 +303,13 @@ export class Recording {
     const names = variables(program.names)
     const lines = ["from tinygrad_edu import Value, math", ""]
     const isUsed = this.#used()
-    let count = 0 // of the nodes that have a name: a node without a label is called v and its number
+    let count = 0 // of the nodes with a name; without a label it is v and this number
     graph.ops.forEach((op, node) => {
       if (!isUsed[node] || graph.isConstant[node]) return
       count += 1
       const label = JSON.stringify(program.names[node])
-      if (!op) return void lines.push(`${names[node]} = Value(${python(graph.data[node])}, ${label})`)
+      const x = python(graph.data[node])
+      if (!op) return void lines.push(`${names[node]} = Value(${x}, ${label})`)
       const operands = graph.operands[node].map((i) =>
         graph.isConstant[i] ? python(graph.data[i]) : names[i]
       )
