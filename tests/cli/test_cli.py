@@ -2,6 +2,7 @@
 
 import html
 import importlib
+import math
 import os
 import pkgutil
 import re
@@ -302,7 +303,16 @@ def test_draw_the_graph_of_figure_6_11(tmp_path):
     assert "W1[1,1]" in picture
 
 
-@pytest.mark.parametrize("language", ["c", "javascript", "python"])
+def test_two_functions_in_python_go_into_one_file(capsys):
+    for expression, name in (("tanh(a) / b", "first"), ("exp(a) ** b", "second")):
+        assert cli.main(["source", expression, "--to", "Python", "--name", name]) == 0
+    names = {}
+    exec(compile(capsys.readouterr().out, "both.py", "exec", dont_inherit=True), names)
+    assert names["first"]([0.5, 2.0]) == [math.tanh(0.5) / 2]
+    assert names["second"]([0.5, 2.0]) == [math.exp(0.5) ** 2]
+
+
+@pytest.mark.parametrize("language", ["c", "javascript", "python", "C", "JS", "Py"])
 def test_source_writes_the_function_of_an_expression(language, tmp_path, capsys):
     expression = ["source", "tanh(a*b + c)", "--to", language, "--gradient", "--name", "neuron"]
     assert cli.main(expression) == 0
@@ -312,7 +322,8 @@ def test_source_writes_the_function_of_an_expression(language, tmp_path, capsys)
     (written,) = tmp_path.iterdir()
     assert capsys.readouterr().out == f"wrote {written}\n"
     assert written.read_text() == text
-    (got,) = RUN[language]([text], [("neuron", [2.0, -3.0, 6.5], 4)], tmp_path)
+    known = {"js": "javascript", "py": "python"}.get(language.lower(), language.lower())
+    (got,) = RUN[known]([text], [("neuron", [2.0, -3.0, 6.5], 4)], tmp_path)
     y = parse("tanh(a*b + c)", a=2, b=-3, c=6.5)
     y.backward()
     found = {node.label: node.grad for node in topological_order(y)}

@@ -100,7 +100,7 @@ def test_pictures_are_described_in_words(notebook):
         return entry["alt"]
 
     y = lecture_neuron()
-    described = "computation graph of o: 10 nodes, 9 edges, 0 clusters, with x1, x2, w1, w2, b"
+    described = "computation graph of o: 10 nodes, 9 edges, with x1, x2, w1, w2, b"
     assert alt(y) == alt(draw(y)) == described
     assert alt(history()) == repr(history())
     assert alt(plots.loss(history())) == "plot: Training; step; loss; loss of a step"

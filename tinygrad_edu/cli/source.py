@@ -15,9 +15,11 @@ def run_source(options: argparse.Namespace) -> int:
     """Writes the function of an expression, or the engine, to standard output or to a file."""
     from ..jit.languages.text import language_of
 
-    options.to = LANGUAGES.get(options.to, options.to)
+    if options.to is not None:
+        options.to = LANGUAGES.get(options.to.lower(), options.to.lower())
     if options.engine is not None:
-        if options.expression is not None or options.engine not in ("js", "javascript"):
+        engine = options.engine.lower()
+        if options.expression is not None or engine not in ("js", "javascript"):
             raise ValueError("the engine is written in JavaScript: source --engine js -o engine.js")
         from viz.pages.live.program import engine_module
 

@@ -25,7 +25,7 @@ from ..engine.graph import topological_order
 from ..engine.primitive import Primitive, lookup
 from ..engine.value import Value
 from ..errors import check_choice, is_number, short_repr, some, wrong_type
-from ..symbolic.formulas import Name, as_name, derivative
+from ..symbolic.formulas import KNOWN_NUMBERS, Name, as_name, derivative, number_name
 from .misconceptions import MISCONCEPTIONS, Misconception
 from .sentences import ORDINALS, TEMPLATES, factor, filled, gradient, written
 from .text import printable, short_number
@@ -325,7 +325,13 @@ class Recording(Sequence[Step]):
 
     def _names(self, node: Node) -> tuple[Name, ...]:
         operands = [self.nodes[arg] for arg in node.args]
-        return tuple([as_name(x.data) if x.constant else Name(x.name) for x in operands])
+        return tuple([_constant(x.data) if x.constant else Name(x.name) for x in operands])
+
+
+def _constant(x: float) -> Name:
+    """Returns a constant as sentences write it, or its formula: 0.3333, sqrt(2/pi)."""
+    exact = as_name(x)
+    return exact if x in KNOWN_NUMBERS else number_name(short_number(x))
 
 
 def record(root: Value, order: str = "topological", *, misconception: str = "") -> Recording:

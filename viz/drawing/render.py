@@ -203,7 +203,7 @@ class Drawing:
         named = ("input", "parameter", "module")
         labels = [node.label for node in self.records.nodes if node.role in named and node.label]
         names = f", with {some(map(_printable, labels), 6)}" if labels else ""
-        return f"{self._name}: {self._size}{names}"
+        return f"{self._name}: {self._size.removesuffix(', 0 clusters')}{names}"
 
     @property
     def _size(self) -> str:
@@ -280,9 +280,14 @@ def _edge_tooltip(edge: Edge, source: str, target: str, look: Look) -> str:
         return f"{source} to {target}: a constant, no gradient flows"
     if edge.derivative is not None:
         number = "?" if "derivative" in look.hide else repr(edge.derivative)
-        return f"d({target})/d({source}) = {number}"
+        return f"∂{_bracketed(target)}/∂{_bracketed(source)} = {number}"
     number = f": {edge.count} edges" if edge.count > 1 else ""
     return f"{source} to {target}{number}"
+
+
+def _bracketed(name: str) -> str:
+    """Returns a name as it follows a sign: an operator, such as *, is in brackets."""
+    return name if re.fullmatch(r"[\w.\[\]]+", name) else f"({name})"
 
 
 def _node_tooltip_lines(node: Node, look: Look) -> list[str]:

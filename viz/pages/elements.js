@@ -6,7 +6,10 @@
 import { isolated } from "./live/texts.js"
 import { clamp } from "./numbers.js"
 
-const DIGIT_WIDTH = 6.1 // of a number in a drawing, in its units
+// widths of the characters of numbers in Helvetica, in font sizes
+const DIGIT_WIDTH = 0.556
+/** @type {Record<string, number>} */
+const OTHER_WIDTHS = { ".": 0.278, "-": 0.333 }
 
 /**
  * The elements that are more than an HTMLElement, by their id.
@@ -108,18 +111,29 @@ export function setText(element, text) {
 }
 
 /**
- * Sets a number in a drawing.  One that is longer than its room, which is what it had at first, is
- * narrowed.
+ * Sets a number in a drawing.  One that is wider than its room, and than the number that it had at
+ * first, is narrowed.
  * @param {SVGElement} element
  * @param {string} text
+ * @param {number} size of the font, in units of the drawing
+ * @param {() => number} room in units of the drawing; it is asked for once
  */
-export function setNumber(element, text) {
-  element.dataset.room ??= String((element.textContent ?? "").length)
+export function setNumber(element, text, size, room) {
+  const { dataset } = element
+  dataset.first ??= String(widthOf(element.textContent ?? "", size))
   setText(element, text)
-  const room = Number(element.dataset.room)
-  if (text.length > room)
-    fill(element, { textLength: room * DIGIT_WIDTH, lengthAdjust: "spacingAndGlyphs" }, [])
-  else element.removeAttribute("textLength")
+  const width = widthOf(text, size)
+  if (width <= Number(dataset.first)) return element.removeAttribute("textLength")
+  dataset.room ??= String(room())
+  const most = Math.max(Number(dataset.first), Number(dataset.room))
+  if (width <= most) return element.removeAttribute("textLength")
+  fill(element, { textLength: most.toFixed(1), lengthAdjust: "spacingAndGlyphs" }, [])
+}
+
+/** @type {(text: string, size: number) => number} */
+function widthOf(text, size) {
+  const widths = [...text].map((character) => OTHER_WIDTHS[character] ?? DIGIT_WIDTH)
+  return size * widths.reduce((sum, width) => sum + width, 0)
 }
 
 /**
@@ -148,6 +162,23 @@ export function showNotes(notes, calls = []) {
   })
   const texts = notes.map((text) => create("p", { text }))
   place.replaceChildren(create("div", {}, ...texts, ...(calls.length ? [made] : [])), close)
+}
+
+/**
+ * Keeps the height of some elements together in the property `--around` of the page, for the height
+ * of what is between them.
+ * @param {string[]} selectors
+ */
+export function measureAround(...selectors) {
+  /** @type {HTMLElement[]} */
+  const elements = selectors.map((selector) => partOf(document, selector))
+  const measure = () => {
+    const height = elements.reduce((sum, { offsetHeight }) => sum + offsetHeight, 0)
+    document.documentElement.style.setProperty("--around", `${height}px`)
+  }
+  const observer = new ResizeObserver(measure)
+  for (const element of elements) observer.observe(element)
+  measure()
 }
 
 /**

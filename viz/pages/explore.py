@@ -36,7 +36,8 @@ def explore(y: Explorable, path: FilePath | None = None, **options: Any) -> Page
     Options:
 
     collapse, expand: modules that are drawn as boxes, or as a whole, as in `draw`
-    max_nodes: above this many nodes modules are collapsed, as in `draw`; by default 2,000
+    max_nodes: above this many nodes modules are collapsed, as in `draw`; by default 2,000, and a
+        page of more than 25 nodes opens with its neurons collapsed, which a click expands
     direction: "LR" or "TB", as in `draw`
     title: title of the page
 

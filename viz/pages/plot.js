@@ -166,7 +166,7 @@ export class Plot extends Scales {
       label(LEFT - 5, this.y(tick) + 4, "end", short(tick))
     }
     label(right, this.height - 3, "end", x)
-    label(4, TOP + 4, null, y)
+    label(LEFT + 6, TOP + 6, null, y) // to the right of the numbers
   }
 }
 

@@ -148,7 +148,8 @@ def test_svg_is_self_contained_and_not_clipped(engine):
     assert abs(height - box_height) <= 1
     titles = [title.text for title in root.iter(f"{SVG}title")]
     assert f"y: tanh\ndata {value().data!r}\ngrad 1.0" in titles
-    assert "d(*)/d(a) = -3.0" in titles
+    assert "∂(*)/∂a = -3.0" in titles
+    assert not any(title.startswith("d(") for title in titles)
 
 
 @pytest.mark.parametrize(("suffix", "start"), [
@@ -345,8 +346,8 @@ def test_dense_edges_have_their_numbers_in_tooltips_only(engine):
     assert places(svg, "edge") == []
     assert "rest the mouse on them" in " ".join(texts(svg, "graph", 0))
     titles = [title.text for title in ET.fromstring(svg).iter(f"{SVG}title")]
-    assert f"d(layers.0.neurons.0)/d(x0) = {drawing.records.edges[0].derivative!r}" in titles
-    assert len([title for title in titles if title.startswith("d(")]) == 88
+    assert f"∂layers.0.neurons.0/∂x0 = {drawing.records.edges[0].derivative!r}" in titles
+    assert len([title for title in titles if title.startswith("∂")]) == 88
     sparse = draw(network(2, [3, 1]), collapse="neurons").svg()
     assert len(places(sparse, "edge")) == 9
     assert "rest the mouse" not in sparse

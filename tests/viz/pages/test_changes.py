@@ -1,6 +1,7 @@
 """The explorer's leaves are changed in a real browser: by typing, by the slider and by dragging."""
 
 import json
+import math as std
 import random
 import re
 
@@ -32,7 +33,22 @@ def loss():
     return y
 
 
-GRAPHS = {"neuron": lecture_neuron, "newton": newton, "loss": loss, "shared": shared_node}
+def twins():
+    """Returns a graph whose labels occur twice, and one that looks like the name of another node.
+    """
+    a, b = Value(2.0, "a"), Value(-3.0)
+    first = a * b
+    first.label = "p"
+    second = first + a
+    second.label = "p"
+    third = second * first
+    third.label = "v2"
+    return third.tanh()
+
+
+GRAPHS = {
+    "neuron": lecture_neuron, "newton": newton, "loss": loss, "shared": shared_node, "twins": twins
+}
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +159,36 @@ def test_a_typed_number_changes_everything_that_python_would_change(
     assert set(derivatives) <= partials
 
 
+OVERPRINTED = """
+    const box = (element) => element.getBoundingClientRect()
+    const nodes = [...document.querySelectorAll("#stage g.node")]
+    const inside = nodes.flatMap((node) => [".data", ".grad"].map((name) => {
+        const number = node.querySelector(name)
+        const gap = box(number).left - box(number.previousElementSibling).right
+        return gap >= 1 ? "" : `${node.id} ${name} ${gap}`
+    }))
+    const shapes = nodes.map((node) => box(node.querySelector("path, polygon")))
+    const covered = [...document.querySelectorAll("#stage g.edge text")].map((text) => {
+        const { left, right, top, bottom } = box(text)
+        const isHit = shapes.some((shape) => Math.min(right, shape.right)
+            - Math.max(left, shape.left) > 1 && Math.min(bottom, shape.bottom)
+            - Math.max(top, shape.top) > 1)
+        return isHit ? text.textContent : ""
+    })
+    return [...inside, ...covered].filter(Boolean)"""
+
+
+@pytest.mark.parametrize(
+    "leaves", ["leaf=x2:2.5", "leaf=x1:-123456.789&leaf=b:-370380", "leaf=x1:1e-300&leaf=w1:-1e-9"]
+)
+def test_longer_numbers_of_a_changed_leaf_keep_to_their_room(browser, pages, leaves):
+    visit(browser, pages["neuron"], f"#step=15&{leaves}")
+    assert run(browser, OVERPRINTED) == []
+    assert run(browser, "return document.querySelectorAll('#stage [textLength]').length") > 3
+    click(browser, "reset")
+    assert run(browser, "return document.querySelectorAll('#stage [textLength]').length") == 0
+
+
 def test_undo_and_reset_give_the_earlier_numbers(browser, pages):
     visit(browser, pages["neuron"])
     click(browser, "last")
@@ -182,6 +228,50 @@ def test_a_leaf_is_dragged_in_the_drawing_and_one_undo_takes_it_back(browser, pa
     assert shown(browser, "leaf-name") == "x1"
     click(browser, "undo")
     assert numbers(browser) == before
+
+
+def drag(browser, label, pixels):
+    """Drags the leaf with this label to the right."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    leaf = next(node for node in browser.find_elements("css selector", "g.node.leaf")
+                if node.find_element("css selector", ".label").text == label)
+    start = ActionChains(browser, duration=10).move_to_element(leaf).click_and_hold()
+    start.move_by_offset(pixels // 2, 0).move_by_offset(pixels - pixels // 2, 0).release().perform()
+
+
+def test_a_leaf_that_is_dragged_is_selected(browser, pages):
+    visit(browser, pages["neuron"])
+    keep(browser, "x2")
+    drag(browser, "x1", 50)
+    assert shown(browser, "leaf-name") == "x1"
+    assert run(browser, "return document.querySelector('#details h2').textContent") == "x1"
+    kept = "return [...document.querySelectorAll('.pinned .label')].map((text) => text.textContent)"
+    assert run(browser, kept) == ["x1"]
+
+
+@pytest.mark.parametrize("start", [1e-3, -4e-8, 1e-30, 250.0])
+def test_dragging_changes_a_number_by_its_own_size(browser, pages, start):
+    visit(browser, pages["neuron"], f"#leaf=x1:{start!r}")
+    keep(browser, "x1")
+    drag(browser, "x1", 50)
+    field = run(browser, "return document.getElementById('leaf-number').value")
+    assert float(field) == pytest.approx(start + 0.5 * abs(start), rel=0.02)
+
+
+SLIDER = """const { min, max, value } = document.getElementById("leaf-slider")
+    return [min, max, value].map(Number)"""
+
+
+@pytest.mark.parametrize("button", ["undo", "reset"])
+def test_the_slider_has_the_range_of_the_number_after_undo_and_reset(browser, pages, button):
+    visit(browser, pages["neuron"])
+    keep(browser, "x1")
+    before = run(browser, SLIDER)
+    write(browser, "50000")
+    assert run(browser, SLIDER) != before
+    click(browser, button)
+    assert run(browser, SLIDER) == before == [-2, 6, 2]
 
 
 def test_a_number_is_typed_with_real_keys(browser, pages):
@@ -224,6 +314,45 @@ def test_what_is_not_a_number_is_said_and_changes_nothing(browser, pages):
     assert shown(browser, "leaf-error") == ""
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("1/3", "1/3 is not a number; write one such as -0.5"),
+        ("0x10", "0x10 is not a number; write one such as -0.5"),
+        ("1,000", "1,000 can mean two numbers; write 1000 or 1.000"),
+        ("-", "- is not a number; write one such as -0.5"),
+    ],
+)
+def test_a_text_that_is_refused_leaves_the_number_from_before(browser, pages, typed, message):
+    from selenium.webdriver.common.keys import Keys
+
+    visit(browser, pages["neuron"])
+    before = numbers(browser)
+    keep(browser, "w1")
+    field = browser.find_element("id", "leaf-number")
+    field.clear()
+    field.send_keys(typed, Keys.ENTER)
+    assert numbers(browser) == before
+    assert shown(browser, "leaf-error") == message
+    value = "return document.getElementById('leaf-number').value"
+    assert run(browser, value) == typed
+    assert run(browser, "return document.getElementById('undo').disabled")
+    field.clear()
+    field.send_keys("1.5", Keys.ENTER)
+    assert (shown(browser, "leaf-error"), numbers(browser)["w1"][0]) == ("", "1.5000")
+
+
+def test_an_infinite_number_is_read_from_the_address_and_from_the_field(browser, pages):
+    visit(browser, pages["neuron"], "#leaf=x1:inf&step=15")
+    assert numbers(browser)["x1"][0] == "inf"
+    keep(browser, "x1")
+    assert run(browser, "return document.getElementById('leaf-number').value") == "inf"
+    assert run(browser, "return document.getElementById('leaf-slider').disabled")
+    write(browser, "-inf")
+    assert shown(browser, "leaf-error") == ""
+    assert numbers(browser)["x1"][0] == "-inf"
+
+
 def test_backpropagation_is_checked_by_a_finite_difference(browser, pages):
     visit(browser, pages["loss"])
     keep(browser, "x0")
@@ -238,6 +367,30 @@ def test_backpropagation_is_checked_by_a_finite_difference(browser, pages):
     assert exact == pytest.approx(right, rel=1e-12)
     assert difference == pytest.approx(right, rel=1e-5)
     assert difference != exact
+    assert shown(browser, "leaf-differs") == ""
+    heights = run(browser, """
+        return [...document.querySelectorAll("#leaf-check dd")].map((dd) => {
+            const range = document.createRange()
+            range.selectNodeContents(dd)
+            return range.getClientRects().length
+        })""")
+    assert heights == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("make", "start", "words"),
+    [
+        (lambda x: math.sqrt(x) * 1.0, 1e-300, "not both finite"),
+        (lambda x: math.relu(x) * 2.0, 0.0, "inexact here: at a kink"),
+        (lambda x: x * std.inf, 0.0, "not both finite"),
+        (lambda x: x * x, 3.0, ""),
+    ],
+)
+def test_the_page_says_where_a_finite_difference_is_inexact(browser, tmp_path, make, start, words):
+    visit(browser, explore(make(Value(start, "x")), tmp_path / "page.html"))
+    keep(browser, "x")
+    assert words in shown(browser, "leaf-differs")
+    assert bool(words) == bool(shown(browser, "leaf-differs"))
 
 
 def test_the_address_keeps_the_state(browser, pages):
@@ -284,13 +437,17 @@ def test_the_program_in_python_builds_the_same_graph(browser, pages):
         done = run_python(
             program + "\nimport json\nfrom tinygrad_edu import topological_order\n"
             f"nodes = topological_order({root}, constants=False)\n"
-            "print(json.dumps([(node.data, node.grad) for node in nodes]))"
+            "print(json.dumps([(node.data, node.grad) for node in nodes]))\n"
+            "from tinygrad_edu import record\n"
+            f"print(json.dumps([step.sentence for step in record({root})]))"
         )
         end = Stepper(record(GRAPHS[name]())).finish()
         nodes = end.recording.nodes
         expected = [end.numbers(i) for i, node in enumerate(nodes) if not node.constant]
-        for found, numbers in zip(json.loads(done.stdout), expected, strict=True):
+        given, sentences = map(json.loads, done.stdout.splitlines())
+        for found, numbers in zip(given, expected, strict=True):
             assert tuple(found) == pytest.approx(numbers, rel=1e-15)
+        assert sentences == [step.sentence for step in record(GRAPHS[name]())]
 
 
 def test_wrong_gradients_are_marked_beside_the_right_ones(browser, pages):

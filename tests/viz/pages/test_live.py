@@ -108,6 +108,14 @@ def test_a_page_that_begins_with_a_wrong_idea_has_the_right_pass_too(idea, tmp_p
             number_text(step.after) for step in steps]
 
 
+def test_constants_in_rules_have_the_digits_of_sentences(tmp_path):
+    recording = record(Value(2.0, "x") * (1 / 3) * std.pi)
+    page, = steps_of(page_data(Scene(recording)), tmp_path)
+    assert [shown["formula"] for shown in page["steps"] if shown["formula"]] == [
+        "\u2202v3/\u2202v2 = pi", "\u2202v2/\u2202x = 0.3333"]
+    assert "0.3333333" not in "".join(shown["rest"] for shown in page["steps"])
+
+
 def test_every_row_has_its_sentences(tmp_path):
     recording = record(every_row())
     assert {node.op for node in recording.nodes} == {"", *filter(is_alive, TABLE)}
@@ -170,10 +178,38 @@ def test_numbers_are_written_as_python_writes_them(tmp_path):
     ("text", "number"),
     [("-3", -3.0), ("\u22120.5", -0.5), (" 0,5 ", 0.5), ("1e-3", 0.001), (".5", 0.5), ("+2.", 2.0),
      ("", None), ("x", None), ("1 2", None), ("0x10", None), ("1e", None), ("--1", None),
-     ("Infinity", None), ("1;alert(1)", None)],
+     ("Infinity", None), ("1;alert(1)", None), ("1,000", None), ("-12,500", None), ("0,125", 0.125),
+     ("1,5", 1.5), ("1,0000", 1.0), ("1,000,000", None)],
 )
 def test_numbers_are_read_as_people_write_them(text, number, tmp_path):
     assert in_node(tmp_path, "return texts.readNumber(given)", text) == number
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan"])
+def test_what_is_not_finite_is_read_as_it_is_written(text, tmp_path):
+    assert in_node(tmp_path, "return texts.repr(texts.readNumber(given))", text) == text
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("graph.apply('nope', a)", "the table has no row nope"),
+        ("graph.apply('constructor', a)", "the table has no row constructor"),
+        ("graph.apply('mul', a)", "mul: the operands must be 2, not 1"),
+        ("graph.apply('neg', a, a)", "neg: the operands must be 1, not 2"),
+        ("graph.apply('neg', 7)", "operand 7 of neg is not a node"),
+    ],
+)
+def test_a_wrong_call_of_apply_is_an_error_and_adds_no_node(call, message, tmp_path):
+    body = f"""
+        const graph = new engine.Graph(ROWS)
+        const a = graph.leaf(2)
+        try {{
+          {call}
+        }} catch (error) {{
+          return [error.name, error.message, graph.size]
+        }}"""
+    assert in_node(tmp_path, body, None, ["mul", "neg"]) == ["RangeError", message, 1]
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import random
 import xml.etree.ElementTree as ET
 from contextlib import contextmanager
+from io import BytesIO
 
 import pytest
 
@@ -176,6 +177,72 @@ SHOWN = """return Object.fromEntries([...document.querySelectorAll("#stage g.nod
     ))"""
 
 
+def boxes(browser):
+    return browser.execute_script(
+        "return document.querySelectorAll('#stage g.node.module').length")
+
+
+def test_a_network_opens_with_its_neurons_collapsed_and_is_expanded_by_a_click(browser, pages):
+    visit(browser, pages["network"])
+    assert boxes(browser) == 4
+    assert text_size(browser) >= 10
+    click(browser, "expand-all")
+    assert boxes(browser) == 0
+    visit(browser, pages["lecture_neuron"])
+    assert boxes(browser) == 0
+
+
+def test_a_step_inside_a_neuron_is_reached_by_its_address_and_by_its_name(browser, pages):
+    visit(browser, pages["network"], "#step=40")
+    assert text(browser, "#where").startswith("step 40 of 65")
+    assert boxes(browser) == 0
+    visit(browser, pages["network"])
+    browser.execute_script("""const query = document.getElementById("query")
+        query.value = "layers.0.neurons.1.w.0"
+        query.dispatchEvent(new Event("input", { bubbles: true }))
+        const enter = { key: "Enter", bubbles: true, cancelable: true }
+        query.dispatchEvent(new KeyboardEvent("keydown", enter))""")
+    assert boxes(browser) == 0
+    assert text(browser, "#details h2") == "layers.0.neurons.1.w.0"
+
+
+@pytest.mark.parametrize("size", [(1400, 900), (900, 700), (700, 450), (640, 360), (360, 740)])
+def test_the_matches_of_a_search_are_inside_the_window(browser, pages, size):
+    with emulated(browser, "reduced", size=size):
+        visit(browser, pages["network"])
+        browser.execute_script("""const query = document.getElementById("query")
+            query.value = "l"
+            query.dispatchEvent(new Event("input", { bubbles: true }))""")
+        at = browser.execute_script(PLACES, ["#matches"])["#matches"]
+        assert at["left"] >= 0
+        assert at["right"] <= size[0]
+
+
+def test_a_rule_that_is_a_number_is_not_followed_by_a_question_mark(browser, tmp_path):
+    visit(browser, viz.explore(Value(2.0, "a") + Value(1.0, "b"), tmp_path / "sum.html"))
+    lines = browser.execute_script("""
+        return [...document.querySelectorAll("#details .lines button")]
+        .map((button) => button.textContent).filter((text) => text.startsWith("\u2202"))""")
+    assert lines == ["\u2202v3/\u2202a = 1", "\u2202v3/\u2202b = 1"]
+
+
+def test_the_numbers_of_axes_can_be_read_on_a_phone_and_paper_has_no_clicks(browser, pages):
+    with emulated(browser, "reduced", size=(360, 740)):
+        visit(browser, pages["moons"])
+        heights = browser.execute_script("""return [...document.querySelectorAll(".tick")].map(
+            (tick) => parseFloat(getComputedStyle(tick).fontSize) * tick.getScreenCTM().a)""")
+        assert min(heights) >= 9
+    with emulated(browser, media="print"):
+        said = browser.execute_script("return document.querySelector('main').innerText")
+        assert "click to go" not in said.replace("\n", " ")
+
+
+def test_what_the_maker_chose_is_drawn_when_the_page_opens(browser, tmp_path):
+    for options, count in (({"max_nodes": None}, 0), ({"collapse": "layers"}, 2)):
+        visit(browser, viz.explore(network(), tmp_path / "page.html", **options))
+        assert boxes(browser) == count
+
+
 @pytest.mark.parametrize("level", ["neurons", "layers"])
 def test_collapsed_modules_are_laid_out_again_and_keep_the_step(browser, pages, level):
     visit(browser, pages["network"])
@@ -235,6 +302,58 @@ def test_the_drawing_has_room_in_every_window(browser, pages, name, size):
         assert width == size[0]
 
 
+PLACES = """
+    const box = (selector) => document.querySelector(selector).getBoundingClientRect()
+    return Object.fromEntries(arguments[0].map((name) => {
+        const { left, right, top, bottom } = box(name)
+        return [name, { left, right, top, bottom }]
+    }))"""
+
+
+@pytest.mark.parametrize("size", [(700, 450), (640, 360), (360, 740), (740, 360)])
+@pytest.mark.parametrize("address", ["#step=9", "#step=12&idea=local"])
+def test_the_node_of_a_step_is_not_behind_the_footer(browser, pages, size, address):
+    with emulated(browser, "reduced", size=size):
+        visit(browser, pages["lecture_neuron"], address)
+        wait_until(browser, f"return (function () {{ {IN_SIGHT} }})('.node.lit')")
+        names = [".stage", ".node.lit", ".zoom", "footer", ".said", "#formula", ".options"]
+        at = browser.execute_script(PLACES, names)
+        assert at[".stage"]["bottom"] <= at["footer"]["top"] + 1
+        assert at[".node.lit"]["bottom"] <= at["footer"]["top"]
+        lit, zoom, options = at[".node.lit"], at[".zoom"], at[".options"]
+        assert lit["top"] >= zoom["bottom"] or lit["right"] <= zoom["left"]
+        assert at["#formula"]["bottom"] <= at[".said"]["bottom"]
+        words = browser.execute_script("""const range = document.createRange()
+            range.selectNodeContents(document.getElementById("where"))
+            const { right, bottom } = range.getBoundingClientRect()
+            return { right, bottom }""")
+        assert words["right"] <= options["left"] or words["bottom"] <= options["top"]
+
+
+def test_a_sentence_that_is_cut_has_a_shadow_at_its_edge(browser, pages):
+    def darkest(words):
+        """Returns how much of a sentence is cut, and the darkest pixel at the lower edge."""
+        browser.execute_script(
+            "document.getElementById('sentence').textContent = arguments[0]", words)
+        box = browser.find_element("css selector", ".said")
+        cut = browser.execute_script(
+            "return arguments[0].scrollHeight - arguments[0].clientHeight", box)
+        image = pillow.open(BytesIO(box.screenshot_as_png)).convert("L")
+        width, height = image.size
+        line = image.crop((width // 2, height - 2, width - 10, height - 1))
+        return cut, line.getextrema()[0]
+
+    pillow = pytest.importorskip("PIL.Image")
+    with emulated(browser, "reduced", size=(640, 360)):
+        visit(browser, pages["network"])
+        cut, edge = darkest("dy/da " * 60)
+        assert cut > 5
+        assert edge < 190
+        cut, edge = darkest("dy/da")
+        assert cut <= 0
+        assert edge > 235
+
+
 PRINTED = """
     dispatchEvent(new Event("beforeprint"))
     const seen = (selector) => [...document.querySelectorAll(selector)].filter(
@@ -257,6 +376,8 @@ PRINTED = """
 @pytest.mark.parametrize("name", ["network", "newton", "moons"])
 def test_the_printed_page_has_the_whole_drawing_and_no_controls(browser, pages, name):
     visit(browser, pages[name])
+    if name == "network":
+        click(browser, "expand-all")
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")
     with emulated(browser, media="print", size=(700, 1000)):
         report = browser.execute_script(PRINTED)
@@ -348,6 +469,7 @@ def test_calls_are_for_the_maker_of_the_page_only(browser, pages):
 
 def test_the_picture_at_a_step_is_saved_as_a_file_that_stands_alone(browser, pages):
     visit(browser, pages["network"])
+    click(browser, "expand-all")
     move_slider(browser, 30)
     name, saved = browser.execute_async_script("""const done = arguments[0]
         const make = URL.createObjectURL

@@ -105,6 +105,15 @@ def test_both_targets_share_one_drawing_in_which_the_constants_change():
     assert all(texts[0] == str(y[sample]) for sample, texts in shown.items())
 
 
+def test_networks_of_more_than_25_nodes_are_drawn_with_their_neurons_collapsed():
+    _, _, _, training = trained()
+    graphs = sample_graphs(training, training.snapshots[:1])
+    assert len(topological_order(graphs.scenes[0].recording.values()[-1])) > 25
+    drawn = graphs.scenes[0].graph.nodes
+    assert sum(node.role == "module" for node in drawn) == 4
+    assert len(drawn) <= 25
+
+
 def test_numbers_fit_their_boxes():
     _, _, _, training = trained()
     graphs = sample_graphs(training, training.snapshots)

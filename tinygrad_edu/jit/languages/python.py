@@ -86,8 +86,9 @@ LANGUAGE = Language(
         "round_digits": "round_to_digits({}, {})",
     },
     helpers=HELPERS,
-    # the first line also keeps a label from naming an encoding, which only the first two lines do
-    head="from __future__ import annotations\n\nimport math\nfrom math import inf, nan\n",
+    # Without a __future__ import, so texts can be joined.  The first lines also keep a label from
+    # naming an encoding, which only the first two lines do.
+    head="import math\nfrom collections.abc import Callable\nfrom math import inf, nan\n",
     comment=("", "# ", ""),
     declare="",
     end="",
@@ -105,7 +106,7 @@ LANGUAGE = Language(
     results=results,
     notes=["The function takes a list of inputs and returns a list of outputs."],
     reserved=frozenset({
-        "math", "inf", "nan", "inputs", "r", *HELPERS, *kwlist, *softkwlist, *dir(builtins),
-        *dir(math),
+        "math", "inf", "nan", "Callable", "inputs", "r", *HELPERS, *kwlist, *softkwlist,
+        *dir(builtins), *dir(math),
     }),
 )

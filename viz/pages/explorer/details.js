@@ -282,10 +282,11 @@ export class Details {
             ? formula
             : `\u2202${called(data.nodes[index])}/\u2202${called(data.nodes[source])}`
         const value = derivative && (known ? derivative.text : "?")
+        const isSaid = text.endsWith(`= ${value}`) || (text === formula && !known)
         return create("button", {
           class: "math",
           title: `show the edge from ${called(data.nodes[source])}`,
-          text: value && !text.endsWith(`= ${value}`) ? `${text} = ${value}` : text,
+          text: value && !isSaid ? `${text} = ${value}` : text,
           onclick: () => this.explorer.enter({ kind: "edge", index: edge })
         })
       })

@@ -12,7 +12,7 @@
    numbers.js, elements.js and stage/ are shared by all pages; live/ computes the graph. */
 
 import {
-  byId, create, disableEnds, fill, partOf, readData, setText, showNotes, switchTheme
+  byId, create, disableEnds, fill, measureAround, partOf, readData, setText, showNotes, switchTheme
 } from "../elements.js"
 import { fromAddress, toAddress } from "../live/address.js"
 import { Editor } from "../live/editor.js"
@@ -84,6 +84,7 @@ export class Explorer {
     this.#describeDrawing()
     this.#listen()
     this.#restart()
+    if (data.level) this.collapseAll(data.level)
     this.#goToAddress(data.open)
   }
 
@@ -157,7 +158,6 @@ export class Explorer {
     setText(byId("play"), "pause")
   }
 
-  /** Ends the play. */
   pause() {
     clearTimeout(this.#timer)
     this.#timer = 0
@@ -205,20 +205,14 @@ export class Explorer {
     })
   }
 
-  /**
-   * Collapses exactly these modules.
-   * @param {Iterable<number>} frames
-   */
+  /** Collapses exactly these modules. @param {Iterable<number>} frames */
   collapse(frames) {
     this.picture.collapse(frames)
     this.details.render()
     this.list.render(true)
   }
 
-  /**
-   * Collapses a module, or expands it.
-   * @param {number} frame
-   */
+  /** Collapses a module, or expands it. @param {number} frame */
   toggle(frame) {
     const { modules } = this.picture
     const frames = new Set(modules.collapsed)
@@ -295,10 +289,7 @@ export class Explorer {
     this.visit(this.level ? shown : thing)
   }
 
-  /**
-   * Shows the whole drawing, and in it a module.
-   * @param {string} path
-   */
+  /** Shows the whole drawing, and in it a module. @param {string} path */
   lookInside(path) {
     const index = this.whole.frames.findIndex((frame) => frame.path === path)
     this.#load("")
@@ -336,6 +327,7 @@ export class Explorer {
       )
     )
     switchTheme()
+    measureAround("header", "#notes", "footer")
   }
 
   /** Describes the drawing to screen readers, and marks the leaves that can be changed. */
@@ -373,7 +365,7 @@ export class Explorer {
     this.#note()
   }
 
-  /** Shows other numbers in the same steps. */
+  /** Shows other numbers. */
   #changed() {
     this.cursor.refresh()
     this.picture.redraw()
@@ -464,7 +456,8 @@ export class Explorer {
   }
 
   /**
-   * Goes to the state in the address; to a step of the recording if it has none.
+   * Goes to the state in the address, with a drawing that has its step; to a step of the recording
+   * if it has none.
    * @param {number} number
    */
   #goToAddress(number) {
@@ -474,7 +467,10 @@ export class Explorer {
       this.editor.fromAddress(leaves)
       this.#restart()
     }
-    this.goTo(this.#positionOf(step ?? number))
+    const wanted = step ?? number
+    const isInside = wanted > 0 && this.cursor.steps.every((step) => step.number !== wanted)
+    if (this.level && isInside && wanted <= this.recording.events.length) this.#load("")
+    this.goTo(this.#positionOf(wanted))
   }
 
   #address() {

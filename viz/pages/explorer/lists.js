@@ -273,6 +273,11 @@ export class Search {
   /** @param {boolean} shown */
   #showList(shown) {
     this.list.hidden = !shown || !this.matches.length
+    if (this.list.hidden) return
+    // below the field, but inside the window
+    const { left } = byId("search").getBoundingClientRect()
+    const room = document.documentElement.clientWidth - left - this.list.offsetWidth - 8
+    this.list.style.left = `${Math.min(room, 0)}px`
   }
 
   /** @param {KeyboardEvent} event */

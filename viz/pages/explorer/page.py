@@ -11,9 +11,9 @@ says what each of its modules is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from tinygrad_edu import Stepper, Value
 from tinygrad_edu.debug.recording import Recording
@@ -24,6 +24,7 @@ from tinygrad_edu.nn.structure import enclosing
 from ...drawing.dot import contents, symbol
 from ...drawing.model import Cluster, Edge, Node
 from ...drawing.scene import Scene
+from ...drawing.selection import READABLE_NODES, node_limit
 from ...drawing.style import DIRECTIONS
 from ..collapse import collapse_if_large, collapsed_scenes
 from ..live.program import is_alive, program, rows
@@ -39,7 +40,7 @@ def explore(
     y: Value | Recording | Stepper,
     *,
     collapse: str | Iterable[str] | None = None,
-    max_nodes: int | None = MAX_NODES,
+    max_nodes: int | Literal["readable"] | None = "readable",
     expand: str | Iterable[str] = (),
     direction: str = "LR",
     title: str = "",
@@ -52,7 +53,9 @@ def explore(
     collapse: modules to draw as one box each, as in `viz.draw`.  They cannot be expanded on the
         page; all other modules can be collapsed and expanded by a click
     max_nodes: above this many nodes, neurons are collapsed before layout if that is enough, else
-        larger modules as in `viz.draw`.  Steps inside them are left out, and the page says so
+        larger modules as in `viz.draw`.  Steps inside them are left out, and the page says so.  The
+        default, "readable", is 2,000.  If ``collapse`` is not given either, a page of more than 25
+        nodes opens with its neurons collapsed; they are expanded on the page
     expand: paths of modules to draw as a whole, whatever else is collapsed
     direction: "LR" draws from left to right, "TB" from top to bottom, which suits a phone
     title: title of the page, by default "computation graph of" and the name of the root
@@ -66,12 +69,16 @@ def explore(
     recording = recording_of(y, "explore: y")
     check_choice(direction, "explore: direction", DIRECTIONS)
     notes = []
+    is_free = isinstance(max_nodes, str) and max_nodes == "readable"
+    limit: Any = MAX_NODES if is_free else max_nodes
+    is_free = is_free and collapse is None and not expand
     if collapse is None:
-        collapse = collapse_if_large(recording.values()[-1], max_nodes, MAX_EDGES)
+        node_limit(limit)
+        collapse = collapse_if_large(recording.values()[-1], limit, MAX_EDGES)
         if collapse:
             size = len(recording.nodes)
             notes.append(f"Neurons are collapsed, because the graph has {size:,} nodes.")
-    scene = Scene(recording, collapse, max_nodes, expand=expand, direction=direction)
+    scene = Scene(recording, collapse, limit, expand=expand, direction=direction)
     title = title or f"computation graph of {recording.nodes[recording.root].name}"
     others = collapsed_scenes(scene)
     data = {
@@ -79,6 +86,7 @@ def explore(
         **page_data(scene, notes),
         "others": {name: drawing_data(other) for name, other in others.items()},
         "open": y.position if isinstance(y, Stepper) else 0,
+        "level": _first_level(scene, others) if is_free else "",
     }
     ops = data["program"]["rows"] if data["program"]["isAlive"] else []
     templates = "\n".join(
@@ -87,6 +95,16 @@ def explore(
     )
     parts = {"svg": themed(scene.svg), "others": templates}
     return assemble("explorer", title, data, {"live/rows.js": rows(ops)}, **parts)
+
+
+def _first_level(scene: Scene, others: Mapping[str, Scene]) -> str:
+    """Returns which modules are collapsed when the page opens: "neurons", "layers" or ""."""
+    clusters = scene.graph.clusters
+    if not clusters or len(scene.graph.nodes) <= READABLE_NODES:
+        return ""
+    if others:
+        return next(iter(others))
+    return "neurons" if any(cluster.parent for cluster in clusters) else "layers"
 
 
 def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:

@@ -10,6 +10,11 @@ import { Modules } from "./modules.js"
 /** @import { Cursor, Step } from "./cursor.js" */
 /** @import { Changed, PageData } from "./types.js" */
 
+const NUMBER_SIZE = 11 // of the fonts in a drawing, in its units
+const SMALL_SIZE = 9
+const NAME_WIDTH = 21 // of "data" and "grad", with a gap
+const ARROW = 5 // the length of an arrow
+const MIN_ROOM = 24 // of a number on an edge
 const SIGNS = ["positive", "negative", "zero", "undefined"]
 
 /** Draws the position: numbers, nodes not computed yet, the flow of gradients, the last step. */
@@ -164,8 +169,8 @@ export class Picture {
     group.classList.toggle("todo", isTodo)
     group.classList.toggle("reached", isReached)
     group.classList.toggle("wrong", isWrong)
-    if (data) setNumber(data, numbers[0])
-    if (grad) setNumber(grad, numbers[1])
+    for (const [i, element] of [data, grad].entries())
+      if (element) setNumber(element, numbers[i], NUMBER_SIZE, () => roomAfterName(element))
     group.setAttribute("aria-label", this.#nameOf(node))
   }
 
@@ -209,7 +214,7 @@ export class Picture {
 
   /** @param {number} edge */
   #drawEdge(edge) {
-    const { group } = this.parts.edges[edge]
+    const { group, number, path } = this.parts.edges[edge]
     const step = this.cursor.now.edge[edge]
     const derivative = this.cursor.derivative(edge)?.text ?? ""
     const isAhead = this.cursor.position < this.cursor.edgesSince[edge]
@@ -220,8 +225,8 @@ export class Picture {
     if (state === this.#edgeStates[edge]) return
     this.#edgeStates[edge] = state
     group.setAttribute("aria-label", name)
-    if (derivative && this.parts.edges[edge].number)
-      setText(this.parts.edges[edge].number, derivative)
+    if (derivative && number)
+      setNumber(number, derivative, SMALL_SIZE, () => roomOnEdge(number, path))
     group.classList.toggle("ahead", isAhead)
     for (const each of SIGNS) group.classList.toggle(each, each === sign)
     if (width) group.style.setProperty("--width", width)
@@ -290,4 +295,25 @@ export class Picture {
     beam.style.setProperty("--width", group.style.getPropertyValue("--width"))
     return beam
   }
+}
+
+/**
+ * Returns the width between the name of a number in a node, which is before it, and its end.
+ * @param {SVGElement} number
+ */
+function roomAfterName(number) {
+  const name = number.previousElementSibling
+  if (!name?.classList.contains("small")) return Infinity
+  return Number(number.getAttribute("x")) - Number(name.getAttribute("x")) - NAME_WIDTH
+}
+
+/**
+ * Returns the width that a number has on an edge from left to right, between the two nodes.
+ * @param {SVGElement} number
+ * @param {SVGPathElement} path
+ */
+function roomOnEdge(number, path) {
+  const { x, width } = path.getBBox()
+  const middle = Number(number.getAttribute("x"))
+  return Math.max(2 * Math.min(middle - x, x + width + ARROW - middle), MIN_ROOM)
 }

@@ -19,6 +19,7 @@ export class Selection {
     this.explorer = explorer
     const { stage, editor, details } = explorer
     const { frame } = stage
+    editor.select = (leaf) => explorer.pin({ kind: "node", index: explorer.cursor.drawn[leaf] })
     stage.grabs = (event) => editor.grab(this.#leafAt(event), event.clientX)
     frame.addEventListener("click", (event) => this.#click(event))
     frame.addEventListener("pointermove", (event) => editor.drag(event.clientX))

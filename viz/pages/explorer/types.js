@@ -57,6 +57,7 @@
  * @property {Partial<Record<Level, Drawn>>} others
  * @property {import("../live/recording.js").Program} program
  * @property {number} open
+ * @property {Level} level what is collapsed when the page opens
  */
 
 /** @typedef {Around & Drawn} PageData */

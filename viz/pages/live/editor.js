@@ -1,12 +1,13 @@
 /* Changes leaves: by typing a number, by a slider, or by dragging the leaf in the drawing. */
 
 import { byId, create, setText } from "../elements.js"
-import { clamp } from "../numbers.js"
-import { readNumber, repr, shortNumber } from "./texts.js"
+import { isAmbiguous, readNumber, repr, shortNumber } from "./texts.js"
 
 /** @import { Recording } from "./recording.js" */
 
-const PIXELS = 100 // that a leaf is dragged to change it by its own size, or by 1 if it is smaller
+const PIXELS = 100 // that a leaf is dragged to change it by its own size; 0 is changed by 1
+const DIGITS = 100 // that `toFixed` can write
+const EQUAL = 1e-3 // a finite difference that is farther from the gradient is called inexact
 const MOST_UNDONE = 200 // changes that can be undone
 
 /** The panel of the leaf that is being changed, and the history of all changes. */
@@ -15,8 +16,10 @@ export class Editor {
   #past = []
   /** the leaf that the panel shows, -1 for none */
   #leaf = -1
-  /** @type {{x: number, from: number} | null} where a leaf was grabbed, and its number then */
+  /** @type {{leaf: number, x: number, from: number} | null} what was grabbed, where, its number */
   #drag = null
+  /** @type {(leaf: number) => void} is called when a leaf begins to move; a page selects it */
+  select = (leaf) => this.show(leaf)
   #isMoved = false
 
   /**
@@ -39,7 +42,10 @@ export class Editor {
     })
     byId("leaf-reset").addEventListener("click", () => this.reset(this.#leaf))
     byId("undo").addEventListener("click", () => this.undo())
-    byId("reset").addEventListener("click", () => this.#apply(new Map()))
+    byId("reset").addEventListener("click", () => {
+      this.#apply(new Map())
+      this.show(this.#leaf)
+    })
     this.#enable()
   }
 
@@ -50,7 +56,7 @@ export class Editor {
    */
   set(leaf, x, isNew = true) {
     const changes = new Map(this.recording.changes)
-    if (x === this.recording.given.data[leaf]) changes.delete(leaf)
+    if (Object.is(x, this.recording.given.data[leaf])) changes.delete(leaf)
     else changes.set(leaf, x)
     this.#apply(changes, isNew)
   }
@@ -66,6 +72,7 @@ export class Editor {
     if (!before) return
     this.recording.change(before)
     this.#after()
+    this.show(this.#leaf)
   }
 
   /** @param {Map<number, number>} changes */
@@ -95,8 +102,9 @@ export class Editor {
     byId("leaf").hidden = this.#leaf < 0
     if (this.#leaf < 0) return
     const x = this.recording.graph.data[leaf]
-    const span = Math.max(2 * Math.abs(x), 2)
+    const span = 2 * (Math.abs(x) || 1)
     const slider = byId("leaf-slider")
+    slider.disabled = !Number.isFinite(span)
     slider.min = String(x - span)
     slider.max = String(x + span)
     slider.step = String(span / 200)
@@ -129,6 +137,7 @@ export class Editor {
       )
     )
     setText(byId("leaf-gradient"), recording.gradientName(this.#leaf))
+    setText(byId("leaf-differs"), comparison(gradient, value))
   }
 
   #typed(isPart = false) {
@@ -136,17 +145,32 @@ export class Editor {
     const field = byId("leaf-number")
     const x = readNumber(field.value)
     if (x === null) {
-      if (isPart) return
-      field.setAttribute("aria-invalid", "true")
-      const given = field.value || "nothing"
-      setText(byId("leaf-error"), `${given} is not a number; write one such as -0.5`)
+      if (!isPart) this.#refuse(field.value)
       return
     }
     field.removeAttribute("aria-invalid")
     setText(byId("leaf-error"), "")
-    if (x !== this.recording.graph.data[this.#leaf]) this.set(this.#leaf, x, !this.#isMoved)
-    this.#isMoved = isPart
-    if (!isPart) this.show(this.#leaf)
+    if (!Object.is(x, this.recording.graph.data[this.#leaf])) {
+      this.set(this.#leaf, x, !this.#isMoved)
+      this.#isMoved = true
+    }
+    if (isPart) return
+    this.#isMoved = false
+    this.show(this.#leaf)
+  }
+
+  /** Says why a text is not a number; what its beginning changed is undone. @param {string} text */
+  #refuse(text) {
+    if (this.#isMoved) this.undo()
+    this.#isMoved = false
+    const field = byId("leaf-number")
+    field.value = text
+    field.setAttribute("aria-invalid", "true")
+    const [whole, rest] = text.trim().split(",")
+    const why = isAmbiguous(text)
+      ? `can mean two numbers; write ${whole}${rest} or ${whole}.${rest}`
+      : "is not a number; write one such as -0.5"
+    setText(byId("leaf-error"), `${text || "nothing"} ${why}`)
   }
 
   /** Begins to drag a leaf in the drawing; returns whether it can be dragged.
@@ -154,22 +178,24 @@ export class Editor {
    * @param {number} x pixels
    */
   grab(leaf, x) {
-    if (!this.leaves.has(leaf)) return false
-    this.#drag = { x, from: this.recording.graph.data[leaf] }
+    const from = this.recording.graph.data[leaf]
+    if (!this.leaves.has(leaf) || !Number.isFinite(from)) return false
+    this.#drag = { leaf, x, from }
     this.#isMoved = false
-    this.show(leaf)
     return true
   }
 
   /** Drags the leaf. @param {number} x pixels */
   drag(x) {
     if (!this.#drag || Math.abs(x - this.#drag.x) < 3) return
-    const { from } = this.#drag
-    const size = Math.max(Math.abs(from), 1)
-    const digits = clamp(3 - Math.floor(Math.log10(size)), 0, 20)
-    const to = Number((from + (size * (x - this.#drag.x)) / PIXELS).toFixed(digits))
-    if (to === this.recording.graph.data[this.#leaf]) return
-    this.set(this.#leaf, to, !this.#isMoved)
+    const { leaf, from } = this.#drag
+    const size = Math.abs(from) || 1
+    const digits = Math.max(3 - Math.floor(Math.log10(size)), 0)
+    const moved = from + (size * (x - this.#drag.x)) / PIXELS
+    const to = digits > DIGITS ? moved : Number(moved.toFixed(digits))
+    if (to === this.recording.graph.data[leaf]) return
+    if (!this.#isMoved) this.select(leaf)
+    this.set(leaf, to, !this.#isMoved)
     this.#isMoved = true
   }
 
@@ -208,5 +234,18 @@ export class Editor {
     this.recording.change(found)
     this.#past = []
     this.#after()
+    this.show(this.#leaf)
   }
+}
+
+/** Returns a sentence about a gradient and a finite difference that cannot agree, or "".
+ * @param {number} gradient
+ * @param {number} difference
+ */
+function comparison(gradient, difference) {
+  if (!Number.isFinite(gradient) || !Number.isFinite(difference))
+    return "They are not both finite, so they cannot be compared."
+  const size = Math.max(Math.abs(gradient), Math.abs(difference))
+  if (Math.abs(gradient - difference) <= EQUAL * size) return ""
+  return "The finite difference is inexact here: at a kink, or with too large or small a step."
 }

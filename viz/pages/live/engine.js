@@ -62,6 +62,9 @@ export class Graph {
    * @param {number[]} operands
    */
   apply(op, ...operands) {
+    const count = this.#row(op).partials.length
+    if (operands.length !== count)
+      throw new RangeError(`${op}: the operands must be ${count}, not ${operands.length}`)
     const node = this.add(op, operands, 0, operands.map(() => 0))
     this.#compute(node)
     return node
@@ -117,12 +120,17 @@ export class Graph {
     return found
   }
 
+  /** @param {string} op */
+  #row(op) {
+    if (!Object.hasOwn(this.rows, op)) throw new RangeError(`the table has no row ${op}`)
+    return this.rows[op]
+  }
+
   /** Computes a node and its local derivatives.
    * @param {number} node
    */
   #compute(node) {
-    const row = this.rows[this.ops[node]]
-    if (!row) throw new RangeError(`the table has no row ${this.ops[node]}`)
+    const row = this.#row(this.ops[node])
     const { data, isConstant } = this
     const [i, j, ...rest] = this.operands[node]
     const x = data[i]

@@ -303,14 +303,18 @@ export class Recording {
     const names = variables(program.names)
     const lines = ["from tinygrad_edu import Value, math", ""]
     const isUsed = this.#used()
+    let count = 0 // of the nodes with a name; without a label it is v and this number
     graph.ops.forEach((op, node) => {
       if (!isUsed[node] || graph.isConstant[node]) return
+      count += 1
       const label = JSON.stringify(program.names[node])
-      if (!op) return lines.push(`${names[node]} = Value(${python(graph.data[node])}, ${label})`)
+      const x = python(graph.data[node])
+      if (!op) return void lines.push(`${names[node]} = Value(${x}, ${label})`)
       const operands = graph.operands[node].map((i) =>
         graph.isConstant[i] ? python(graph.data[i]) : names[i]
       )
-      return lines.push(`${names[node]} = ${inNumbers(program.calls[op], operands)}`)
+      lines.push(`${names[node]} = ${inNumbers(program.calls[op], operands)}`)
+      if (program.names[node] !== `v${count}`) lines.push(`${names[node]}.label = ${label}`)
     })
     return [...lines, `${names[root]}.backward()`, ""].join("\n")
   }

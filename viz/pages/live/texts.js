@@ -1,6 +1,8 @@
 /* Numbers as text, with the digits that Python writes: `repr`, `number_text`, `label_number` and
    `short_number` there are these functions here. */
 
+import { toNumber } from "../numbers.js"
+
 // letters of scripts that are written from right to left, with the spaces between them
 const LETTER = "[\\u0590-\\u08ff\\ufb1d-\\ufdff\\ufe70-\\ufefc]"
 const RIGHT_TO_LEFT = new RegExp(`${LETTER}(?:[\\s\\d]*${LETTER})*`, "g")
@@ -111,11 +113,20 @@ function withDigits(x, count) {
   return `${sign(x)}${withoutZeros(pointed(digits, 0))}e${exponent}`
 }
 
-/** Returns the number that a person wrote, or null: -3, \u22120.5, 1e-3, 0,5.
+/** Returns whether a text has two meanings: 1,000 is one to some people and a thousand to others.
+ * @param {string} text
+ */
+export function isAmbiguous(text) {
+  return /^\s*[+\u2212-]?[1-9]\d{0,2},\d{3}\s*$/.test(text)
+}
+
+/** Returns the number that a person or `repr` wrote, or null: -3, \u22120.5, 1e-3, 0,5, inf.
  * @param {string} text
  */
 export function readNumber(text) {
+  if (isAmbiguous(text)) return null
   const plain = text.trim().replace("\u2212", "-").replace(",", ".")
+  if (/^([+-]?inf|nan)$/i.test(plain)) return toNumber(plain.toLowerCase().replace("+", ""))
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : null
 }
 

@@ -34,7 +34,7 @@ export const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)")
 /**
  * The groups of a drawing, and what is inside them; `button` is made by a page.
  * @typedef {{ group: SVGGElement, data: SVGElement | null, grad: SVGElement | null }} NodePart
- * @typedef {{ group: SVGGElement, path: SVGPathElement, number: Element | null }} EdgePart
+ * @typedef {{ group: SVGGElement, path: SVGPathElement, number: SVGElement | null }} EdgePart
  * @typedef {{ group: SVGGElement, title: Element, button?: SVGGElement }} FramePart
  */
 

@@ -20,14 +20,14 @@ from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
 from ...drawing.model import build
 from ...drawing.scene import Scene
+from ...drawing.selection import READABLE_NODES
 from ...drawing.text import label_number, number_text
 from ...training.records import names_of_features
 from ...training.rounding import evenly
-from ..collapse import collapse_if_large
 
 MAX_NUMBERS = 250_000  # numbers of all samples together: about 2.5 MB of text in the page
 MAX_SAMPLES = 60
-MAX_DRAWN = 80  # nodes; larger graphs are drawn with collapsed neurons, or else layers
+MAX_DRAWN = 80  # nodes, with collapsed neurons; of larger graphs layers are collapsed
 MAX_SCENES = 6  # different forms of graphs; samples with more forms are left out
 
 Numbers = tuple[str, str, str]  # data before the update, gradient before it, data after it
@@ -175,7 +175,8 @@ class _Layout:
     form: Form
 
     def __post_init__(self) -> None:
-        self.collapse = collapse_if_large(self.root, MAX_DRAWN)
+        is_readable = len(topological_order(self.root)) <= READABLE_NODES
+        self.collapse = None if is_readable else "neurons"
         drawn = build([self.root], self.collapse, MAX_DRAWN).nodes
         self.size = len(drawn)
         self.shown = {node.shows: node for node in drawn if node.shows is not None}

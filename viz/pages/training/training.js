@@ -125,7 +125,7 @@ byId("model").addEventListener("click", (event) => {
 
 // ---- curves ----
 
-const LOGARITHMIC = "loss of each step, on a logarithmic axis; click to go to a step"
+const LOGARITHMIC = "loss of each step, on a logarithmic axis"
 const lastStep = Math.max(...data.loss.map(([step]) => step), 2)
 const loss = new Plot(
   byId("loss"),
