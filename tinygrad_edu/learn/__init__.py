@@ -1,0 +1,23 @@
+"""Lessons, claims, questions, exercises and cards on backpropagation and gradient descent.
+
+    >>> from tinygrad_edu import learn
+    >>> question = learn.question("gradient", seed=7)
+    >>> question.mark("-9").right
+    False
+    >>> learn.claims["too large a rate diverges"].run().holds
+    True
+
+The same from a terminal: ``tinygrad-edu learn``.
+"""
+
+from . import misconceptions
+from .claims import CLAIMS as claims  # noqa: N811
+from .claims import Claim, Evidence, claim
+from .lessons import LESSONS as lessons  # noqa: N811
+from .lessons import Lesson, lesson
+from .questions import Mark, Question, question
+
+__all__ = [
+    "Claim", "Evidence", "Lesson", "Mark", "Question", "claim", "claims", "lesson", "lessons",
+    "misconceptions", "question",
+]

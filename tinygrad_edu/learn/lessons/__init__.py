@@ -1,0 +1,26 @@
+"""The lessons, in the order in which they build on each other."""
+
+from ...errors import check_name
+from .descent import rate
+from .lesson import Card, Cover, IdeaQuestion, Lesson, Part, Reading, explained
+
+__all__ = [
+    "LESSONS", "Card", "Cover", "IdeaQuestion", "Lesson", "Part", "Reading", "explained", "lesson",
+]
+
+LESSONS: dict[str, Lesson] = {
+    module.LESSON.name: module.LESSON
+    for module in (
+        rate,
+    )
+}
+
+
+def lesson(name: str) -> Lesson:
+    """Returns a lesson by its name: "forward", "chain", ..., "rate", ...
+
+    Raises:
+        TypeError: ``name`` is not text.
+        ValueError: there is no lesson of this name.
+    """
+    return LESSONS[check_name(name, "lesson: name", LESSONS)]
