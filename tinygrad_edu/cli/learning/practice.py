@@ -49,7 +49,7 @@ NO_SANDBOX = (
 )
 CHECK_EPILOG = (
     f"{NO_SANDBOX}  The exit status is 0 if every file is right, 1 if one is not yet right, 2 for "
-    "wrong use, as if there are no such files."
+    "wrong use, such as files that do not exist."
 )
 WATCH_EPILOG = f"{NO_SANDBOX}  Ctrl-C ends the command."
 

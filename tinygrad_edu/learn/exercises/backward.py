@@ -28,6 +28,7 @@ class Idea(NamedTuple):
     adds: whether these two are added and not multiplied.
     is_forward: whether the nodes are visited from the first to the last.
     first: the gradient of the last node at the start.
+    is_idle: whether nothing is passed on.
     """
 
     replaces: bool = False
@@ -36,6 +37,7 @@ class Idea(NamedTuple):
     adds: bool = False
     is_forward: bool = False
     first: float = 1.0
+    is_idle: bool = False
 
 
 WRONG = (
@@ -53,8 +55,9 @@ WRONG = (
      "rule they are multiplied."),
     (Idea(is_forward=True), "The nodes are visited from the first to the last. A node can pass its "
      "gradient on only after all of its users, so the order is reversed."),
-    (Idea(first=0.0), "All gradients are 0: nothing is passed on, or the last node does not begin "
-     "with 1, its derivative with respect to itself."),
+    (Idea(is_idle=True), "Nothing is passed on: the output alone has a gradient."),
+    (Idea(first=0.0), "All gradients are 0: the last node must begin with 1, its derivative with "
+     "respect to itself."),
 )
 # what stands in the starter, by the random seed
 LINES = (
@@ -70,7 +73,7 @@ RIGHT = "grads[j] += grads[i] * partial"
 def make(seed: int) -> Exercise:
     """Returns the exercise: the inner line has the fault that this random seed chooses."""
     draw = random.Random(f"backward {seed}")
-    graphs = [*_fixed(), *[_operands(graph(1 + i % 5, draw)) for i in range(GRAPHS)]]
+    graphs = [*_fixed(), *[as_operands(graph(1 + i % 5, draw)) for i in range(GRAPHS)]]
     task = """Write the inner line of a backward pass.
 
 A graph is a list with an entry for each node, in the order of the forward
@@ -123,7 +126,7 @@ def _fixed() -> list[Operands]:
     return [[[]], [[], [(0, 1.0), (0, 1.0)]], [[], [], [(0, 3.0), (0, 3.0)]]]
 
 
-def _operands(root: Value) -> Operands:
+def as_operands(root: Value) -> Operands:
     """Returns a graph of the engine as the exercise has it."""
     order = topological_order(root)
     index = {node: i for i, node in enumerate(order)}
@@ -140,7 +143,8 @@ def swept(operands: Operands, idea: Idea) -> list[float]:
             above = grads[i] if idea.has_adjoint else 1.0
             local = partial if idea.has_partial else 1.0
             passed = above + local if idea.adds else above * local
-            grads[j] = passed if idea.replaces else grads[j] + passed
+            if not idea.is_idle:
+                grads[j] = passed if idea.replaces else grads[j] + passed
     return grads
 
 

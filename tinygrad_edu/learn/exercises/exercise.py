@@ -195,10 +195,12 @@ def file_text(name: str, seed: int, task: str, code: str) -> str:
     code: what follows it.
     """
     file = f"{name}-{seed}.py"
+    code = code.strip()
+    gap = "\n\n" if code.startswith("def ") else "\n"
     return (
         f'# exercise: {name}, seed {seed}\n"""{task.strip()}\n\n'
         f"Check it:  tinygrad-edu practice check {file}\n"
-        f'A hint:    tinygrad-edu practice check {file} --hint 1\n"""\n\n{code.strip()}\n'
+        f'A hint:    tinygrad-edu practice check {file} --hint 1\n"""\n{gap}{code}\n'
     )
 
 

@@ -40,14 +40,12 @@ RIGHT = Loop("z", "b", "s")
 WRONG = (
     Loop("", "b", "s", "zero_grad is missing: backward adds to the gradients of all steps before, "
          "so old gradients count again and again."),
-    Loop("z", "zb", "s", "zero_grad stands inside the loop over the samples, so the gradient of "
-         "the last sample is all that is left for the step."),
+    Loop("z", "zb", "s", "The gradient of the last sample is all that is left for the step: "
+         "zero_grad stands inside the loop over the samples, or backward outside of it."),
     Loop("z", "b", "zs", "No weight moves: when step is called, all gradients are 0. zero_grad "
          "stands between backward and step, or step comes too early, or not at all."),
     Loop("sz", "b", "", "step comes before backward: each step uses the gradient of the weights "
          "before the last step, and the first one uses none."),
-    Loop("z", "", "bs", "backward is called for the last sample only; the others have no "
-         "influence."),
     Loop("z", "bs", "", "step is called for every sample, with the gradients of those before it, "
          "too. The task is one step for all samples."),
     Loop("", "zbs", "", "zero_grad, backward and step are called for every sample. That is "

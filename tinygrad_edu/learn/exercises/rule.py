@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import textwrap
 from collections.abc import Callable, Sequence
 from math import cos, exp, log, tanh
 from typing import Any, NamedTuple
@@ -150,7 +151,7 @@ FUNCTIONS = (
         Wrong("1", lambda x, o: 1.0, "Below 0 the slope is 0.1."),
         Wrong("1 if x >= 0 else 0.1", lambda x, o: 1.0 if x >= 0 else 0.1,
               "At x = 0 the engine takes the slope below 0: it needs > and not >=."),
-    ), "leaky_relu(x) is x for x > 0, and else 0.1 * x.  At its kink x = 0 the engine\n"
+    ), "leaky_relu(x) is x for x > 0, and else 0.1 * x.  At its kink x = 0 the engine "
        "takes the slope below 0.", constants=(0.1,)),
     Function("sin(x)", "sin", "math.cos(x)", (0.0, 100.0), (
         Wrong("-cos(x)", lambda x, o: -cos(x), "The sign is wrong: sin grows at x = 0."),
@@ -194,9 +195,10 @@ def make(seed: int) -> Exercise:
 
 In the forward pass the engine computes the output o.  In the backward pass it
 multiplies the gradient of o by the local derivative, and adds the product to
-the gradient of the argument.  rule gets numbers and returns {wanted}.
-It may use {' and '.join(['x', *names[1:], 'the output o'])}.
-{function.note}""".strip()
+the gradient of the argument.  rule gets numbers, and returns
+{wanted}.  {function.note}"""
+    paragraphs = [textwrap.fill(part, 79) for part in task.split("\n\n")]
+    task = "\n\n".join(paragraphs)
     start = "0.0" if len(names) == 1 else "0.0, 0.0"
     code = f"import math\n\n\ndef rule({given}):\n    return {{}}"
     return Exercise(

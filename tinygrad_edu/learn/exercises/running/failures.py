@@ -18,8 +18,8 @@ TYPES = {"str": "a text", "NoneType": "None", "list": "a list", "tuple": "a tupl
 class Failure:
     """Why a learner's file, or a call of one of its functions, gave no value.
 
-    kind: "syntax", "exception", "memory", "exit", "missing", "type" or "size"; or, if the process
-        was stopped, "time", "killed", "crash" or "ended".
+    kind: "syntax", "exception", "memory", "exit", "missing", "model", "type" or "size"; or, if the
+        process was stopped, "time", "killed", "crash" or "ended".
     name: the function that was called or the variable that was read, "" for the file.
     line: the number of the line of the learner's file, 0 if it is unknown.
     type, message: the name and the message of the exception, or the name of a type.
@@ -66,6 +66,7 @@ def sentence_of(failure: Failure, text: str, seconds: int = 10, megabytes: int =
                   "list that grows without end?",
         "exit": f"The program ends itself{at}. Remove sys.exit() or quit(): the check goes on "
                 "after it.",
+        "model": "The file must make a module of nn, such as nn.MLP. Is there a return missing?",
         "size": f"{_called(failure)} gives more numbers than the check reads; return only what the "
                 "task asks for.",
         "time": f"The program was stopped after {counted(seconds, 'second')}{at}. Is there a "

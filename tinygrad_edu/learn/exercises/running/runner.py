@@ -80,7 +80,7 @@ def main(folder: str) -> None:
 
 
 def set_limits(seconds: int, patience: float, megabytes: int, trace: Any) -> None:
-    """Limits this process, as far as the system can.
+    """Sets the limits of this process that the system has.
 
     seconds: of processor time.
     patience: seconds that may pass; a program may also wait without using the processor.  Where
@@ -143,6 +143,8 @@ def answer_of(
     """Returns the value of a step, or its failure."""
     name = step.get("call", step.get("read", step.get("numbers", "")))
     try:
+        if "numbers" in step and not hasattr(kept.get(name), "named_parameters"):
+            return {"failure": {"kind": "model"}}
         if "numbers" in step:
             value = {name: p.data for name, p in kept[name].named_parameters()}
         elif not hasattr(module, name):
