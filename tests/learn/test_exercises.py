@@ -81,38 +81,28 @@ def failure_of(body, limits=SMALL, *, head=""):
 # ---- every exercise
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@every_exercise
-def test_a_starter_is_not_yet_right_and_the_solution_is(name, seed, sentences):
-    made = exercise(name, seed)
-    started = made.check_text(made.starter)
-    assert not started
-    assert started.exercise is made
-    assert "\n" not in started.sentence
-    assert started.sentence[-1] in ".?"
-    if seed < SOLUTIONS.get(name, len(SEEDS)):
-        solved = made.check_text(made.solution)
-        assert solved.right, solved
-    sentences.setdefault(name, set()).add(re.sub(r"[-\d.e+]+", "#", started.sentence))
-
-
-@pytest.fixture(scope="module")
-def sentences():
-    return {}
-
-
-# how many faults the starters of an exercise have, each with a sentence of its own
+# How many sentences the starters of ten seeds get, numbers aside: one for each fault.
 FAULTS = {
-    "rule": 1, "backward": 5, "update-rule": 4, "rate": 2, "gradient-descent": 4, "network": 5,
+    "rule": 1, "backward": 5, "update-rule": 5, "rate": 3, "gradient-descent": 4, "network": 5,
     "evaluation": 4,
 }
 
 
 @every_exercise
-def test_faults_of_starters_have_sentences_of_their_own(name, sentences):
-    if name not in sentences:
-        pytest.skip("the test of the starters ran in another process")
-    assert len(sentences[name]) >= FAULTS[name], sentences[name]
+def test_starters_are_not_yet_right_and_solutions_are(name):
+    sentences = set()
+    for seed in SEEDS:
+        made = exercise(name, seed)
+        started = made.check_text(made.starter)
+        assert not started
+        assert started.exercise is made
+        assert "\n" not in started.sentence
+        assert started.sentence[-1] in ".?"
+        sentences.add(re.sub(r"[^a-z ]+", "", started.sentence))
+        if seed < SOLUTIONS.get(name, len(SEEDS)):
+            solved = made.check_text(made.solution)
+            assert solved.right, solved
+    assert len(sentences) >= FAULTS[name], sentences
 
 
 @every_exercise
@@ -405,6 +395,7 @@ def test_a_network_may_be_repaired_in_another_way():
     ("", "return object()", "f gives an object of type object, which the check cannot read"),
     ("", "return {1, 2}", "f gives a set, which the check cannot read; return numbers."),
     ("", "return [0] * 200_000", "f gives more numbers than the check reads"),
+    ("", "return ['x' * 1000] * 1000", "f gives more numbers than the check reads"),
     ("", "x = []\n    x.append(x)\n    return x", "f gives more numbers than the check reads"),
     ("import os, signal", "os.kill(os.getpid(), signal.SIGSEGV)", "Python itself crashed in line"),
     ("import os, signal", "os.kill(os.getpid(), signal.SIGKILL)", "The system stopped the program"),
@@ -493,7 +484,7 @@ def test_only_plain_values_come_back():
     body = "return [1, 2.5, True, None, 'text', (1, [2]), {'a': 1}, 10**5000, float('inf')]"
     (answer,) = run_f(body).answers
     assert answer.value[:7] == [1, 2.5, True, None, "text", [1, [2]], {"a": 1}]
-    assert answer.value[7:] == [2**1023, math.inf]
+    assert answer.value[7:] == [2.0**1023, math.inf]
     fraction = run_f("return Fraction(1, 4)", head="from fractions import Fraction")
     assert fraction.answers == [Answer(0.25)]
 

@@ -79,7 +79,7 @@ def sentence_of(failure: Failure, text: str, seconds: int = 10, megabytes: int =
 
 
 def _of_exception(failure: Failure, text: str, at: str, message: str) -> str:
-    error = f"{failure.type}: {message}" if message else failure.type
+    error = printable(failure.type) + (f": {message}" if message else "")
     if failure.type == "EOFError":
         return f"The program asks for input{at}, and nobody answers. Remove input()."
     if failure.type == "RecursionError":
@@ -87,7 +87,7 @@ def _of_exception(failure: Failure, text: str, at: str, message: str) -> str:
     if failure.type == "ModuleNotFoundError":
         return (
             f"Python does not find a module ({message}){at}. The file is run alone, in an empty "
-            "folder, without other files of yours."
+            "folder: other files of yours are not there, and packages must be installed."
         )
     if failure.name and not failure.line:
         return f"{failure.name} cannot be called as the task says: {error}."
@@ -96,7 +96,7 @@ def _of_exception(failure: Failure, text: str, at: str, message: str) -> str:
 
 def _of_missing(failure: Failure) -> str:
     near = near_names(failure.name, failure.names)
-    remedy = f"Did you rename it to {near[0]}?" if near else "Put it back."
+    remedy = f"Did you rename it to {printable(near[0])}?" if near else "Put it back."
     return f"The file has no {failure.name} any more, which the starter had. {remedy}"
 
 

@@ -19,11 +19,12 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
-MOST_ENTRIES = 100_000  # numbers and texts in one answer
+MOST_ENTRIES = 100_000  # numbers and characters in all answers together
 MOST_LEVELS = 20  # of lists in lists
 MOST_CHARACTERS = 1_000  # of a text, or of the message of an error
 MOST_FILE_BYTES = 64_000_000  # of a file that the learner's program writes
-LARGEST_INT = 2**1023  # a larger one is no float
+LARGEST_INT = 2**53  # a larger one becomes a float
+LARGEST = 2.0**1023
 PACKAGE = "tinygrad_edu"
 
 
@@ -134,13 +135,19 @@ def answers_of(path: str, text: str, steps: list[dict[str, Any]]) -> dict[str, A
     except BaseException as error:
         return {"failure": failure_of(error, path)}
     kept: dict[str, Any] = {}
-    return {"answers": [answer_of(step, module, kept, path) for step in steps]}
+    left = [MOST_ENTRIES]
+    return {"answers": [answer_of(step, module, kept, left, path) for step in steps]}
 
 
 def answer_of(
-    step: dict[str, Any], module: ModuleType, kept: dict[str, Any], path: str
+    step: dict[str, Any], module: ModuleType, kept: dict[str, Any], left: list[int], path: str
 ) -> dict[str, Any]:
-    """Returns the value of a step, or its failure."""
+    """Returns the value of a step, or its failure.
+
+    kept: the objects of earlier steps, to which one may be added.
+    left: how many entries the answers may still have (see `plain`).
+    path: the learner's file.
+    """
     name = step.get("call", step.get("read", step.get("numbers", "")))
     try:
         if "numbers" in step and not hasattr(kept.get(name), "named_parameters"):
@@ -161,7 +168,7 @@ def answer_of(
     except BaseException as error:
         return {"failure": failure_of(error, path, name)}
     try:
-        return {"value": plain(value, MOST_LEVELS, [MOST_ENTRIES])}
+        return {"value": plain(value, MOST_LEVELS, left)}
     except BaseException as error:
         if isinstance(error, MemoryError):
             return {"failure": failure_of(error, path, name)}
@@ -190,15 +197,18 @@ def plain(x: Any, levels: int, left: list[int]) -> Any:
     if x is None or isinstance(x, bool):
         return x
     if isinstance(x, str):
+        left[0] -= len(x[:MOST_CHARACTERS])
         return x[:MOST_CHARACTERS]
     if isinstance(x, numbers.Integral):
-        return max(-LARGEST_INT, min(int(x), LARGEST_INT))
+        n = int(x)
+        return n if abs(n) <= LARGEST_INT else max(-LARGEST, min(n, LARGEST)) * 1.0
     if isinstance(x, numbers.Real):
         return float(x)
     if hasattr(x, "tolist"):  # an array
         x = x.tolist()
         return plain(x, levels - 1, left)
     if isinstance(x, dict):
+        left[0] -= sum([len(str(key)[:100]) for key in x])
         return {str(key)[:100]: plain(part, levels - 1, left) for key, part in x.items()}
     if isinstance(x, (list, tuple)):
         return [plain(part, levels - 1, left) for part in x]
