@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from ..lessons import LESSONS, IdeaQuestion
 from .question import Question
@@ -12,9 +13,21 @@ IDEAS: dict[str, IdeaQuestion] = {
 }
 
 
-def make(draw: random.Random, level: int, name: str = "") -> Question:
-    """Returns the question about an idea, or about any of them; ``level`` changes nothing."""
-    idea = IDEAS[name or draw.choice(list(IDEAS))]
+def make(draw: random.Random, level: int) -> Question:
+    """Returns the question about any idea; ``level`` changes nothing."""
+    return _asked(draw.choice(list(IDEAS)), draw)
+
+
+def about(name: str, seed: int = 0) -> Question:
+    """Returns the question about an idea.
+
+    seed: decides the order of the choices.
+    """
+    return replace(_asked(name, random.Random(seed)), kind="idea", seed=seed)
+
+
+def _asked(name: str, draw: random.Random) -> Question:
+    idea = IDEAS[name]
     choices = [idea.right, *idea.wrong]
     draw.shuffle(choices)
     return Question(

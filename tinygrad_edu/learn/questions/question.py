@@ -57,6 +57,11 @@ class Question:
     level: int = 1
 
     @property
+    def shown_answer(self) -> str:
+        """The answer as it is printed; a choice with its letter."""
+        return self._shown(self.answer)
+
+    @property
     def drawing(self) -> Drawing | None:
         """The picture of the graph without gradients, None if the question has no graph."""
         return None if self.root is None else _drawn(self.root, hide=("grad",))
