@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from .lessons import LESSONS, Card
 from .progress import CardState, State
-from .questions import KINDS, Question, question
+from .questions import Question, question
 from .questions.ideas import about
 
 CARDS: dict[str, Card] = {

@@ -160,7 +160,7 @@ class Progress:
         return "use --profile with another name, or move the file away to start from nothing"
 
 
-class _Newer(ValueError):
+class _NewerVersionError(ValueError):
     """The file has a version that this program does not know."""
 
 
@@ -171,7 +171,7 @@ def _state_of(content: Any) -> State:
     if not isinstance(content, dict) or not isinstance(content.get("version"), int):
         raise TypeError("no version")
     if content["version"] > VERSION:
-        raise _Newer(content["version"])
+        raise _NewerVersionError(content["version"])
     return State(
         _parts(content["lessons"], LessonState),
         _parts(content["kinds"], KindState),
@@ -195,6 +195,6 @@ def _text_of(state: State) -> str:
 
 
 def _mistake(error: Exception) -> str:
-    if isinstance(error, _Newer):
+    if isinstance(error, _NewerVersionError):
         return f"was written by a newer version of this program (format {error})"
     return f"is damaged ({short_repr(str(error))})"

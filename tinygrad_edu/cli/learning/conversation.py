@@ -16,7 +16,7 @@ WIDTH = 80  # of a line at most
 KEYS = "h for a hint, s for the solution, q to leave"
 
 
-class Left(Exception):
+class LeftError(Exception):
     """The learner has left, or the input has ended."""
 
 
@@ -57,7 +57,7 @@ def read(prompt: str) -> str:
     """Returns what the learner types.
 
     Raises:
-        Left: it is q, or the input has ended.
+        LeftError: it is q, or the input has ended.
     """
     print(_encodable(prompt), end=" ", flush=True)
     line = sys.stdin.readline()
@@ -66,7 +66,7 @@ def read(prompt: str) -> str:
     if not line or line.strip().lower() in ("q", "quit", "exit"):
         if not line:
             print()
-        raise Left
+        raise LeftError
     return line.strip()
 
 
@@ -74,7 +74,7 @@ def choose(choices: Sequence[str], hint: str) -> str:
     """Shows choices and returns the one that the learner takes.
 
     Raises:
-        Left: the learner has left.
+        LeftError: the learner has left.
     """
     for letter, choice in zip("abcdefgh", choices):
         say(f"{letter}) {choice}", "  ")
@@ -98,7 +98,7 @@ def ask(question: Question, outcome: Outcome, tries: int = 99) -> Mark | None:
     Returns None if the learner asked for the solution.
 
     Raises:
-        Left: the learner has left.
+        LeftError: the learner has left.
     """
     say(str(question))
     hints = list(question.hints)

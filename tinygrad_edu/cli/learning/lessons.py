@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ...errors import check_name, counted
 from ..arguments import Command, argument, option
-from .conversation import KEYS, Left, Outcome, ask, choose, read, say
+from .conversation import KEYS, LeftError, Outcome, ask, choose, say
 
 if TYPE_CHECKING:
     from ...learn.lessons import Lesson, Part
@@ -83,7 +82,7 @@ def _keeping(conversation: Callable[[], int]) -> int:
     """Runs a conversation; what was done so far is kept however it ends."""
     try:
         return conversation()
-    except Left:
+    except LeftError:
         say("Left. What you did is kept; to go on: tinygrad-edu learn")
         return 0
 
@@ -99,7 +98,8 @@ def _print_map(state: State) -> None:
         if lesson.name in state.lessons:
             sign = "x" if state.lessons[lesson.name].done else ">"
             if sign == ">":
-                note = f", {state.lessons[lesson.name].part} of {len(lesson.parts)} predictions made"
+                made = state.lessons[lesson.name].part
+                note = f", {made} of {len(lesson.parts)} predictions made"
         say(f" {sign} {number:2} {lesson.name:11} {lesson.title}{note}")
     say("x is done, > is begun. To take one: tinygrad-edu learn NAME")
 
@@ -212,4 +212,9 @@ LEARN = Command(
         PROFILE,
     ),
 )
-PROGRESS = Command("progress", run_progress, "show what you have learned, and what is next", (PROFILE,))
+PROGRESS = Command(
+    "progress",
+    run_progress,
+    "show what you have learned, and what is next",
+    (PROFILE,),
+)

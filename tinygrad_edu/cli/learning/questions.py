@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import check_name, counted
 from ..arguments import Command, argument, natural, option, positive
-from .conversation import KEYS, Left, Outcome, ask, say
+from .conversation import KEYS, LeftError, Outcome, ask, say
 from .lessons import PROFILE
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def practise(kind: str, options: argparse.Namespace) -> int:
                 break
             say(said if options.level is None else "")
             say()
-    except Left:
+    except LeftError:
         say("Left; what you did is kept.")
         return 1 if outcome.tries and not outcome.right else 0
     return 0 if outcome.right else 1
@@ -85,7 +85,7 @@ def run_quiz(options: argparse.Namespace) -> int:
             with progress.change() as state:
                 _note(state.kind(each.kind), outcome)
             say()
-    except Left:
+    except LeftError:
         say("Left before the end.")
     say(f"{right} of {len(asked)} right at once.")
     if right == len(asked):
@@ -162,7 +162,7 @@ def _review(progress: Progress, now: datetime) -> int:
             with progress.change() as state:
                 days = (cards.review(state, name, rating, now) - now).days
             say(f"It comes back in {counted(days, 'day')}.\n")
-    except Left:
+    except LeftError:
         say("Left; the cards that you answered are kept.")
         return 1 if forgotten else 0
     _say_when(progress, now)

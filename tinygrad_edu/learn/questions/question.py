@@ -13,17 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...debug.recording import record
 from ...debug.text import short_number
 from ...engine.value import Value
-from ...errors import check_text, shortened
+from ...errors import check_text
 from ..misconceptions import BACKWARD, MISCONCEPTIONS
 from .answers import Unreadable, as_choice, as_formula, as_number, is_close
-
-if TYPE_CHECKING:
-    from viz.drawing.draw import Drawing
 
 Answer = float | str  # a number, a formula, or one of the choices
 
@@ -62,7 +59,7 @@ class Question:
         return self._shown(self.answer)
 
     @property
-    def drawing(self) -> Drawing | None:
+    def drawing(self) -> Any:
         """The picture of the graph without gradients, None if the question has no graph."""
         return None if self.root is None else _drawn(self.root, hide=("grad",))
 
@@ -156,27 +153,25 @@ class Mark:
         return self.right
 
     @property
-    def drawing(self) -> Drawing | None:
+    def drawing(self) -> Any:
         """The picture of the graph at the wrong step, None if there is none."""
         if self.step is None or self.question is None or self.question.root is None:
             return None
         from ... import viz
 
-        drawn: Drawing = viz.draw(record(self.question.root), step=self.step)
-        return drawn
+        return viz.draw(record(self.question.root), step=self.step)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return _bundle(self.sentence, self.drawing)
 
 
-def _drawn(root: Value, **options: Any) -> Drawing:
+def _drawn(root: Value, **options: Any) -> Any:
     from ... import viz
 
-    drawn: Drawing = viz.draw(root, **options)
-    return drawn
+    return viz.draw(root, **options)
 
 
-def _bundle(text: str, drawing: Drawing | None) -> dict[str, str]:
+def _bundle(text: str, drawing: Any) -> dict[str, str]:
     """Returns what a notebook shows: the text, with the picture below it if there is one."""
     from html import escape
 

@@ -16,7 +16,9 @@ SAMPLES = 20
 STEPS = 100
 
 
-def mean_square(w: Sequence[Any], samples: Sequence[Sequence[float]], targets: Sequence[float]) -> Any:
+def mean_square(
+    w: Sequence[Any], samples: Sequence[Sequence[float]], targets: Sequence[float]
+) -> Any:
     """Returns the mean squared error of the line w[0] + w[1] x."""
     errors = [w[0] + w[1] * x - t for (x,), t in zip(samples, targets)]
     return sum(error**2 for error in errors) / len(errors)
