@@ -17,7 +17,12 @@ KEYS = "h for a hint, s for the solution, q to leave"
 
 
 class LeftError(Exception):
-    """The learner has left, or the input has ended."""
+    """The learner has left, or the input has ended.
+
+    is_wrong: whether the last answer to a question was wrong.
+    """
+
+    is_wrong = False
 
 
 class Outcome:
@@ -103,7 +108,11 @@ def ask(question: Question, outcome: Outcome, tries: int = 99) -> Mark | None:
     say(str(question))
     hints = list(question.hints)
     while True:
-        typed = read(">")
+        try:
+            typed = read(">")
+        except LeftError as left:
+            left.is_wrong = outcome.tries > 0
+            raise
         if typed.lower() in ("h", "hint"):
             outcome.helped = True
             say(hints.pop(0) if hints else "There are no more hints; s shows the solution.")

@@ -82,9 +82,9 @@ def _keeping(conversation: Callable[[], int]) -> int:
     """Runs a conversation; what was done so far is kept however it ends."""
     try:
         return conversation()
-    except LeftError:
+    except LeftError as left:
         say("Left. What you did is kept; to go on: tinygrad-edu learn")
-        return 0
+        return int(left.is_wrong)
 
 
 def _print_map(state: State) -> None:

@@ -28,7 +28,6 @@ def practise(kind: str, options: argparse.Namespace) -> int:
     from ...learn.questions import question
 
     progress = Progress(options.profile)
-    outcome = Outcome()
     say(f"{KEYS}\n")
     try:
         while True:
@@ -44,9 +43,9 @@ def practise(kind: str, options: argparse.Namespace) -> int:
                 break
             say(said if options.level is None else "")
             say()
-    except LeftError:
+    except LeftError as left:
         say("Left; what you did is kept.")
-        return 1 if outcome.tries and not outcome.right else 0
+        return int(left.is_wrong)
     return 0 if outcome.right else 1
 
 
