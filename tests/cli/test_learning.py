@@ -49,7 +49,7 @@ def answer_of(question):
 
 
 def test_the_first_minutes_of_a_learner(say):
-    status, out, err = say("learn", "-3", "6", "2", "h", "4")
+    status, out, err = say("learn", "-3", "6", "2", "h", "2", "4")
     assert (status, err) == (0, "")
     assert "What is dL/da" in out
     assert "-3 is what comes out if the gradient is the local derivative alone" in out
@@ -57,7 +57,7 @@ def test_the_first_minutes_of_a_learner(say):
     assert "Yes: 4." in out
     assert out.endswith("Begin with: tinygrad-edu learn forward")
     assert set(Progress().read().lessons) == {"chain", "backward"}
-    assert "Step" in out  # after the second wrong idea, where it goes wrong
+    assert "is where this goes wrong" in out  # after the second wrong idea, where it goes wrong
 
 
 @pytest.mark.parametrize("name", learn.lessons)
