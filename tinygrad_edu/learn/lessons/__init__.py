@@ -2,6 +2,7 @@
 
 from ...errors import check_name
 from .descent import rate
+from .gradients import backward, chain, cost, forward
 from .lesson import Card, Cover, IdeaQuestion, Lesson, Part, Reading, explained
 
 __all__ = [
@@ -11,6 +12,10 @@ __all__ = [
 LESSONS: dict[str, Lesson] = {
     module.LESSON.name: module.LESSON
     for module in (
+        forward,
+        chain,
+        backward,
+        cost,
         rate,
     )
 }
