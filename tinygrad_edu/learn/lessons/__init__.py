@@ -1,7 +1,8 @@
 """The lessons, in the order in which they build on each other."""
 
 from ...errors import check_name
-from .descent import rate
+from .descent import batches, optimisers, rate, start
+from .descent import descent as gradient_descent
 from .lesson import Card, Cover, IdeaQuestion, Lesson, Part, Reading, explained
 
 __all__ = [
@@ -11,7 +12,11 @@ __all__ = [
 LESSONS: dict[str, Lesson] = {
     module.LESSON.name: module.LESSON
     for module in (
+        gradient_descent,
         rate,
+        start,
+        batches,
+        optimisers,
     )
 }
 
