@@ -138,7 +138,7 @@ MISCONCEPTIONS: dict[str, Idea] = {
         "work of a single unit.",
     ),
     "noise falls with the size": Idea(
-        "the noise is taken to fall like the size of the batch grows",
+        "the noise is taken to fall in proportion to the size of the batch",
         "It falls with the square root of the size: a hundred times the samples make it ten "
         "times smaller.",
     ),

@@ -377,13 +377,13 @@ LESSON = Lesson(
         "sum or mean": Card(
             "idea",
             "A sum over samples makes steps longer with every sample; the learning rate must stay "
-            "below 2/n. A mean has no such limit in n.",
+            "below 2/n. With a mean the limit does not depend on n.",
             idea="ten times the data",
         ),
         "the update in code": Card(
             "line",
-            "In code: w0 += alpha * sum(...). Python implies no sign of multiplication. After a "
-            "repair, see whether the loss falls.",
+            "In code the * has to be written: w0 += alpha * sum(...). After a repair, see whether "
+            "the loss falls.",
         ),
         "what learning is for": Card(
             "idea",
