@@ -164,6 +164,46 @@ MISCONCEPTIONS: dict[str, Idea] = {
         "Layers can be narrow or wide. Each weight of a layer is a multiplication and an addition.",
     ),
     # ideas of the lessons descent, rate, start, batches, optimisers
+    "climbs": Idea(
+        "the weight follows the gradient uphill",
+        "A positive derivative says that the loss grows with the weight, so descent makes the "
+        "weight smaller.",
+    ),
+    "sign of the weight": Idea(
+        "the sign of the weight is taken to decide",
+        "Only the derivative counts: the loss grows with this weight, so less of it is better, "
+        "whatever its sign.",
+    ),
+    "minus twice": Idea(
+        "the minus of descent is taken twice",
+        "y - h(x) already holds a minus: the derivative is -Σ(y - h(x)), and going against it is "
+        "a plus. With - the error grows.",
+    ),
+    "opposite signs": Idea(
+        "two weights get opposite signs in their updates",
+        "Both weights go against their derivatives, and both derivatives have the same minus, so "
+        "both updates have a plus.",
+    ),
+    "a sum like a mean": Idea(
+        "a sum over samples is taken for a mean",
+        "A sum of ten times as many terms is ten times as large, and so is the step. A mean "
+        "would stay as it is.",
+    ),
+    "more samples allow more": Idea(
+        "more samples are taken to allow larger steps",
+        "More terms already make the steps longer; alpha has to make them shorter again, as it "
+        "must stay below 2/n.",
+    ),
+    "weights made small": Idea(
+        "learning is taken to make weights small",
+        "Weights may become large or small, whatever makes predictions good. Making them small "
+        "is a penalty of its own.",
+    ),
+    "gradient made small": Idea(
+        "the gradient is taken for what is to be made small",
+        "A small gradient is found at a minimum, but on a saddle and on a hilltop, too. What "
+        "counts is the loss: the errors.",
+    ),
     "examples set the step": Idea(
         "the number of examples is taken for what sets the step",
         "The examples decide the gradient; how far a step follows it is the learning rate.",
@@ -171,6 +211,114 @@ MISCONCEPTIONS: dict[str, Idea] = {
     "start sets the step": Idea(
         "the initial values are taken for what sets the step",
         "They decide where descent begins; how far a step goes is the learning rate.",
+    ),
+    "jumping is diverging": Idea(
+        "jumping over the minimum is taken for divergence",
+        "It diverges only if each step lands further away. Here each lands nearer, so the "
+        "learning rate is below the limit.",
+    ),
+    "zigzag from small steps": Idea(
+        "a zigzag is taken for a sign of small steps",
+        "Small steps come closer from one side. To jump to the other side a step has to be too "
+        "long.",
+    ),
+    "smaller is always better": Idea(
+        "a smaller learning rate is taken to be always better",
+        "The loss falls smoothly, so steps are not too long. They are too short: a smaller "
+        "learning rate would take even longer.",
+    ),
+    "slow is converged": Idea(
+        "a slow run is taken for one that has converged",
+        "A loss that is still falling has not converged. Longer steps get further in the same "
+        "time.",
+    ),
+    "waits for divergence to end": Idea(
+        "divergence is taken for something that ends by itself",
+        "Every step multiplies the distance from the minimum by more than 1, so more steps make "
+        "it worse. Make the steps shorter.",
+    ),
+    "faster out of divergence": Idea(
+        "longer steps are taken for a way out of divergence",
+        "There is no hill to get over: the steps are too long already and land further away each "
+        "time. Make them shorter.",
+    ),
+    "one minimum": Idea(
+        "all minima are taken to be equally low",
+        "A bowl has one minimum. A loss with several valleys can have a different height in each "
+        "of them.",
+    ),
+    "gradient tells the depth": Idea(
+        "the size of the gradient is taken for the depth of a valley",
+        "At the bottom of every valley the gradient is 0. It does not tell how deep the valley is.",
+    ),
+    "right by luck": Idea(
+        "random weights are taken for lucky guesses",
+        "Hardly any random weight is right at first. They only have to differ, so that units get "
+        "different gradients.",
+    ),
+    "equal cannot learn": Idea(
+        "equal weights are taken to stop all learning",
+        "Weights that are equal, and not 0, do learn, but all units learn the same: they do the "
+        "work of a single unit.",
+    ),
+    "noise falls with the size": Idea(
+        "the noise is taken to fall in proportion to the size of the batch",
+        "It falls with the square root of the size: a hundred times the samples make it ten "
+        "times smaller.",
+    ),
+    "noise stays": Idea(
+        "a mean is taken to be as noisy as a single sample",
+        "In a mean errors partly cancel: a hundred times the samples make the noise ten times "
+        "smaller.",
+    ),
+    "full is less exact": Idea(
+        "the full batch is taken to be less exact",
+        "Its gradient is the exact one. It is expensive because all samples have to be computed "
+        "for a single update.",
+    ),
+    "full gradient is larger": Idea(
+        "the gradient of more samples is taken to be larger",
+        "The gradient of a batch is a mean, which does not grow with the samples. What grows is "
+        "the work for each update.",
+    ),
+    "more epochs settle": Idea(
+        "more epochs are taken to end the noise",
+        "The noise is as large in every epoch, and the weights keep moving. Only shorter steps "
+        "come closer to the minimum.",
+    ),
+    "smaller batches settle": Idea(
+        "smaller batches are taken to be less noisy",
+        "Smaller batches are noisier, so the loss would jump more. Larger batches or a falling "
+        "learning rate help.",
+    ),
+    "new weights from backpropagation": Idea(
+        "backpropagation is taken to compute new weights",
+        "It computes gradients and changes no weight. The optimiser makes new weights of them.",
+    ),
+    "optimiser or backpropagation": Idea(
+        "the optimiser is taken for a substitute for backpropagation",
+        "They work one after the other: backpropagation computes the gradient, and the optimiser "
+        "makes a step of it.",
+    ),
+    "adam always": Idea(
+        "Adam is taken to be the best optimiser for every loss",
+        "In a ravine it is fast. On a round bowl plain descent wins, with one step. It depends "
+        "on the shape of the loss.",
+    ),
+    "steepest is shortest": Idea(
+        "the steepest way is taken for the shortest",
+        "The steepest way leads across a ravine and not along it, so plain descent needs many "
+        "more steps there.",
+    ),
+    "backward starts from 0": Idea(
+        "backward() is taken to replace old gradients",
+        "backward() adds to the gradients that are there. zero_grad() has to make them 0 before "
+        "each step.",
+    ),
+    "zero_grad makes gradients": Idea(
+        "zero_grad() is taken for what computes gradients",
+        "backward() computes them. zero_grad() only removes the old ones, which otherwise stay "
+        "in the sum.",
     ),
     # ideas of the lessons depth, generalise, uses
 }

@@ -1,7 +1,8 @@
 """The lessons, in the order in which they build on each other."""
 
 from ...errors import check_name
-from .descent import rate
+from .descent import batches, optimisers, rate, start
+from .descent import descent as gradient_descent
 from .gradients import backward, chain, cost, forward
 from .lesson import Card, Cover, IdeaQuestion, Lesson, Part, Reading, explained
 
@@ -16,7 +17,11 @@ LESSONS: dict[str, Lesson] = {
         chain,
         backward,
         cost,
+        gradient_descent,
         rate,
+        start,
+        batches,
+        optimisers,
     )
 }
 
