@@ -3,6 +3,7 @@
 from ...errors import check_name
 from .descent import rate
 from .lesson import Card, Cover, IdeaQuestion, Lesson, Part, Reading, explained
+from .networks import depth, generalise, uses
 
 __all__ = [
     "LESSONS", "Card", "Cover", "IdeaQuestion", "Lesson", "Part", "Reading", "explained", "lesson",
@@ -12,6 +13,9 @@ LESSONS: dict[str, Lesson] = {
     module.LESSON.name: module.LESSON
     for module in (
         rate,
+        depth,
+        generalise,
+        uses,
     )
 }
 
