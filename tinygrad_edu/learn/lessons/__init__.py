@@ -5,6 +5,7 @@ from .descent import batches, optimisers, rate, start
 from .descent import descent as gradient_descent
 from .gradients import backward, chain, cost, forward
 from .lesson import Card, Cover, IdeaQuestion, Lesson, Part, Reading, explained
+from .networks import depth, generalise, uses
 
 __all__ = [
     "LESSONS", "Card", "Cover", "IdeaQuestion", "Lesson", "Part", "Reading", "explained", "lesson",
@@ -22,6 +23,9 @@ LESSONS: dict[str, Lesson] = {
         start,
         batches,
         optimisers,
+        depth,
+        generalise,
+        uses,
     )
 }
 
