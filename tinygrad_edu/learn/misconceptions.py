@@ -121,6 +121,16 @@ LOCAL: dict[str, Misconception] = {
         "The exponent becomes a factor and falls by one: d x**n / dx is n * x**(n - 1).",
         {("pow", 0): lambda x, n, o: n * o, ("square", 0): lambda x, o: 2.0 * o},
     ),
+    "own power": Misconception(
+        "a power is taken for its own derivative",
+        "The exponent becomes a factor and falls by one: d x**n / dx is n * x**(n - 1).",
+        {("pow", 0): lambda x, n, o: o},
+    ),
+    "exponent alone": Misconception(
+        "only the exponent remains of a power",
+        "The exponent becomes a factor of x**(n - 1), which stays.",
+        {("pow", 0): lambda x, n, o: n},
+    ),
     "dropped factor": Misconception(
         "the other factor of a product disappears",
         "In x * z the derivative with respect to x is z: the other factor stays.",
@@ -173,8 +183,8 @@ MISCONCEPTIONS: dict[str, Idea] = {
         "Given the number before it, that line is right. The mistake is where the number came in.",
     ),
     "last line": Idea(
-        "the line where the last wrong number comes out is taken for the mistake",
-        "An error is carried on through all lines below it. Look for the first one, from above.",
+        "the last line with a wrong result is taken for the mistake",
+        "Later lines can be wrong because of an earlier one: look for the first, from above.",
     ),
     # updates and optimisers
     "uphill": Idea(
@@ -338,6 +348,14 @@ MISCONCEPTIONS: dict[str, Idea] = {
         "c + c is counted as one contribution",
         "c + c uses c twice, so c gets two contributions: one for each operand.",
     ),
+    "operations counted": Idea(
+        "each operation is counted once",
+        "An operation passes on a gradient to each of its operands: a sum or product to two.",
+    ),
+    "activation left out": Idea(
+        "the operand of the activation is left out",
+        "The activation is an operation, too, and passes on a gradient to its operand.",
+    ),
     "each edge once": Idea(
         "each edge is counted once",
         "Without topological order a node passes on its gradient each time that some arrives.",
@@ -371,6 +389,11 @@ MISCONCEPTIONS: dict[str, Idea] = {
     "always a minimum": Idea(
         "every point with gradient 0 is taken for a minimum",
         "At maxima and saddles the gradient is 0, too; the curvature tells them apart.",
+    ),
+    "flat direction": Idea(
+        "a mixed derivative of 0 is taken for a flat direction",
+        "It only says that the slope along x does not change with y; the curvatures are f_xx and "
+        "f_yy.",
     ),
     "half diagonal": Idea(
         "the second derivative of a * x ** 2 is taken for a",
@@ -420,7 +443,7 @@ def forward(y: Value | Recording | Stepper, name: str) -> dict[str, float]:
     """
     check_choice(name, "forward: name", ("", *FORWARD))
     rules = FORWARD[name].rules if name else {}
-    recording = record(_root(y))
+    recording = y if isinstance(y, Recording) else record(_root(y))
     data: list[float] = []
     for node in recording.nodes:
         number = node.data

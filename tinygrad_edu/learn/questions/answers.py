@@ -1,14 +1,14 @@
 """Answers as people write them: numbers, formulas, and choices.
 
-    >>> as_number("−9.0"), as_number(" -9,0"), as_number("-18/2"), as_number("1e1")
+    >>> as_number("-9.0"), as_number(" -9,0"), as_number("-18/2"), as_number("1e1")
     (-9.0, -9.0, -9.0, 10.0)
     >>> as_formula("2ab²", "ab")
     '2*a*b**2'
     >>> as_choice("(b)", ["the rate", "the start"])
     'the start'
 
-A text that cannot be read raises `Unreadable`, whose message says what to write.  No answer takes
-long, and nothing in it is run.
+A text that cannot be read raises `UnreadableError`, whose message says what to write.  No answer
+takes long, and nothing in it is run.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
+from ...engine.graph import topological_order
+from ...engine.primitive import lookup
+from ...engine.value import Value
 from ...errors import ExpressionError, short_repr
 from ...symbolic.expressions import CONSTANTS, function_names, parse, variables_of
 
@@ -33,10 +36,14 @@ MOST_ADVICE = 60  # characters of advice on a formula; longer advice is not for 
 LETTERS = "abcdefgh"
 NOT_COUNTED = "this did not count."
 _FUNCTIONS = frozenset(function_names())
+_DASHES = (
+    "\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{SMALL HYPHEN-MINUS}"
+    "\N{FULLWIDTH HYPHEN-MINUS}"
+)
 _SIGNS = str.maketrans({
-    **dict.fromkeys("−–—‐‑﹣－", "-"),
+    **dict.fromkeys(_DASHES, "-"),
     **dict.fromkeys("·×⋅∙✕", "*"),
-    **dict.fromkeys("÷∕", "/"),
+    **dict.fromkeys("÷\N{DIVISION SLASH}", "/"),
 })
 _DECIMALS = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d{1,3})?"
 _FRACTION = re.compile(rf"({_DECIMALS})\s*(?:/\s*({_DECIMALS}))?")
@@ -49,10 +56,11 @@ _GERMAN = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+,\d+")  # 1.234,5
 _TWO_READINGS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")  # a decimal comma, or thousands
 _ARITHMETIC = frozenset("0123456789.e+-*/() ")
 _NOT_ARITHMETIC = re.compile(r"//|(?<![\d.])e|e(?![-+\d])")  # an e is part of a number
+_LETTERED = re.compile(r"(?:answer\s+)?[(\[]?([a-h])(?:[)\].:]+\s*|$)(.*)")  # b) and the text
 _TOKEN = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d{1,3}(?!\w))?|[^\W\d]\w*|\*\*|\s+|.", re.DOTALL)
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The text is no answer; the message says in a kind way what to write."""
 
 
@@ -63,7 +71,7 @@ def as_number(text: str) -> float:
     such as 2*3, other minus signs, and a name with = before the number are understood.
 
     Raises:
-        Unreadable: the text is not a number.
+        UnreadableError: the text is not a number.
     """
     plain = _plain(text, "a number such as -9, 2.5 or 3/4").lower().strip("'\"` ")
     plain = re.sub(r"(?<=\d)\s*x\s*(?=10\s*[\^*])", "*", plain).replace("^", "**")
@@ -76,7 +84,7 @@ def as_number(text: str) -> float:
     is_percentage = plain.endswith("%")
     number = _calculated(_with_points(plain.removesuffix("%").strip(), text), text)
     if not math.isfinite(number):
-        raise Unreadable(f"{short_repr(text)} has no value as a number; {NOT_COUNTED}")
+        raise UnreadableError(f"{short_repr(text)} has no value as a number; {NOT_COUNTED}")
     return number / 100 if is_percentage else number
 
 
@@ -88,7 +96,7 @@ def _with_points(plain: str, text: str) -> str:
     if _GERMAN.fullmatch(plain):
         return plain.replace(".", "").replace(",", ".")
     if _TWO_READINGS.fullmatch(plain):
-        raise Unreadable(
+        raise UnreadableError(
             f"{short_repr(text)} can be read in two ways: write {plain.replace(',', '')} or "
             f"{plain.replace(',', '.')}; {NOT_COUNTED}"
         )
@@ -106,7 +114,7 @@ def _calculated(plain: str, text: str) -> float:
         if _ARITHMETIC.issuperset(plain) and not _NOT_ARITHMETIC.search(plain):
             with suppress(ExpressionError):
                 return parse(plain).data
-        raise Unreadable(
+        raise UnreadableError(
             f"{short_repr(text)} is not a number I can read. Write one such as -9, 2.5 or 3/4; "
             f"{NOT_COUNTED}"
         )
@@ -117,25 +125,23 @@ def as_choice(text: str, choices: Sequence[str]) -> str:
     """Reads one of the choices: its letter, its text, or a part that no other choice has.
 
     Raises:
-        Unreadable: the text is none of them, or a part of several.
+        UnreadableError: the text is none of them, or a part of several.
     """
     last = LETTERS[len(choices) - 1]
     plain = " ".join(_plain(text, f"a letter from a to {last}").lower().split())
     plain = plain.strip("'\"` ")
     simple = [" ".join(choice.translate(_SIGNS).lower().split()) for choice in choices]
-    if found := re.fullmatch(r"(?:answer\s+)?[(\[]?([a-h])[)\].:]*", plain):
-        if found[1] <= last:
-            return choices[LETTERS.index(found[1])]
-    elif found := re.fullmatch(r"[(\[]?([a-h])[)\].:]+\s*(.+)", plain):
-        if found[1] <= last and found[2].rstrip(".") in simple[LETTERS.index(found[1])]:
-            return choices[LETTERS.index(found[1])]
+    if (found := _LETTERED.fullmatch(plain)) and found[1] <= last:
+        i = LETTERS.index(found[1])
+        if found[2].rstrip(".") in simple[i]:  # often "", which is in every text
+            return choices[i]
     plain = plain.rstrip(".")
     if plain in simple:
         return choices[simple.index(plain)]
     parts = [choice for choice, one in zip(choices, simple) if len(plain) > 1 and plain in one]
     if len(parts) == 1:
         return parts[0]
-    raise Unreadable(
+    raise UnreadableError(
         f"{short_repr(text)} is none of the answers. Write a letter from a to {last}; {NOT_COUNTED}"
     )
 
@@ -146,27 +152,28 @@ def as_formula(text: str, variables: Sequence[str]) -> str:
     The variables are single letters, so 2ab is a product.
 
     Raises:
-        Unreadable: the text is not a formula, has other names, or can be read in two ways.
+        UnreadableError: the text is not a formula, has other names, or can be read in two ways.
     """
-    plain = _plain(text, f"a formula such as 2*{variables[0]}").strip("'\"` .;")
+    variables = tuple(variables)
+    plain = _plain(text, f"a formula such as 1 + 2*{variables[0]}").strip("'\"` .;")
     plain = re.sub(r"^([^(]*\d),(?=\d)", r"\1.", plain.replace("^", "**"))
     try:
         plain = _with_products(plain, variables)
         if unknown := [name for name in _names_in(plain) if name not in variables]:
-            raise Unreadable(
+            raise UnreadableError(
                 f"{short_repr(unknown[0])} does not occur in the question; write a formula of "
-                f"{' and '.join(variables)}. {NOT_COUNTED.capitalize()}"
+                f"{listed(variables)}. {NOT_COUNTED.capitalize()}"
             )
-        values = _at_points(plain, tuple(variables))
+        values = _at_points(plain, variables)
     except ExpressionError as error:
         advice = str(error).splitlines()[0].rstrip(".:").partition("; ")[2]
         why = f": {advice}" if 0 < len(advice) < MOST_ADVICE else ""
-        raise Unreadable(
+        raise UnreadableError(
             f"{short_repr(text)} is not a formula I can read{why}. Write one such as "
-            f"2*{variables[0]}; {NOT_COUNTED}"
+            f"1 + 2*{variables[0]}; {NOT_COUNTED}"
         ) from error
     if not any(map(math.isfinite, values)):
-        raise Unreadable(f"{short_repr(text)} has no value as a formula; {NOT_COUNTED}")
+        raise UnreadableError(f"{short_repr(text)} has no value as a formula; {NOT_COUNTED}")
     return plain
 
 
@@ -202,8 +209,8 @@ def _with_products(text: str, variables: Sequence[str]) -> str:
     return "".join(made)
 
 
-def _two_readings(text: str, variables: Sequence[str]) -> Unreadable:
-    return Unreadable(
+def _two_readings(text: str, variables: Sequence[str]) -> UnreadableError:
+    return UnreadableError(
         f"{short_repr(text)} can be read in two ways; write every product with *, and brackets "
         f"around a divisor: 1/(2*{variables[0]}). {NOT_COUNTED.capitalize()}"
     )
@@ -217,7 +224,7 @@ def _names(token: str, after: str, variables: Sequence[str]) -> list[str]:
     if set(letters) <= set(variables):
         return letters
     if token in _FUNCTIONS:
-        raise Unreadable(
+        raise UnreadableError(
             f"Write the argument of {token} in brackets: {token}({variables[0]}); {NOT_COUNTED}"
         )
     if set(token.rstrip("0123456789")) <= set(variables):
@@ -237,17 +244,17 @@ def _plain(text: str, wanted: str) -> str:
     """Returns what stands behind the last =, in ASCII where that is possible.
 
     Raises:
-        Unreadable: the text is empty or too long.
+        UnreadableError: the text is empty or too long.
     """
     if len(text) > MOST_CHARACTERS:
-        raise Unreadable(
+        raise UnreadableError(
             f"These are {len(text):,} characters, too many for an answer. Write {wanted}; "
             f"{NOT_COUNTED}"
         )
     plain = "".join(map(_ascii, text.translate(_SIGNS))).strip()
     plain = re.split(r"(?<![<>=!])=(?!=)", plain)[-1].strip()
     if not plain:
-        raise Unreadable(f"There is no answer yet. Write {wanted}; {NOT_COUNTED}")
+        raise UnreadableError(f"There is no answer yet. Write {wanted}; {NOT_COUNTED}")
     return plain
 
 
@@ -265,6 +272,11 @@ def _ascii(c: str) -> str:
     if unicodedata.category(c) == "Cf":  # marks that cannot be seen
         return ""
     return unicodedata.normalize("NFKC", c).replace("\N{FRACTION SLASH}", "/")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns names as a sentence lists them: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 # ---- comparing -----------------------------------------------------------------------------------
@@ -320,10 +332,24 @@ def _is_near(x: float, y: float) -> bool:
 def _at_points(formula: str, variables: tuple[str, ...]) -> tuple[float, ...]:
     """Returns the values of a formula at the points where formulas are compared."""
     draw = random.Random("points")
-    values = []
+    points = []
     for i in range(POINTS):
         signs = (1.0,) if i % 2 else (1.0, -1.0)
-        point = {name: (0.5 + 2.5 * draw.random()) * draw.choice(signs) for name in variables}
-        used = {name: point[name] for name in variables_of(formula)}
-        values.append(parse(formula, used).data)
-    return tuple(values)
+        sizes = {name: 0.5 + 2.5 * draw.random() for name in variables}
+        points.append({name: size * draw.choice(signs) for name, size in sizes.items()})
+    names = variables_of(formula)
+    if "<" in formula or ">" in formula:  # a graph has one side of the condition only
+        return tuple([parse(formula, {name: at[name] for name in names}).data for at in points])
+    root = parse(formula, {name: points[0][name] for name in names})
+    return tuple([_computed(topological_order(root), point) for point in points])
+
+
+def _computed(nodes: Sequence[Value], point: dict[str, float]) -> float:
+    """Returns the number of the last node, computed with other numbers of the leaves."""
+    data: dict[Value, float] = {}
+    for node in nodes:
+        if node.op:
+            data[node] = lookup(node.op).forward(*[data[arg] for arg in node.args])
+        else:
+            data[node] = point.get(str(node.label), node.data)
+    return data[nodes[-1]]

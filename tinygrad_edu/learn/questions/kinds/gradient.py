@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 
-from ...debug.recording import record
-from ...debug.sentences import gradient
-from ...engine.value import Value
-from ..misconceptions import BACKWARD, sweep
-from .graphs import given, graph, leaves, statements
-from .question import Question
+from ....debug.recording import record
+from ....debug.sentences import gradient
+from ....engine.value import Value
+from ....errors import counted
+from ...misconceptions import BACKWARD, sweep
+from ..answers import distinct
+from ..graphs import graph, leaves, on_paths, program
+from ..question import Question
 
 ATTEMPTS = 30  # graphs among which one with enough wrong answers is looked for
 
@@ -25,37 +27,35 @@ def make(draw: random.Random, level: int) -> Question:
         if len(other[2]) > len(wrong):
             y, leaf, wrong = other
     name = gradient("y", leaf)
-    text = "\n".join([
-        f"Given {given(y)}, this program computes y:",
-        *[f"    {line}" for line in statements(y)],
-        f"What is {name}, the gradient of y with respect to {leaf}?",
-    ])
     recording = record(y)
     steps = recording[recording.forward:]
     users = [step.words for step in steps if step.name == leaf]
+    each = "It is" if len(users) == 1 else "Each is"
     return Question(
-        text=text,
+        text=f"{program(y)}\nWhat is {name}, the gradient of y with respect to {leaf}?",
         answer=next(node.grad for node in leaves(y) if node.label == leaf),
         wrong=wrong,
         solution=tuple([step.sentence for step in recording]),
         hints=(
             "Compute the numbers first, from top to bottom. Then go backwards from dy/dy = 1.",
-            f"{leaf} gets a gradient in {len(users)} step{'s' if len(users) > 1 else ''}; "
-            "each is the gradient that arrives times a local derivative.",
-            f"The last of them: {users[-1]}",
+            f"{leaf} gets a gradient in {counted(len(users), 'step')}. {each} the gradient that "
+            "arrives from above, times a local derivative.",
+            f"The last step to {leaf} is: {users[-1]}",
         ),
         root=y,
+        involved=on_paths(recording, leaf),
     )
 
 
-def _candidate(draw: random.Random, level: int) -> tuple[Value, str, dict[float, str]]:
+def _candidate(draw: random.Random, level: int) -> tuple[Value, str, dict[float | str, str]]:
     """Returns a graph, the leaf to ask for, and its wrong answers."""
     y = graph(level, draw)
-    right = {str(leaf.label): leaf.grad for leaf in leaves(y)}
-    found: dict[str, dict[float, str]] = {leaf: {} for leaf in right}
-    for name in BACKWARD:
-        for leaf, number in sweep(y, name).items():
-            if leaf in right and number != right[leaf]:
-                found[leaf].setdefault(number, name)
+    swept = {name: sweep(y, name) for name in BACKWARD}
+    found = {
+        str(leaf.label): distinct(
+            leaf.grad, [(swept[name][str(leaf.label)], name) for name in BACKWARD]
+        )
+        for leaf in leaves(y)
+    }
     leaf = max(found, key=lambda leaf: len(found[leaf]))
     return y, leaf, found[leaf]
