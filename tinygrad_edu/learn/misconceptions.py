@@ -22,6 +22,7 @@ from ..debug.misconceptions import Misconception
 from ..debug.recording import Recording, record
 from ..debug.stepper import Stepper
 from ..engine.primitive import lookup
+from ..engine.table import sin
 from ..engine.value import Value
 from ..errors import check_choice
 
@@ -150,6 +151,17 @@ LOCAL: dict[str, Misconception] = {
         "x / z is differentiated with respect to z as if it were x * z",
         "x / z is x * z**(-1), so its derivative with respect to z is -x / z**2.",
         {("div", 1): lambda x, z, o: x},
+    ),
+    "kept divisor": Misconception(
+        "the exponent -1 of a divisor becomes a factor but does not fall",
+        "The exponent falls to -2: the derivative of 1 / z is -1 / z**2.",
+        {("div", 1): lambda x, z, o: -o},
+    ),
+    "lost sign": Misconception(
+        "the minus of a derivative is lost",
+        "1 / z falls where z grows, and so does cos(x) where sin(x) is positive: both derivatives "
+        "have a minus.",
+        {("div", 1): lambda x, z, o: x / (z * z), ("cos", 0): lambda x, o: sin(x)},
     ),
 }
 

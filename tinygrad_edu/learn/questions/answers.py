@@ -195,7 +195,7 @@ def _with_products(text: str, variables: Sequence[str]) -> str:
         before = made[-1] if made else ""
         is_call = before in _FUNCTIONS and token == "("
         if _ends_factor(before) and _begins_factor(token) and not is_call:
-            if operators[-1] == "/" or token[0].isdigit():
+            if operators[-1] == "/" or token[0] in ".0123456789":
                 raise _two_readings(text, variables)
             made.append("*")
             operators[-1] = "*"
@@ -237,7 +237,7 @@ def _ends_factor(token: str) -> bool:
 
 
 def _begins_factor(token: str) -> bool:
-    return token[0].isalnum() or token[0] in ("(", ".")
+    return token[0].isalnum() or token[0] == "(" or (token[0] == "." and len(token) > 1)
 
 
 def _plain(text: str, wanted: str) -> str:
@@ -334,9 +334,11 @@ def _at_points(formula: str, variables: tuple[str, ...]) -> tuple[float, ...]:
     draw = random.Random("points")
     points = []
     for i in range(POINTS):
-        signs = (1.0,) if i % 2 else (1.0, -1.0)
-        sizes = {name: 0.5 + 2.5 * draw.random() for name in variables}
-        points.append({name: size * draw.choice(signs) for name, size in sizes.items()})
+        # every second point has signs: of the first variable at i = 2, of the second at i = 4, ...
+        negative = [i % 2 == 0 and i >> (1 + j % 2) & 1 for j in range(len(variables))]
+        sizes = [0.5 + 2.5 * draw.random() for _ in variables]
+        signed = [-size if minus else size for size, minus in zip(sizes, negative)]
+        points.append(dict(zip(variables, signed)))
     names = variables_of(formula)
     if "<" in formula or ">" in formula:  # a graph has one side of the condition only
         return tuple([parse(formula, {name: at[name] for name in names}).data for at in points])

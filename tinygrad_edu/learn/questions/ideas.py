@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
 
+from ..claims import Claim
 from ..lessons import LESSONS, IdeaQuestion
 from .question import Question
 
 IDEAS: dict[str, IdeaQuestion] = {
     name: idea for lesson in LESSONS.values() for name, idea in lesson.ideas.items()
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Shown(Sequence[str]):
+    """What the experiment of a claim shows, which runs when this is first read."""
+
+    claim: Claim
+
+    @cached_property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentence of the evidence."""
+        return (self.claim.run().sentence,)
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        return self.sentences[index]
 
 
 def make(draw: random.Random, level: int, name: str = "") -> Question:
@@ -21,7 +48,7 @@ def make(draw: random.Random, level: int, name: str = "") -> Question:
         text=idea.text,
         answer=idea.right,
         wrong=idea.wrong,
-        solution=(idea.claim.run().sentence,),
+        solution=Shown(idea.claim),
         hints=(f"Lesson {idea.claim.lesson!r} has an experiment on it.",),
         choices=tuple(choices),
     )

@@ -11,7 +11,7 @@ gives, and a solution.  Terminal, page and worksheet write it each in their own 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from textwrap import fill
@@ -21,7 +21,7 @@ from ...debug.recording import record
 from ...debug.stepper import Stepper
 from ...debug.text import short_number
 from ...engine.value import Value
-from ...errors import check_text, shortened
+from ...errors import RenderError, check_text, shortened
 from ..misconceptions import MISCONCEPTIONS
 from .answers import LETTERS, UnreadableError, as_choice, as_formula, as_number, is_close
 from .steps import first_wrong_step
@@ -39,7 +39,7 @@ class Question:
     text: what is asked, complete in itself; lines of at most 80 characters.
     answer: a number, or one of ``choices``, or a formula.
     wrong: from wrong answers to the name of the misconception that gives each of them.
-    solution: sentences that lead to the answer.
+    solution: sentences that lead to the answer; those of an idea run an experiment.
     hints: help before the answer, the first one the least.
     choices: the answers to choose from, in the order in which they are shown; () for a number or a
         formula.
@@ -55,7 +55,7 @@ class Question:
     text: str
     answer: Answer
     wrong: Mapping[Any, str]
-    solution: tuple[str, ...]
+    solution: Sequence[str]
     hints: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
@@ -120,17 +120,14 @@ class Question:
 
     def _lettered(self, answer: Answer) -> str:
         """Returns an answer as it is shown, a choice with its letter."""
-        letter = f"{self._letter(answer)}) " if self.choices else ""
+        letter = f"{LETTERS[self.choices.index(str(answer))]}) " if self.choices else ""
         return letter + self._shown(answer)
-
-    def _letter(self, answer: Answer) -> str:
-        return LETTERS[self.choices.index(str(answer))]
 
     def _diagnosed(self, given: Answer, name: str) -> Mark:
         title, truth = MISCONCEPTIONS[name]
         begins = self.diagnosis or "{given} is what comes out if {title}"
         if self.choices and not self.diagnosis:
-            sentence = f"Not quite, not {self._letter(given)}: {truth}"
+            sentence = f"Not quite: \"{self._shown(given)}\" is not it. {truth}"
         else:
             begins = begins.format(given=self._shown(given), title=title)
             sentence = f"Not quite: {begins}. {truth}"
@@ -149,7 +146,9 @@ class Question:
         return f"<Question {self.kind}, seed {self.seed}, level {self.level}>\n{self}"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return _bundle(str(self), self.drawing)
+        drawing = self.drawing
+        picture = "" if drawing is None else drawing._repr_mimebundle_().get("text/html", "")
+        return _bundle(str(self), picture)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +206,7 @@ class Mark:
         return viz.draw(made, title=title, hide=("grad", "derivative"))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return _bundle(self.sentence, self.drawing)
+        return _bundle(self.sentence, "" if (step := self.stepper) is None else _moment(step))
 
 
 def worded(given: str, asked: str) -> str:
@@ -217,9 +216,19 @@ def worded(given: str, asked: str) -> str:
     return f"{lines}\n{asked}"
 
 
-def _bundle(text: str, drawing: Any) -> dict[str, str]:
+def _moment(stepper: Stepper) -> str:
+    """Returns the graph at a step as HTML, in which the step glows; "" without a layout engine."""
+    from ... import viz
+
+    try:
+        scene = viz.drawing.scene.Scene(stepper.recording)
+    except RenderError:
+        return ""
+    return str(viz.drawing.render.in_box(scene.frame(stepper)))
+
+
+def _bundle(text: str, picture: str) -> dict[str, str]:
     """Returns what a notebook shows: the text, with the picture below it if there is one."""
-    picture = "" if drawing is None else drawing._repr_mimebundle_().get("text/html", "")
     return {
         "text/plain": text,
         "text/html": f'<pre style="{_TEXT_STYLE}">{escape(text)}</pre>\n{picture}',

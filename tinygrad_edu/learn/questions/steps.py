@@ -64,7 +64,7 @@ def deviates(recording: Recording, event: Event, name: str) -> bool:
         return event.adjoint != 1
     if idea.replaces:
         return event.after != recording.flow(event)
-    return idea.is_naive and _passed_on_early(recording, event, name)
+    return idea.is_naive and _naive_flow(recording, event, name) != recording.flow(event)
 
 
 def wrong_partial(recording: Recording, user: int, operand: int, name: str) -> float:
@@ -79,9 +79,8 @@ def wrong_partial(recording: Recording, user: int, operand: int, name: str) -> f
     return float(rule(*[recording.nodes[arg].data for arg in node.args], node.data))
 
 
-def _passed_on_early(recording: Recording, event: Event, name: str) -> bool:
-    """Returns whether the naive order first follows the edge of a step with another gradient."""
+def _naive_flow(recording: Recording, event: Event, name: str) -> float:
+    """Returns the sum of all that the naive order passes on along the edge of a step."""
     naive = record(recording.values()[-1], misconception=name)
     edge = (event.user, event.operand)
-    first = next(other for other in naive.events if (other.user, other.operand) == edge)
-    return first.adjoint != event.adjoint
+    return sum([naive.flow(one) for one in naive.events if (one.user, one.operand) == edge])

@@ -30,13 +30,15 @@ INNER_NAMES = "uvwpqr"  # of the operations within the formula
 # formulas of a, b and c, and numbers k and n, for each level
 FORMULAS: tuple[tuple[str, ...], ...] = (
     ("a**{n}", "{k} * a**{n}", "a * b", "{k} * a * b", "a**{n} - b", "b - a**{n}"),
-    ("a * b**{n}", "{k} * a**2 * b", "a**2 * b**{n}", "(a - b) * c", "a * b * c", "a**2 - a * b"),
-    ("(a * b)**2", "(a - b)**{n}", "({k} * a - b)**2", "(a * b - c)**2", "{k} * (a * b)**2",
-     "(a - b)**2 * c"),
-    ("exp({k} * a)", "exp(a * b)", "sin(a * b)", "a * exp({k} * b)", "log(a) * b**2", "tanh(a * b)",
-     "a**2 / b", "sin(a)**2"),
-    ("exp(-a**2)", "a * exp(a * b)", "(a * b - a)**2", "a**2 * b - a * b**2", "sin(a**2 * b)",
-     "log(a**2) * b", "tanh(a * b - c)**2", "a * tanh(a)", "(a - exp(b))**2"),
+    ("a * b**{n}", "{k} * a**2 * b", "a**2 * b**{n}", "{k} * a * b**{n}", "{k} * a * b * c",
+     "(a - b) * c", "a**{n} - {k} * a * b"),
+    ("(a * b)**2", "(a - b)**{n}", "({k} * a - b)**2", "(a * b - c)**2", "{k} * (a * b)**{n}",
+     "(a - {k} * b)**2 * c"),
+    ("exp({k} * a)", "exp(a * b)", "sin({k} * a * b)", "a * exp({k} * b)", "log(a) * b**{n}",
+     "tanh({k} * a)", "a**{n} / b", "{k} / a", "a / b**2", "sin(a)**2", "cos({k} * a) * b"),
+    ("exp(-{k} * a**2)", "a * exp({k} * a * b)", "(a * b - {k} * a)**2", "a**{n} * b - a * b**2",
+     "sin(a**{n} * b)", "log(a**2) * b", "tanh(a * b - c)**2", "{k} * a * tanh(a)",
+     "(a - exp({k} * b))**2", "a / (a + {k} * b)", "cos(a**{n})**2"),
 )
 
 
