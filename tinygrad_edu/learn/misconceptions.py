@@ -7,19 +7,26 @@
     1.0
 
 Those about the backward pass are programs: `sweep` goes over a graph as somebody with that idea
-would.  The other ones are ideas about forward passes, updates and counting; questions compute with
-them what a wrong answer would be.
+would.  So are those about the forward pass: `forward` computes a graph with wrong rules.  The other
+ones are ideas about paths, updates and counting; questions compute with them what a wrong answer
+would be.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..debug.misconceptions import MISCONCEPTIONS as BACKWARD
+from ..debug.misconceptions import Misconception
 from ..debug.recording import Recording, record
 from ..debug.stepper import Stepper
+from ..engine.primitive import lookup
+from ..engine.table import sin
 from ..engine.value import Value
 from ..errors import check_choice
+
+__all__ = ["BACKWARD", "FORWARD", "LOCAL", "MISCONCEPTIONS", "Idea", "forward", "sweep"]
 
 
 class Idea(NamedTuple):
@@ -33,11 +40,377 @@ class Idea(NamedTuple):
     truth: str
 
 
+class ForwardIdea(NamedTuple):
+    """A wrong idea about the forward pass.
+
+    title, truth: as in `Idea`.
+    rules: the wrong forward functions on floats, by the name of the row.
+    """
+
+    title: str
+    truth: str
+    rules: Mapping[str, Callable[..., float]]
+
+
+FORWARD: dict[str, ForwardIdea] = {
+    "double": ForwardIdea(
+        "x ** 2 is computed as 2 * x",
+        "The exponent counts factors: x ** 2 is x * x.",
+        {"pow": lambda x, n: x * n, "square": lambda x: 2 * x},
+    ),
+    "negative square": ForwardIdea(
+        "the square of a negative number stays negative",
+        "Minus times minus is plus: (-3) ** 2 is (-3) * (-3) = 9.",
+        {"pow": lambda x, n: x * abs(x) ** (n - 1), "square": lambda x: x * abs(x)},
+    ),
+    "open relu": ForwardIdea(
+        "relu lets negative numbers pass",
+        "relu(x) is x only where x is positive; for a negative x it is 0.",
+        {"relu": lambda x: x},
+    ),
+    "mirror relu": ForwardIdea(
+        "relu drops the minus sign",
+        "That is the absolute value; relu(x) is 0 for a negative x.",
+        {"relu": abs},
+    ),
+    "closed relu": ForwardIdea(
+        "relu makes every number 0",
+        "relu(x) is 0 only for a negative x; a positive x passes unchanged.",
+        {"relu": lambda x: 0.0},
+    ),
+    "double minus": ForwardIdea(
+        "x - (-z) is computed as x - z",
+        "To subtract a negative number is to add: x - (-z) is x + z.",
+        {"sub": lambda x, z: x - abs(z)},
+    ),
+    "lost minus": ForwardIdea(
+        "x - z is computed as x + z",
+        "The second number is subtracted: its sign is turned before it is added.",
+        {"sub": lambda x, z: x + z},
+    ),
+    "swapped minus": ForwardIdea(
+        "x - z is computed as z - x",
+        "The order counts: the second number is subtracted from the first.",
+        {"sub": lambda x, z: z - x},
+    ),
+    "product sign": ForwardIdea(
+        "a product of two negative numbers is taken to be negative",
+        "Minus times minus is plus: (-2) * (-3) is 6.",
+        {"mul": lambda x, z: -x * z if x < 0 and z < 0 else x * z},
+    ),
+    "sum of sizes": ForwardIdea(
+        "the sizes of numbers with different signs are added",
+        "With different signs the smaller size is subtracted from the larger: -3 + 2 is -1.",
+        {"add": lambda x, z: x - z if x * z < 0 else x + z},
+    ),
+    "product for sum": ForwardIdea(
+        "a sum is computed as a product",
+        "Read the operation of each line again: + adds, and * multiplies.",
+        {"add": lambda x, z: x * z},
+    ),
+    "sum for product": ForwardIdea(
+        "a product is computed as a sum",
+        "Read the operation of each line again: * multiplies, and + adds.",
+        {"mul": lambda x, z: x + z},
+    ),
+}
+
+# wrong local derivatives that occur when one writes formulas
+LOCAL: dict[str, Misconception] = {
+    "kept exponent": Misconception(
+        "the exponent becomes a factor but does not fall",
+        "The exponent becomes a factor and falls by one: d x**n / dx is n * x**(n - 1).",
+        {("pow", 0): lambda x, n, o: n * o, ("square", 0): lambda x, o: 2.0 * o},
+    ),
+    "own power": Misconception(
+        "a power is taken for its own derivative",
+        "The exponent becomes a factor and falls by one: d x**n / dx is n * x**(n - 1).",
+        {("pow", 0): lambda x, n, o: o},
+    ),
+    "exponent alone": Misconception(
+        "only the exponent remains of a power",
+        "The exponent becomes a factor of x**(n - 1), which stays.",
+        {("pow", 0): lambda x, n, o: n},
+    ),
+    "dropped factor": Misconception(
+        "the other factor of a product disappears",
+        "In x * z the derivative with respect to x is z: the other factor stays.",
+        {("mul", 0): lambda x, z, o: 1.0, ("mul", 1): lambda x, z, o: 1.0},
+    ),
+    "like exp": Misconception(
+        "a function is taken for its own derivative",
+        "Only exp is its own derivative: that of sin is cos, that of log(x) is 1 / x.",
+        {(op, 0): lambda x, o: o for op in ("sin", "cos", "log", "tanh", "sigmoid", "sqrt")},
+    ),
+    "exp as power": Misconception(
+        "exp is differentiated like a power",
+        "exp(x) is its own derivative: the exponent does not come down.",
+        {("exp", 0): lambda x, o: x * o},
+    ),
+    "quotient": Misconception(
+        "x / z is differentiated with respect to z as if it were x * z",
+        "x / z is x * z**(-1), so its derivative with respect to z is -x / z**2.",
+        {("div", 1): lambda x, z, o: x},
+    ),
+    "kept divisor": Misconception(
+        "the exponent -1 of a divisor becomes a factor but does not fall",
+        "The exponent falls to -2: the derivative of 1 / z is -1 / z**2.",
+        {("div", 1): lambda x, z, o: -o},
+    ),
+    "lost sign": Misconception(
+        "the minus of a derivative is lost",
+        "1 / z falls where z grows, and so does cos(x) where sin(x) is positive: both derivatives "
+        "have a minus.",
+        {("div", 1): lambda x, z, o: x / (z * z), ("cos", 0): lambda x, o: sin(x)},
+    ),
+}
+
 MISCONCEPTIONS: dict[str, Idea] = {
     **{name: Idea(wrong.title, wrong.truth) for name, wrong in BACKWARD.items()},
     # forward passes and paths
+    **{name: Idea(wrong.title, wrong.truth) for name, wrong in FORWARD.items()},
+    **{name: Idea(wrong.title, wrong.truth) for name, wrong in LOCAL.items()},
+    "sum of factors": Idea(
+        "the local derivatives along the path are added",
+        "Along a path local derivatives are multiplied; only different paths are added.",
+    ),
+    "all paths": Idea(
+        "the contributions of all paths are added",
+        "That is the whole gradient; one path contributes the product along it.",
+    ),
+    "inner left out": Idea(
+        "the local derivative of the first operation is left out",
+        "A change begins there: the inner derivative is a factor like all others.",
+    ),
+    "outer left out": Idea(
+        "the local derivative of the last operation is left out",
+        "The change must reach the result: the outer derivative is a factor like all others.",
+    ),
+    "own size": Idea(
+        "every number on the path is multiplied, instead of the local derivatives",
+        "A path multiplies local derivatives; the numbers of the nodes only help to compute them.",
+    ),
+    "consequence": Idea(
+        "a line that computes with a wrong number is taken for the mistake",
+        "Given the number before it, that line is right. The mistake is where the number came in.",
+    ),
+    "last line": Idea(
+        "the last line with a wrong result is taken for the mistake",
+        "Later lines can be wrong because of an earlier one: look for the first, from above.",
+    ),
     # updates and optimisers
+    "uphill": Idea(
+        "the step goes along the gradient",
+        "The gradient points to where the loss grows, so the step is subtracted.",
+    ),
+    "no rate": Idea(
+        "the rate is left out",
+        "The gradient is multiplied by the learning rate, which says how far to go.",
+    ),
+    "rate alone": Idea(
+        "the rate alone is the step",
+        "The step is the rate times the gradient: where it is steep, the step is long.",
+    ),
+    "change alone": Idea(
+        "the change is taken for the new weight",
+        "The change is added to the old weight: w - rate * gradient.",
+    ),
+    "no decay": Idea(
+        "the weight decay is left out",
+        "Weight decay adds its factor times the weight to the gradient.",
+    ),
+    "growing decay": Idea(
+        "weight decay makes the weight larger",
+        "Its gradient has the sign of the weight; the step against it makes the weight smaller.",
+    ),
+    "decay without rate": Idea(
+        "weight decay is not multiplied by the rate",
+        "It is a part of the gradient, and the whole gradient is multiplied by the rate.",
+    ),
+    "sum for mean": Idea(
+        "the gradients of the samples are added, but not divided by their number",
+        "The gradient of a mean is the mean of the gradients.",
+    ),
+    "mean for sum": Idea(
+        "the sum of the gradients is divided by the number of samples",
+        "The gradient of a sum is the sum of the gradients; only that of a mean is divided.",
+    ),
+    "last sample": Idea(
+        "only the gradient of the last sample counts",
+        "All samples of the batch count: their gradients are added up before the step.",
+    ),
+    "no momentum": Idea(
+        "the velocity of the step before is forgotten",
+        "With momentum the velocity is momentum * old velocity + gradient.",
+    ),
+    "damped gradient": Idea(
+        "the new gradient is multiplied by 1 - momentum",
+        "Adam does that. SGD with momentum adds the whole gradient to the decayed velocity.",
+    ),
+    "full velocity": Idea(
+        "the old velocity is kept whole",
+        "It is multiplied by the momentum first, so old gradients fade.",
+    ),
+    "no correction": Idea(
+        "the running means are not corrected for their start at 0",
+        "After one step they hold only 1 - beta of the gradient; Adam divides by 1 - beta**t.",
+    ),
+    "no root": Idea(
+        "the mean is divided by the mean square, without the root",
+        "Adam divides by the square root of the mean square, which has the size of a gradient.",
+    ),
+    "plain step": Idea(
+        "the step is that of plain gradient descent",
+        "Adam divides by the size of the gradient: its first step has the length of the rate.",
+    ),
+    "sgd path": Idea(
+        "the steps are taken for those of plain gradient descent",
+        "With plain SGD every change is -rate * gradient, from the first step to the last.",
+    ),
+    "momentum path": Idea(
+        "the steps are taken for those of momentum",
+        "With momentum 0.9 the first change is -rate * gradient; each later one is that and 0.9 "
+        "times the change before, so steps grow at first.",
+    ),
+    "rmsprop path": Idea(
+        "the steps are taken for those of RMSprop",
+        "RMSprop's first change has the length of 10 rates, whatever the gradient, because its "
+        "mean square starts at 0; later steps are shorter.",
+    ),
+    "adam path": Idea(
+        "the steps are taken for those of Adam",
+        "Adam's first change has the length of the rate, whatever the gradient; the next ones are "
+        "about as long while the gradient keeps its sign.",
+    ),
     # counting and classifying
+    "step for each sample": Idea(
+        "every sample is taken for an update",
+        "An update uses a whole batch, so an epoch has samples / batch size updates.",
+    ),
+    "step for each epoch": Idea(
+        "every epoch is taken for one update",
+        "That holds for a batch of all samples; an epoch has one update for each batch.",
+    ),
+    "one epoch": Idea(
+        "only one epoch is counted",
+        "Each epoch goes once through all the data, and makes all these updates again.",
+    ),
+    "batch size times epochs": Idea(
+        "the size of a batch is taken for the number of batches",
+        "The number of batches is the number of samples divided by the size of a batch.",
+    ),
+    "rest dropped": Idea(
+        "the last, smaller batch is left out",
+        "The samples that remain make a smaller batch, which gives an update, too.",
+    ),
+    "batches across epochs": Idea(
+        "a batch is filled up with samples of the next epoch",
+        "Each epoch ends with its own last batch, even if it is smaller.",
+    ),
+    "no biases": Idea(
+        "the biases are left out",
+        "Each unit has a bias besides its weights, and it is a parameter, too.",
+    ),
+    "one bias for each layer": Idea(
+        "each layer is given one bias",
+        "Each unit has a bias of its own.",
+    ),
+    "units counted": Idea(
+        "the units are counted instead of their parameters",
+        "Each unit has a weight for every input, and a bias.",
+    ),
+    "input biases": Idea(
+        "the inputs are given biases",
+        "Inputs are given numbers; only units that compute have a bias.",
+    ),
+    "widths added": Idea(
+        "the choices along the path are added",
+        "For each unit of one layer every unit of the next may follow: the choices multiply.",
+    ),
+    "edges counted": Idea(
+        "the connections are counted instead of the paths",
+        "A path runs through all layers, and many paths share a connection.",
+    ),
+    "all inputs": Idea(
+        "the paths from all inputs are counted",
+        "The question is about one input; each of the others has as many paths.",
+    ),
+    "one run for each weight": Idea(
+        "one run of the model for each parameter is counted",
+        "A central difference needs two: a little above, and a little below.",
+    ),
+    "one-sided": Idea(
+        "one-sided differences are counted",
+        "They share the run at the point itself; a central difference has two runs of its own.",
+    ),
+    "as backpropagation": Idea(
+        "finite differences are taken to be as cheap as backpropagation",
+        "Backpropagation gets all derivatives in one backward pass; differences need runs for each "
+        "parameter.",
+    ),
+    "every path walked": Idea(
+        "every path is walked from the result to the leaf",
+        "In topological order a node waits for all its users, so each edge is used once.",
+    ),
+    "paths counted": Idea(
+        "the paths are counted",
+        "Paths share their edges, and one backward pass takes each edge once.",
+    ),
+    "one edge for each node": Idea(
+        "c + c is counted as one contribution",
+        "c + c uses c twice, so c gets two contributions: one for each operand.",
+    ),
+    "operations counted": Idea(
+        "each operation is counted once",
+        "An operation passes on a gradient to each of its operands: a sum or product to two.",
+    ),
+    "activation left out": Idea(
+        "the operand of the activation is left out",
+        "The activation is an operation, too, and passes on a gradient to its operand.",
+    ),
+    "each edge once": Idea(
+        "each edge is counted once",
+        "Without topological order a node passes on its gradient each time that some arrives.",
+    ),
+    "reversed": Idea(
+        "positive curvature is taken for a maximum",
+        "Where the curvature is positive the function bends upwards: it has a minimum there.",
+    ),
+    "first entry": Idea(
+        "only the first entry of the Hessian counts",
+        "It is the curvature along the first axis only; the other directions count as well.",
+    ),
+    "trace": Idea(
+        "only the trace counts",
+        "The trace is the sum of the two curvatures; they can differ in sign all the same.",
+    ),
+    "determinant": Idea(
+        "the sign of the determinant is read like that of a second derivative",
+        "A negative determinant is a saddle; a positive one leaves a minimum or a maximum, which "
+        "the diagonal decides.",
+    ),
+    "diagonal": Idea(
+        "only the diagonal counts",
+        "Along a slanted direction the mixed derivative counts, too: compare its square with the "
+        "product of the diagonal.",
+    ),
+    "mixed signs": Idea(
+        "entries of both signs are taken for a saddle",
+        "The sign of the mixed derivative does not matter, only its square.",
+    ),
+    "always a minimum": Idea(
+        "every point with gradient 0 is taken for a minimum",
+        "At maxima and saddles the gradient is 0, too; the curvature tells them apart.",
+    ),
+    "flat direction": Idea(
+        "a mixed derivative of 0 is taken for a flat direction",
+        "It only says that the slope along x does not change with y; the curvatures are f_xx and "
+        "f_yy.",
+    ),
+    "half diagonal": Idea(
+        "the second derivative of a * x ** 2 is taken for a",
+        "It is 2 * a: the exponent comes down at the first derivative.",
+    ),
     # ideas of the lessons forward, chain, backward, cost
     "forward differentiates": Idea(
         "the forward pass is taken for what computes gradients",
@@ -434,9 +807,36 @@ def sweep(y: Value | Recording | Stepper, name: str) -> dict[str, float]:
         ValueError: ``name`` is unknown.
     """
     check_choice(name, "sweep: name", ("", *BACKWARD))
-    root = y.recording if isinstance(y, Stepper) else y
-    if isinstance(root, Recording):
-        root = root.values()[-1]
-    recording = record(root, misconception=name)
+    recording = record(_root(y), misconception=name)
     stepper = Stepper(recording).finish()
     return {node: stepper.grad(node) for node in recording.positions}
+
+
+def forward(y: Value | Recording | Stepper, name: str) -> dict[str, float]:
+    """Returns the numbers that a wrong idea about the forward pass gives, by names of nodes.
+
+    y: the root of a graph, which is not changed.
+    name: one of `FORWARD`: "double", "negative square", "open relu", ...; "" gives the right
+        numbers.
+
+    Raises:
+        TypeError: ``y`` is not a Value.
+        ValueError: ``name`` is unknown.
+    """
+    check_choice(name, "forward: name", ("", *FORWARD))
+    rules = FORWARD[name].rules if name else {}
+    recording = y if isinstance(y, Recording) else record(_root(y))
+    data: list[float] = []
+    for node in recording.nodes:
+        number = node.data
+        if node.op:
+            compute = rules.get(node.op, lookup(node.op).forward)
+            number = float(compute(*[data[arg] for arg in node.args]))
+        data.append(number)
+    return {node: data[position] for node, position in recording.positions.items()}
+
+
+def _root(y: Value | Recording | Stepper) -> Value:
+    """Returns the root of a graph that is given as one, as its recording or as a stepper."""
+    recording = y.recording if isinstance(y, Stepper) else y
+    return recording.values()[-1] if isinstance(recording, Recording) else recording

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ...debug.recording import record
 from ...debug.text import printable
 from ...learn.questions import Mark, Question
-from ...learn.questions.answers import Unreadable, as_choice
+from ...learn.questions.answers import UnreadableError, as_choice
 
 WIDTH = 80  # of a line at most
 KEYS = "h for a hint, s for the solution, q to leave"
@@ -90,7 +90,7 @@ def choose(choices: Sequence[str], hint: str) -> str:
             continue
         try:
             return as_choice(typed, choices)
-        except Unreadable as error:
+        except UnreadableError as error:
             say(str(error))
 
 
@@ -141,7 +141,7 @@ def show_solution(question: Question) -> None:
     say("The solution:")
     for sentence in question.solution:
         say(f"  {sentence}")
-    say(f"The answer is {question.shown_answer}.")
+    say(f"The answer is {question.shown}.")
 
 
 def _encodable(text: str) -> str:

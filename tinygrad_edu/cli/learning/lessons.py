@@ -112,7 +112,7 @@ def _say_next(state: State) -> None:
 def _welcome(progress: Progress) -> int:
     """Asks the first two questions, whose wrong answers are the best known ones."""
     from ...examples import EXAMPLES
-    from ...learn.questions.gradient import about
+    from ...learn.questions.kinds.gradient import about
 
     say("Backpropagation computes how much a result changes with each number that it was computed "
         f"from. Try it, with pencil and paper. ({KEYS})\n")

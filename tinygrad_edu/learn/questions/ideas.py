@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import overload
 
+from ..claims import Claim
 from ..lessons import LESSONS, IdeaQuestion
 from .question import Question
 
 IDEAS: dict[str, IdeaQuestion] = {
     name: idea for lesson in LESSONS.values() for name, idea in lesson.ideas.items()
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Shown(Sequence[str]):
+    """What the experiment of a claim shows, which runs when this is first read."""
+
+    claim: Claim
+
+    @cached_property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentence of the evidence."""
+        return (self.claim.run().sentence,)
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        return self.sentences[index]
 
 
 def make(draw: random.Random, level: int) -> Question:
@@ -34,7 +60,7 @@ def _asked(name: str, draw: random.Random) -> Question:
         text=idea.text,
         answer=idea.right,
         wrong=idea.wrong,
-        solution=(idea.claim.run().sentence,),
+        solution=Shown(idea.claim),
         hints=(f"Lesson {idea.claim.lesson!r} has an experiment on it.",),
         choices=tuple(choices),
     )
