@@ -60,7 +60,7 @@ def test_the_first_minutes_of_a_learner(say):
     assert "is where this goes wrong" in out  # after the second wrong idea, where it goes wrong
 
 
-@pytest.mark.parametrize("name", learn.lessons)
+@pytest.mark.parametrize("name", learn.lessons.LESSONS)
 def test_every_lesson_is_taken_over_a_pipe(name, say):
     lesson = learn.lesson(name)
     kind, level = lesson.question
@@ -121,7 +121,7 @@ def test_a_quiz_is_the_same_for_the_same_seed_and_counts(say):
     assert "0 of 4 right at once" in out
     assert say("quiz --questions 4 --seed 3", *["zzz", "s"] * 4)[1] == out
     assert say("quiz --questions 4 --seed 4", *["zzz", "s"] * 4)[1] != out
-    for name in learn.lessons:
+    for name in learn.lessons.LESSONS:
         assert f"{len(learn.lesson(name).covers)} questions" not in out
         assert say(f"quiz --lesson {name} --questions 2 --seed 1", "q")[0] == 1
 
@@ -166,7 +166,7 @@ def test_profiles_are_kept_apart(say):
 @pytest.mark.parametrize("command", [
     "learn nowhere", "learn rate --profile a/b", "practice nothing", "practice gradient --level 9",
     "practice gradient --seed -1", "quiz --lesson nowhere", "quiz --questions 0",
-    "cards --add nowhere", "practice", "practice check", "practice check missing.py",
+    "cards --add nowhere", "practice check", "practice watch a.py b.py", "practice gradient a.py",
 ])
 def test_wrong_use_is_one_line_and_status_2(command, say):
     status, out, err = say(command)

@@ -57,9 +57,14 @@ def test_a_profile_is_a_name():
 def test_nothing_is_written_if_the_block_raises():
     progress = noted(rate=1)
     before = progress.path.read_bytes()
-    with pytest.raises(KeyboardInterrupt), progress.change() as state:
-        state.lesson("rate").part = 9
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with progress.change() as state:
+            state.lesson("rate").part = 9
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert progress.path.read_bytes() == before
 
 

@@ -11,13 +11,12 @@ The same from a terminal: ``tinygrad-edu learn``.
 """
 
 from . import misconceptions
-from .claims import CLAIMS as claims  # noqa: N811
-from .claims import Claim, Evidence, claim
-from .lessons import LESSONS as lessons  # noqa: N811
+from .evidence import CLAIMS as claims  # noqa: N811
+from .evidence import Claim, Evidence, claim
 from .lessons import Lesson, lesson
 from .questions import Mark, Question, question
 
 __all__ = [
-    "Claim", "Evidence", "Lesson", "Mark", "Question", "claim", "claims", "lesson", "lessons",
-    "misconceptions", "question",
+    "Claim", "Evidence", "Lesson", "Mark", "Question", "claim", "claims", "lesson", "misconceptions",
+    "question",
 ]

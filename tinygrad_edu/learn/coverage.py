@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .cards import CARDS
-from .claims import CLAIMS
+from .evidence import CLAIMS
 from .lessons import LESSONS, Cover, Lesson
 from .questions import KINDS
 from .questions.ideas import IDEAS

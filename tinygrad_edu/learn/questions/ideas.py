@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import overload
 
-from ..claims import Claim
+from ..evidence import Claim
 from ..lessons import LESSONS, IdeaQuestion
 from .question import Question
 

@@ -9,7 +9,7 @@ from statistics import fmean, pstdev
 from .... import data, nn, optim
 from ....engine.interpreter import no_grad
 from ....train import fit
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .descent import best_line
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .... import data, optim
 from ....engine.value import Value
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 
 SAMPLES = 20

@@ -11,7 +11,7 @@ from typing import Any
 from .... import data, optim
 from ....engine.value import Value
 from ....errors import GradientWarning, counted
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .descent import Samples, best_line, mean_square
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .... import data, optim
 from ....engine.autodiff import hessian
 from ....engine.value import Value
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .descent import Samples, best_line, mean_square, rounded
 

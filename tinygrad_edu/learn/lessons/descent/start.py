@@ -9,7 +9,7 @@ from typing import Any
 from .... import data, nn, optim
 from ....engine.autodiff import grad, hessian
 from ....engine.value import Value
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .descent import rounded
 

@@ -9,7 +9,7 @@ from typing import Any
 from .... import data, math, nn, optim
 from ....debug.orders import compare_orders
 from ....engine.value import Value
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ...misconceptions import sweep
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 

@@ -15,7 +15,7 @@ from ....engine.autodiff import jacobian
 from ....engine.graph import topological_order
 from ....engine.value import Value
 from ....examples.lectures import lecture_expression
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 
 FUNCTIONS: tuple[Callable[[Any], Any], ...] = (

@@ -12,7 +12,7 @@ from ....engine.primitive import TABLE
 from ....engine.value import Value
 from ....jit.tape import gradient as tapes
 from ....jit.tracing import record_trace
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 
 ACTIVATIONS = ("tanh", "relu", "gelu")

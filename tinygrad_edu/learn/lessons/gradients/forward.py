@@ -10,7 +10,7 @@ from .... import math
 from ....debug.sentences import factor
 from ....debug.text import short_number
 from ....engine.value import Value
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 
 # L = (a*b + c) * f, from Karpathy's lecture on micrograd (2022)

@@ -8,7 +8,7 @@ from typing import Any
 
 from .... import data, nn, optim
 from ....nn.init import Initialiser, he
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .training import fitted
 

@@ -11,7 +11,7 @@ from .... import data, nn, optim
 from ....engine.interpreter import no_grad
 from ....engine.value import Value
 from ....math import relu
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ...misconceptions import sweep
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .training import fitted

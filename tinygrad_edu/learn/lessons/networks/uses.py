@@ -11,7 +11,7 @@ from typing import Any
 from .... import math, nn, optim
 from ....engine.interpreter import no_grad
 from ....engine.value import Value
-from ...claims import Evidence, claim
+from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .training import fitted
 

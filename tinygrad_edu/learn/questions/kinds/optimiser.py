@@ -10,7 +10,7 @@ from .... import optim
 from ....debug.text import short_number
 from ....engine.value import Value
 from ....symbolic.expressions import parse
-from ...claims import aligned
+from ...evidence import aligned
 from ..question import Question, worded
 
 STEPS = 5
