@@ -187,7 +187,7 @@ LESSON = Lesson(
             "classes bends around single points. L2 makes large weights expensive: with it the "
             "squares add up to {small:.0f}. With dropout no unit can rely on a certain other one, "
             "so each must be useful by itself. Both help on unseen data, and both cost something "
-            "on the training data. Too much of it does harm: with a λ a hundred times larger the "
+            "on the training data. Too much L2 does harm: with a λ a hundred times larger the "
             "loss is {strong:.2f} even on the training points, as for a network that guesses. How "
             "much is best? Try several λ and take the one with the smallest loss on data that you "
             "kept aside. That is called validation.",
@@ -235,7 +235,7 @@ LESSON = Lesson(
             "predictions, which would be off by about {spread:.2f}, differently at each call. "
             "Therefore write model.eval() before you use or measure a network: in evaluation mode "
             "dropout does nothing. Write model.train() before you train it further. If you forget "
-            "the first, this noise is in all that you measure.",
+            "model.eval(), this noise is in all that you measure.",
         ),
     ),
     remember="A small training loss says nothing about unseen data. L2 adds λ Σ w² to the loss, "

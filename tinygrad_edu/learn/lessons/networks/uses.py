@@ -88,7 +88,7 @@ def finds_symmetry(seed: int, hidden: int = 2, starts: int = STARTS) -> Evidence
             "second": second, "third": third,
         },
         f"The experiment of 1986, repeated: {found} In each hidden unit the weights of mirrored "
-        f"inputs cancel, up to {100 * gap:.2g} % of the largest weight.",
+        f"inputs cancel, up to {100 * gap:.2g}% of the largest weight.",
         (("inputs", *[f"{w} {k}" for k in range(1, len(units) + 1) for w in ("unit", "mirror")]),
          *rows),
     )
@@ -151,8 +151,8 @@ def names_pictures(seed: int, shuffled: bool = False) -> Evidence:
     return Evidence(
         right > 0.75,
         {"train": 100 * train, "right": 100 * right, "pictures": PICTURES},
-        f"Of the {PICTURES} pictures that it has learned the network names {100 * train:.0f} % "
-        f"right, and of {UNSEEN} new ones {100 * right:.0f} %. Three of them:",
+        f"Of the {PICTURES} pictures that it has learned the network names {100 * train:.0f}% "
+        f"right, and of {UNSEEN} new ones {100 * right:.0f}%. Three of them:",
         (SHAPES, *[tuple(row) for row in samples]),
     )
 
@@ -262,7 +262,7 @@ def steers(seed: int, sign: int = 1) -> Evidence:
     after = fmean(drive(wheel, draw)[0] for _ in range(DRIVES))
     chances = [1 / (1 + exp(-x.data)) for x in wheel.values()]
     names = ("left edge", "left", "middle", "right", "right edge")
-    rows = [(name, f"{100 * p:.0f} %") for name, p in zip(names, chances)]
+    rows = [(name, f"{100 * p:.0f}%") for name, p in zip(names, chances)]
     return Evidence(
         after > 2 * before,
         {"before": before, "after": after, "most": MOST_STEPS},
@@ -325,7 +325,7 @@ LESSON = Lesson(
             names_pictures,
             "The pixels are the inputs, the loss is the cross-entropy, and the rest is as in the "
             "other lessons: forward, backward, step. The {pictures} pictures were enough for "
-            "{right:.0f} % of the new ones. Networks for photographs have millions of weights and "
+            "{right:.0f}% of the new ones. Networks for photographs have millions of weights and "
             "layers made for pictures, and learn in the same way. So do language models: they see "
             "the beginning of a text, and the class to predict is the next letter or word.",
         ),
