@@ -15,11 +15,11 @@ KINDS = (
     "gradient", "value", "path", "rule", "update", "count", "classify", "optimiser", "line",
 )
 COLUMNS = 80  # of a terminal; tables are indented by two
-LESSONS = [pytest.param(lesson, id=name) for name, lesson in learn.lessons.items()]
+LESSONS = [pytest.param(lesson, id=name) for name, lesson in learn.lessons.LESSONS.items()]
 CLAIMS = [pytest.param(claim, id=name) for name, claim in learn.claims.items()]
 IDEAS = [
     pytest.param(lesson, name, id=name)
-    for lesson in learn.lessons.values() for name in lesson.ideas
+    for lesson in learn.lessons.LESSONS.values() for name in lesson.ideas
 ]
 
 
@@ -129,7 +129,7 @@ def test_questions_and_cards_are_of_known_kinds(lesson):
 
 @pytest.mark.parametrize(("what", "taken"), [("covers", ()), ("cards", ()), ("ideas", KINDS)])
 def test_names_are_unique_in_the_course(what, taken):
-    names = [name for lesson in learn.lessons.values() for name in getattr(lesson, what)]
+    names = [name for lesson in learn.lessons.LESSONS.values() for name in getattr(lesson, what)]
     assert [name for name, count in Counter([*names, *taken]).items() if count > 1] == []
 
 
