@@ -139,7 +139,7 @@ LOCAL: dict[str, Misconception] = {
     ),
     "like exp": Misconception(
         "a function is taken for its own derivative",
-        "Only exp is its own derivative: that of sin is cos, that of log(x) is 1 / x.",
+        "Only exp is its own derivative: sin has cos, and log(x) has 1 / x.",
         {(op, 0): lambda x, o: o for op in ("sin", "cos", "log", "tanh", "sigmoid", "sqrt")},
     ),
     "exp as power": Misconception(
@@ -233,7 +233,7 @@ MISCONCEPTIONS: dict[str, Idea] = {
     ),
     "mean for sum": Idea(
         "the sum of the gradients is divided by the number of samples",
-        "The gradient of a sum is the sum of the gradients; only that of a mean is divided.",
+        "The gradient of a sum is the sum of the gradients; only a mean is divided.",
     ),
     "last sample": Idea(
         "only the gradient of the last sample counts",
@@ -260,25 +260,25 @@ MISCONCEPTIONS: dict[str, Idea] = {
         "Adam divides by the square root of the mean square, which has the size of a gradient.",
     ),
     "plain step": Idea(
-        "the step is that of plain gradient descent",
+        "the step of plain gradient descent is taken",
         "Adam divides by the size of the gradient: its first step has the length of the rate.",
     ),
     "sgd path": Idea(
-        "the steps are taken for those of plain gradient descent",
+        "plain gradient descent is taken for the optimiser",
         "With plain SGD every change is -rate * gradient, from the first step to the last.",
     ),
     "momentum path": Idea(
-        "the steps are taken for those of momentum",
-        "With momentum 0.9 the first change is -rate * gradient; each later one is that and 0.9 "
-        "times the change before, so steps grow at first.",
+        "momentum is taken for the optimiser",
+        "With momentum 0.9 the first change is -rate * gradient; each later one adds 0.9 times "
+        "the change before, so steps grow at first.",
     ),
     "rmsprop path": Idea(
-        "the steps are taken for those of RMSprop",
+        "RMSprop is taken for the optimiser",
         "RMSprop's first change has the length of 10 rates, whatever the gradient, because its "
         "mean square starts at 0; later steps are shorter.",
     ),
     "adam path": Idea(
-        "the steps are taken for those of Adam",
+        "Adam is taken for the optimiser",
         "Adam's first change has the length of the rate, whatever the gradient; the next ones are "
         "about as long while the gradient keeps its sign.",
     ),
@@ -370,11 +370,11 @@ MISCONCEPTIONS: dict[str, Idea] = {
     ),
     "each edge once": Idea(
         "each edge is counted once",
-        "Without topological order a node passes on its gradient each time that some arrives.",
+        "Without topological order a node passes on its gradient whenever a contribution arrives.",
     ),
     "reversed": Idea(
         "positive curvature is taken for a maximum",
-        "Where the curvature is positive the function bends upwards: it has a minimum there.",
+        "Positive curvature bends upwards, which is a minimum; negative curvature is a maximum.",
     ),
     "first entry": Idea(
         "only the first entry of the Hessian counts",
@@ -385,7 +385,7 @@ MISCONCEPTIONS: dict[str, Idea] = {
         "The trace is the sum of the two curvatures; they can differ in sign all the same.",
     ),
     "determinant": Idea(
-        "the sign of the determinant is read like that of a second derivative",
+        "the sign of the determinant is read like the sign of a second derivative",
         "A negative determinant is a saddle; a positive one leaves a minimum or a maximum, which "
         "the diagonal decides.",
     ),

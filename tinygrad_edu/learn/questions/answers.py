@@ -125,7 +125,7 @@ def as_choice(text: str, choices: Sequence[str]) -> str:
     """Reads one of the choices: its letter, its text, or a part that no other choice has.
 
     Raises:
-        UnreadableError: the text is none of them, or a part of several.
+        UnreadableError: the text is not one of them, or is a part of several.
     """
     last = LETTERS[len(choices) - 1]
     plain = " ".join(_plain(text, f"a letter from a to {last}").lower().split())
@@ -142,7 +142,8 @@ def as_choice(text: str, choices: Sequence[str]) -> str:
     if len(parts) == 1:
         return parts[0]
     raise UnreadableError(
-        f"{short_repr(text)} is none of the answers. Write a letter from a to {last}; {NOT_COUNTED}"
+        f"{short_repr(text)} is not one of the answers. Write a letter from a to {last}; "
+        f"{NOT_COUNTED}"
     )
 
 

@@ -39,7 +39,7 @@ class Question:
     text: what is asked, complete in itself; lines of at most 80 characters.
     answer: a number, or one of ``choices``, or a formula.
     wrong: from wrong answers to the name of the misconception that gives each of them.
-    solution: sentences that lead to the answer; those of an idea run an experiment.
+    solution: sentences that lead to the answer; an idea runs its experiment for them.
     hints: help before the answer, the first one the least.
     choices: the answers to choose from, in the order in which they are shown; () for a number or a
         formula.

@@ -50,7 +50,7 @@ def _counts(recording: Recording, event: Event, involved: Collection[str]) -> bo
 def deviates(recording: Recording, event: Event, name: str) -> bool:
     """Returns whether somebody with a wrong idea would do a backward step differently.
 
-    The numbers before the step are those of the recording.
+    It starts from the numbers that the recording has before the step.
 
     name: a misconception about the backward pass.
     """

@@ -38,8 +38,7 @@ OPTIMISERS: dict[str, Optimiser] = {
     "SGD with momentum 0.9": Optimiser(
         lambda w, rate: optim.SGD(w, rate, momentum=0.9),
         "momentum path",
-        "The first change is -rate * gradient; each later one is that and 0.9 times the change "
-        "before.",
+        "The first change is -rate * gradient; each later one adds 0.9 times the change before.",
     ),
     "RMSprop": Optimiser(
         lambda w, rate: optim.RMSprop(w, rate),

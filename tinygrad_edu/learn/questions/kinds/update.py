@@ -99,7 +99,7 @@ def _slips(w: float, g: float, rate: float) -> Candidates:
 
 
 def _computed(draw: random.Random) -> Question:
-    """Returns the question whose gradient is that of a squared error."""
+    """Returns the question about a squared error, whose gradient is to be computed."""
     w = draw.choice(WEIGHTS)
     x, t = draw.choice((-2, -1, 2, 3, 4)), draw.choice((-3, -1, 1, 2, 4, 5, 6))
     rate = draw.choice((0.1, 0.01, 0.05))
