@@ -264,21 +264,21 @@ MISCONCEPTIONS: dict[str, Idea] = {
         "Adam divides by the size of the gradient: its first step has the length of the rate.",
     ),
     "sgd path": Idea(
-        "plain gradient descent is taken for the optimiser",
+        "the optimiser is taken for plain SGD",
         "With plain SGD every change is -rate * gradient, from the first step to the last.",
     ),
     "momentum path": Idea(
-        "momentum is taken for the optimiser",
+        "the optimiser is taken for SGD with momentum",
         "With momentum 0.9 the first change is -rate * gradient; each later one adds 0.9 times "
         "the change before, so steps grow at first.",
     ),
     "rmsprop path": Idea(
-        "RMSprop is taken for the optimiser",
+        "the optimiser is taken for RMSprop",
         "RMSprop's first change has the length of 10 rates, whatever the gradient, because its "
         "mean square starts at 0; later steps are shorter.",
     ),
     "adam path": Idea(
-        "Adam is taken for the optimiser",
+        "the optimiser is taken for Adam",
         "Adam's first change has the length of the rate, whatever the gradient; the next ones are "
         "about as long while the gradient keeps its sign.",
     ),
