@@ -140,7 +140,7 @@ def show_solution(question: Question) -> None:
     """Prints the solution of a question."""
     say("The solution:")
     for sentence in question.solution:
-        say(f"  {sentence}")
+        say(sentence, "  ")
     say(f"The answer is {question.shown}.")
 
 
