@@ -33,6 +33,8 @@ from tinygrad_edu.learn.questions.ideas import IDEAS, make
 from tinygrad_edu.learn.questions.kinds import classify, line, optimiser, rule
 from tinygrad_edu.learn.questions.products import Term, total
 from tinygrad_edu.learn.questions.steps import first_wrong_step
+from tinygrad_edu.learn.wrong_answers import COUNTS, PATHS, UPDATES
+from tinygrad_edu.learn.wrong_rules import LOCAL
 
 GOLDEN = ROOT / "tests" / "golden" / "questions.txt"
 DRAWN = [kind for kind in KINDS if kind != "idea"]  # ideas come from the lessons
@@ -637,6 +639,15 @@ def test_every_misconception_is_a_clause_with_a_truth():
         assert idea.title[0].islower() or not idea.title[0].isalpha()
         assert idea.truth.endswith(".")
         assert len(idea.truth) < 200
+
+
+def test_no_two_misconceptions_have_one_name():
+    groups = [BACKWARD, FORWARD, LOCAL, PATHS, UPDATES, COUNTS]
+    assert len({name for group in groups for name in group}) == sum(map(len, groups))
+    for group in (PATHS, UPDATES, COUNTS):  # an idea of a lesson must not replace one of them
+        assert all(MISCONCEPTIONS[name] is idea for name, idea in group.items())
+    for group in (BACKWARD, FORWARD, LOCAL):
+        assert all(MISCONCEPTIONS[name].truth == wrong.truth for name, wrong in group.items())
 
 
 def test_every_misconception_about_questions_is_found_by_one():
