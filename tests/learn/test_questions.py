@@ -29,7 +29,7 @@ from tinygrad_edu.learn.questions.answers import (
     is_close,
 )
 from tinygrad_edu.learn.questions.graphs import graph, leaves, paths
-from tinygrad_edu.learn.questions.ideas import IDEAS, make
+from tinygrad_edu.learn.questions.ideas import IDEAS, about
 from tinygrad_edu.learn.questions.kinds import classify, line, optimiser, rule
 from tinygrad_edu.learn.questions.products import Term, total
 from tinygrad_edu.learn.questions.steps import first_wrong_step
@@ -179,7 +179,7 @@ def test_questions_of_a_level_differ(kind, level):
 
 def test_questions_about_ideas_keep_the_contract():
     for name, idea in IDEAS.items():
-        question = make(random.Random(name), 1, name)
+        question = about(name)
         assert question.mark(question.answer).right
         assert {*question.choices} == {question.answer, *question.wrong}
         for wrong, misconception in question.wrong.items():
@@ -191,7 +191,7 @@ def test_questions_about_ideas_keep_the_contract():
 
 def test_the_solution_of_an_idea_is_the_sentence_of_its_experiment():
     name, idea = next(iter(IDEAS.items()))
-    question = make(random.Random(name), 1, name)
+    question = about(name)
     assert list(question.solution) == [idea.claim.run().sentence]
 
 
@@ -636,7 +636,7 @@ def test_every_misconception_is_a_clause_with_a_truth():
         assert name == name.strip()
         assert idea.title == idea.title.strip()
         assert not idea.title.endswith((".", ","))
-        assert idea.title[0].islower() or not idea.title[0].isalpha()
+        assert idea.title[0].islower() or idea.title.startswith(("Adam", "L2", "RMSprop", "`"))
         assert idea.truth.endswith(".")
         assert len(idea.truth) < 200
 
@@ -653,7 +653,7 @@ def test_no_two_misconceptions_have_one_name():
 def test_every_misconception_about_questions_is_found_by_one():
     named = set()
     for kind, level in itertools.product(DRAWN, range(1, LEVELS + 1)):
-        for seed in range(100):
+        for seed in range(50):
             named |= {*asked(kind, seed, level).wrong.values()}
     of_ideas = {name for idea in IDEAS.values() for name in idea.wrong.values()}
     assert {*BACKWARD, *FORWARD} <= named

@@ -127,6 +127,8 @@ def as_choice(text: str, choices: Sequence[str]) -> str:
     Raises:
         UnreadableError: the text is not one of them, or is a part of several.
     """
+    if text.strip() in choices:
+        return text.strip()
     last = LETTERS[len(choices) - 1]
     plain = " ".join(_plain(text, f"a letter from a to {last}").lower().split())
     plain = plain.strip("'\"` ")

@@ -6,11 +6,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import fill
 from typing import overload
 
 from ..evidence import Claim
 from ..lessons import LESSONS, IdeaQuestion
-from .question import Question
+from .question import WIDTH, Question
 
 IDEAS: dict[str, IdeaQuestion] = {
     name: idea for lesson in LESSONS.values() for name, idea in lesson.ideas.items()
@@ -57,7 +58,7 @@ def _asked(name: str, draw: random.Random) -> Question:
     choices = [idea.right, *idea.wrong]
     draw.shuffle(choices)
     return Question(
-        text=idea.text,
+        text=fill(idea.text, WIDTH),
         answer=idea.right,
         wrong=idea.wrong,
         solution=Shown(idea.claim),

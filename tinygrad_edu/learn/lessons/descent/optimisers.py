@@ -350,7 +350,7 @@ LESSON = Lesson(
             "A training loop never calls zero_grad(). What is the consequence?",
             "The gradients of all steps add up, and the weights swing",
             {
-                "None: backward() starts from 0 each time": "backward starts from 0",
+                "Nothing: backward() starts from 0 each time": "backward starts from 0",
                 "The gradients stay 0, and the weights do not move": "zero_grad makes gradients",
             },
             forgotten,

@@ -152,7 +152,7 @@ def names_pictures(seed: int, shuffled: bool = False) -> Evidence:
         right > 0.75,
         {"train": 100 * train, "right": 100 * right, "pictures": PICTURES},
         f"Of the {PICTURES} pictures that it has learned the network names {100 * train:.0f}% "
-        f"right, and of {UNSEEN} new ones {100 * right:.0f}%. Three of them:",
+        f"right, and of {UNSEEN} new ones {100 * right:.0f}%. The table shows three of them.",
         (SHAPES, *[tuple(row) for row in samples]),
     )
 
