@@ -1,4 +1,5 @@
-"""Settings of a whole run: the hypothesis profile, a handler of Ctrl-C, and a temporary cache.
+"""Settings of a whole run: the hypothesis profile, a handler of Ctrl-C, a temporary cache, and a
+table that is the same for every test.
 
 The profile is that of `tinygrad_edu.testing.profiles`. Machine code is cached in a new folder,
 which the workers of one run share with the programs that tests start.
@@ -8,6 +9,9 @@ import os
 import signal
 import tempfile
 
+import pytest
+
+from tinygrad_edu.engine.table import TABLE
 from tinygrad_edu.testing import profiles
 
 profiles.load()
@@ -28,3 +32,12 @@ if OURS not in os.environ.get("TINYGRAD_EDU_CACHE", ""):
 def pytest_unconfigure():
     if cache is not None:
         cache.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def same_table():
+    """Removes the rows that a test defines."""
+    before = dict(TABLE)
+    yield
+    TABLE.clear()
+    TABLE.update(before)

@@ -535,7 +535,7 @@ def test_unwritable_folder_is_reported_in_one_line(command, tmp_path):
 
 
 def test_train_reports_divergence_and_keeps_the_history(tmp_path):
-    line = ("train", "--data", "line", "--optimizer", "sgd", "--epochs", 20)
+    line = ("train", "--data", "line", "--layers", 8, "--optimizer", "sgd", "--epochs", 20)
     done = run(*line, "--lr", 1, "--live", "--out", tmp_path)
     assert done.returncode == 2
     assert "the loss is" in done.stderr or "gradient of parameter" in done.stderr

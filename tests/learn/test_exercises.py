@@ -127,10 +127,10 @@ def test_an_exercise_says_what_to_do(name):
 
 def test_starters_are_the_same_in_every_process():
     code = (
-        "from tinygrad_edu import learn\n"
-        "print(*[repr(learn.exercise(name, seed).starter) + "
-        "repr([s.as_json() for s in learn.exercise(name, seed).steps])"
-        " for name in learn.exercises for seed in (0, 8)], sep='\\n')"
+        "from tinygrad_edu.learn.exercises import EXERCISES, exercise\n"
+        "print(*[repr(exercise(name, seed).starter) + "
+        "repr([s.as_json() for s in exercise(name, seed).steps])"
+        " for name in EXERCISES for seed in (0, 8)], sep='\\n')"
     )
     here = "".join(
         f"{exercise(name, seed).starter!r}{[s.as_json() for s in exercise(name, seed).steps]!r}\n"

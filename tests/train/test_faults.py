@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 import pytest
-from helpers import bits_of, state_of, step_by_hand
+from helpers import bits_of, scaled, state_of, step_by_hand
 
 import tinygrad_edu.train.compiled
 from tinygrad_edu import Value, data, fit, grad, hessian, jit, math, nn, no_grad, optim
@@ -204,11 +204,14 @@ IMPURE = {
 }
 
 
+EPOCHS = scaled(ci=40, thorough=200)
+
+
 def trained(model, engine, **options):
     global TOTAL
     TOTAL = 0
     made = options.pop("optimizer", optim.Adam)(model.parameters(), 0.01)
-    options = {"epochs": 200, "rng": 0, "loss": nn.hinge, **options}
+    options = {"epochs": EPOCHS, "rng": 0, "loss": nn.hinge, **options}
     return fit(
         model,
         options.pop("loss"),
@@ -229,7 +232,7 @@ def test_model_with_side_effects_is_trained_eagerly_and_rejected_by_name(make, c
     losses = []
     global TOTAL
     TOTAL = 0
-    for _ in range(200):
+    for _ in range(EPOCHS):
         losses.append(step_by_hand(by_hand, nn.hinge, X, Y, parameters))
         optimizer.step()
     for engine in (None, "eager"):
@@ -237,7 +240,7 @@ def test_model_with_side_effects_is_trained_eagerly_and_rejected_by_name(make, c
         history = trained(model, engine)
         assert history.loss == losses
         assert [p.data for p in model.parameters()] == [p.data for p in parameters]
-        assert history.engine == "eager, 200 steps"
+        assert history.engine == f"eager, {EPOCHS} steps"
     model = make()
     TOTAL = 0
     with pytest.raises(TraceError, match='or train with engine="eager"') as error:
@@ -316,7 +319,7 @@ class OfAttribute(optim.Optimizer):
 
 
 @pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")  # it does rise
-@pytest.mark.parametrize("epochs", [50, 150])
+@pytest.mark.parametrize("epochs", scaled(ci=[50], thorough=[50, 150]))
 def test_numbers_that_depend_on_the_steps_are_read_at_every_step(epochs):
     def run(engine, kind):
         model, optimizers = network(), []
@@ -413,8 +416,8 @@ def test_a_penalty_over_some_parameters_is_compiled_once_and_gradients_stay(monk
 
     sentence, losses, gradients = run("jit")
     assert len(compiled) == 1
-    assert sentence == "jit, 200 steps"
-    assert run(None) == ("eager, 200 steps", losses, gradients)
+    assert sentence == f"jit, {EPOCHS} steps"
+    assert run(None) == (f"eager, {EPOCHS} steps", losses, gradients)
     assert any(gradients)
 
 
@@ -556,8 +559,8 @@ def test_schedule_that_counts_its_calls_is_rejected_by_name():
     ):
         trained(network(), "jit", optimizer=make)
     assert schedules[-1].calls == 0
-    assert len(trained(network(), None, optimizer=make)) == 200
-    assert schedules[-1].calls >= 200
+    assert len(trained(network(), None, optimizer=make)) == EPOCHS
+    assert schedules[-1].calls >= EPOCHS
 
 
 def test_a_list_of_parameters_that_a_callback_shortens_is_read_again():

@@ -524,7 +524,7 @@ def differences(training):
 
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_random_trainings_have_the_bits_of_the_eager_engine(batch):
-    count = scaled(ci=200, thorough=3_000, dev=100) // BATCHES
+    count = scaled(ci=100, thorough=3_000) // BATCHES
     pure = compiled = 0
     for seed in range(batch * count, (batch + 1) * count):
         training = Training(seed)

@@ -11,15 +11,13 @@ The same from a terminal: ``tinygrad-edu learn``.
 """
 
 from . import misconceptions
-from .claims import CLAIMS as claims  # noqa: N811
-from .claims import Claim, Evidence, claim
-from .exercises import EXERCISES as exercises  # noqa: N811
+from .evidence import CLAIMS as claims  # noqa: N811
+from .evidence import Claim, Evidence, claim
 from .exercises import Exercise, Result, exercise
-from .lessons import LESSONS as lessons  # noqa: N811
 from .lessons import Lesson, lesson
 from .questions import Mark, Question, question
 
 __all__ = [
     "Claim", "Evidence", "Exercise", "Lesson", "Mark", "Question", "Result", "claim", "claims",
-    "exercise", "exercises", "lesson", "lessons", "misconceptions", "question",
+    "exercise", "lesson", "misconceptions", "question",
 ]

@@ -1,1 +1,1 @@
-"""The commands for learning."""
+"""The commands of the course: learn, practice, quiz, cards, progress."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ...debug.text import short_number
 from ...engine.graph import topological_order
 from ...engine.value import Value
-from ..claims import aligned
+from ..evidence import aligned
 from ..questions.graphs import graph
 from .exercise import Exercise, NotYet, file_text, is_close, numbers_of, value_of
 from .running import Answer, Call

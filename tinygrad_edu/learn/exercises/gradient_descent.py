@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...debug.text import short_number
-from ..claims import aligned
+from ..evidence import aligned
 from .exercise import Exercise, NotYet, file_text, is_close, numbers_of, value_of
 from .running import Answer, Call
 

@@ -18,12 +18,12 @@ EXAMPLE = "# exercise: rate, seed 7"
 class Kind(NamedTuple):
     """A kind of exercise.
 
-    what: what is to be done, in a few words.
+    title: what is to be done, in a few words.
     lesson: the name of the lesson that it belongs to.
     make: called with a random seed; returns the exercise.
     """
 
-    what: str
+    title: str
     lesson: str
     make: Callable[[int], Exercise]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ... import data
 from ...debug.text import short_number
-from ..claims import aligned
+from ..evidence import aligned
 from .exercise import Exercise, NotYet, file_text, number_of, value_of
 from .running import Answer, Read
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ...debug.text import short_number
 from ...engine.primitive import TABLE
-from ..claims import aligned
+from ..evidence import aligned
 from .exercise import (
     Exercise,
     Failed,

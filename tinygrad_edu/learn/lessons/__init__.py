@@ -1,26 +1,17 @@
-"""The lessons, in the order in which they build on each other."""
+"""The lessons: a file for each, with its claims, its prose, questions about ideas and cards.
 
-from ...errors import check_name
-from .descent import rate
+=============  ====================================================================================
+`gradients`    forward, chain, backward, cost: what a derivative is, and how all of them are found
+`descent`      descent, rate, start, batches, optimisers: gradient descent
+`networks`     depth, generalise, uses: networks
+`lesson`       what a lesson is
+`course`       all lessons in their order
+=============  ====================================================================================
+"""
+
+from .course import LESSONS, lesson
 from .lesson import Card, Cover, IdeaQuestion, Lesson, Part, Reading, explained
 
 __all__ = [
     "LESSONS", "Card", "Cover", "IdeaQuestion", "Lesson", "Part", "Reading", "explained", "lesson",
 ]
-
-LESSONS: dict[str, Lesson] = {
-    module.LESSON.name: module.LESSON
-    for module in (
-        rate,
-    )
-}
-
-
-def lesson(name: str) -> Lesson:
-    """Returns a lesson by its name: "forward", "chain", ..., "rate", ...
-
-    Raises:
-        TypeError: ``name`` is not text.
-        ValueError: there is no lesson of this name.
-    """
-    return LESSONS[check_name(name, "lesson: name", LESSONS)]

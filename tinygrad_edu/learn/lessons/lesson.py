@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...errors import check_int
-from ..claims import Claim, Evidence
+from ..evidence import Claim, Evidence
 
 
 class Part(NamedTuple):
