@@ -83,7 +83,7 @@ def failure_of(body, limits=SMALL, *, head=""):
 
 # How many sentences the starters of ten seeds get, numbers aside: one for each fault.
 FAULTS = {
-    "rule": 1, "backward": 5, "update-rule": 5, "rate": 3, "gradient-descent": 4, "network": 5,
+    "derivative": 1, "backward": 5, "update-rule": 5, "rate": 3, "gradient-descent": 4, "network": 5,
     "evaluation": 4,
 }
 
@@ -162,7 +162,7 @@ def mark_of(made, answers):
 
 @pytest.mark.parametrize("seed", range(len(rule.FUNCTIONS)))
 def test_every_known_wrong_rule_has_its_own_sentence(seed):
-    made = exercise("rule", seed)
+    made = exercise("derivative", seed)
     function = rule.FUNCTIONS[seed]
     found = []
     for wrong in function.wrong:
@@ -195,13 +195,13 @@ def test_every_known_wrong_rule_has_its_own_sentence(seed):
 ])
 def test_a_wrong_rule_is_described(body, sentence):
     text = f"{TANH}import math\ndef rule(x, o):\n    return {body}"
-    result = exercise("rule", 0).check_text(text)
+    result = exercise("derivative", 0).check_text(text)
     assert not result
     assert re.search(sentence, result.sentence), result
 
 
 def test_a_rule_of_two_arguments_returns_two_numbers():
-    made = exercise("rule", 1)
+    made = exercise("derivative", 1)
     for value, sentence in [
         (3.0, "must be 2 numbers, not 3"),
         ([3.0], "must be 2 numbers, not 1"),
@@ -470,7 +470,7 @@ def test_what_a_file_prints_neither_disturbs_the_answers_nor_is_lost():
 
 
 def test_a_result_shows_the_first_lines_that_a_file_printed():
-    made = exercise("rule", 0)
+    made = exercise("derivative", 0)
     result = made.check_text(f"{made.solution}\nfor i in range(50): print('line', i)\n")
     assert result.right
     assert result.details[:2] == ("Your file printed:", "  line 0")
@@ -550,7 +550,7 @@ def test_nothing_is_left_among_temporary_files(monkeypatch, tmp_path):
 
 def test_files_are_checked_side_by_side(tmp_path):
     texts = []
-    for name in ("rule", "rate", "update-rule", "backward"):
+    for name in ("derivative", "rate", "update-rule", "backward"):
         texts += [exercise(name, 1).starter, exercise(name, 1).solution]
     paths = []
     for i, text in enumerate(texts):
@@ -666,10 +666,10 @@ def test_writing_a_starter_says_what_to_do_next(tmp_path, monkeypatch, capsys):
     assert "\n  tinygrad-edu practice watch rate-7.py\n" in told
     with pytest.raises(FileExistsError, match=r"exists already.* --seed 8.* check rate-7.py"):
         practice.write_starter("rate", 7)
-    assert practice.write_starter("rule", 0, "my file.py") == 0
+    assert practice.write_starter("derivative", 0, "my file.py") == 0
     assert "practice check 'my file.py'" in capsys.readouterr().out.replace('"', "'")
-    assert practice.write_starter("rule", 0, "-") == 0
-    assert capsys.readouterr().out == exercise("rule", 0).starter
+    assert practice.write_starter("derivative", 0, "-") == 0
+    assert capsys.readouterr().out == exercise("derivative", 0).starter
 
 
 def test_one_file_is_checked_with_a_next_step(tmp_path, monkeypatch, capsys):

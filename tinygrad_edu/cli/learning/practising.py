@@ -67,8 +67,8 @@ PRACTICE = Command(
                  "it they are listed"),
         argument("files", nargs="*", metavar="FILE", help="files to check or to watch"),
         argument("--seed", type=natural, help="which question or exercise (default: a new one)"),
-        argument("--level", type=_level, help="how hard questions are, from 1 to 5 (default: as you "
-                 "answer)"),
+        argument("--level", type=_level, help="how hard questions are, from 1 to 5 (default: it "
+                 "rises as you answer)"),
         argument("-o", "--out", help="the file of an exercise (default: such as rate-0.py)"),
         argument("--csv", metavar="OUT", help="check: also write the marks to a CSV file; - is "
                  "standard output"),

@@ -71,6 +71,7 @@ def run_quiz(options: argparse.Namespace) -> int:
     from ...learn.progress import Progress
 
     progress = Progress(options.profile)
+    progress.read()  # so that a file that cannot be read is noticed before the first question
     seed = random.randrange(10_000) if options.seed is None else options.seed
     asked = _quiz(options.lesson, options.questions, seed)
     right = 0

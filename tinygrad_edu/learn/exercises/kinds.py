@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ...debug.text import printable
 from ...errors import MOST, check_int, check_name, near_names, shortened
 from ...files import FilePath
-from . import backward, evaluation, gradient_descent, network, rate, rule, update_rule
+from . import backward, derivative, evaluation, gradient_descent, network, rate, update_rule
 from .exercise import Exercise, NotYet, Result, name_in, text_of
 from .running import LIMITS, Limits
 
@@ -29,7 +29,7 @@ class Kind(NamedTuple):
 
 
 EXERCISES: dict[str, Kind] = {
-    "rule": Kind("write a local derivative", "cost", rule.make),
+    "derivative": Kind("write a local derivative", "cost", derivative.make),
     "backward": Kind("write the inner line of a backward pass", "backward", backward.make),
     "update-rule": Kind("repair a printed update rule", "descent", update_rule.make),
     "rate": Kind("choose the learning rate", "rate", rate.make),

@@ -70,7 +70,7 @@ class Question:
     @property
     def shown(self) -> str:
         """The answer as a person would write it."""
-        return self._shown(self.answer)
+        return self.answer if isinstance(self.answer, str) else short_number(self.answer)
 
     @property
     def drawing(self) -> Any:

@@ -327,6 +327,7 @@ LESSON = Lesson(
     remember="Backpropagation gives the gradient, the optimiser makes the step. Momentum, RMSprop "
              "and Adam help in ravines; none is best everywhere.",
     question=("optimiser", 2),
+    exercise="gradient-descent",
     ideas={
         "what the optimiser gets": IdeaQuestion(
             "What does an optimiser such as Adam take from backpropagation?",

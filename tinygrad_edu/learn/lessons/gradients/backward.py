@@ -275,6 +275,7 @@ LESSON = Lesson(
              "the output back to the inputs, each node after all of its users. It changes no "
              "weight: an optimiser does.",
     question=("gradient", 3),
+    exercise="backward",
     ideas={
         "the purpose of backpropagation": IdeaQuestion(
             "What is the purpose of backpropagation?",

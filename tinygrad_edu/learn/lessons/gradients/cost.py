@@ -233,7 +233,7 @@ LESSON = Lesson(
              "pass, however many weights there are. The work grows with the number of weights, "
              "because a graph computes each number once.",
     question=("rule", 2),
-    exercise="rule",
+    exercise="derivative",
     ideas={
         "what sets backpropagation apart": IdeaQuestion(
             "What sets backpropagation apart from other ways to compute a gradient?",

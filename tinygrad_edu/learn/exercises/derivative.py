@@ -202,12 +202,14 @@ the gradient of the argument.  rule gets numbers, and returns
     start = "0.0" if len(names) == 1 else "0.0, 0.0"
     code = f"import math\n\n\ndef rule({given}):\n    return {{}}"
     return Exercise(
-        name="rule",
+        name="derivative",
         seed=seed,
         lesson="cost",
         title=f"write the local derivative of {function.call}",
-        starter=file_text("rule", seed, task, code.format(f"{start}  # write the derivative")),
-        solution=file_text("rule", seed, task, code.format(function.right)),
+        starter=file_text(
+            "derivative", seed, task, code.format(f"{start}  # write the derivative")
+        ),
+        solution=file_text("derivative", seed, task, code.format(function.right)),
         hints=(
             "The rule is about this operation alone. What arrives from above is multiplied by "
             "the engine.",
