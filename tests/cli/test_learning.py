@@ -210,5 +210,5 @@ def test_a_terminal_without_unicode_gets_other_signs(home):
         input="s\n", capture_output=True, text=True, env=environment, check=False, timeout=60,
     )
     assert done.stderr == ""
-    assert "The answer is " in done.stdout
+    assert "The answer: " in done.stdout
     assert "?" not in done.stdout.partition("The solution:")[2]

@@ -26,10 +26,10 @@ from tinygrad_edu.learn.exercises import (
     Limits,
     backward,
     check,
+    derivative,
     evaluation,
     exercise,
     gradient_descent,
-    rule,
     update_rule,
 )
 from tinygrad_edu.learn.exercises.exercise import NotYet
@@ -53,7 +53,7 @@ LESSONS = {
 # Those that train take long: as many of their solutions are checked as differ in more than numbers.
 SOLUTIONS = {"network": 3, "evaluation": 2, "gradient-descent": 2}
 SMALL = Limits(seconds=1, megabytes=200)
-TANH = "# exercise: rule, seed 0\n"
+TANH = "# exercise: derivative, seed 0\n"
 every_exercise = pytest.mark.parametrize("name", EXERCISES)
 
 
@@ -83,8 +83,8 @@ def failure_of(body, limits=SMALL, *, head=""):
 
 # How many sentences the starters of ten seeds get, numbers aside: one for each fault.
 FAULTS = {
-    "derivative": 1, "backward": 5, "update-rule": 5, "rate": 3, "gradient-descent": 4, "network": 5,
-    "evaluation": 4,
+    "derivative": 1, "backward": 5, "update-rule": 5, "rate": 3, "gradient-descent": 4,
+    "network": 5, "evaluation": 4,
 }
 
 
@@ -160,10 +160,10 @@ def mark_of(made, answers):
     return str(found.value)
 
 
-@pytest.mark.parametrize("seed", range(len(rule.FUNCTIONS)))
+@pytest.mark.parametrize("seed", range(len(derivative.FUNCTIONS)))
 def test_every_known_wrong_rule_has_its_own_sentence(seed):
     made = exercise("derivative", seed)
-    function = rule.FUNCTIONS[seed]
+    function = derivative.FUNCTIONS[seed]
     found = []
     for wrong in function.wrong:
         answers = []
@@ -590,7 +590,7 @@ def test_a_file_is_read_as_editors_write_it(convert, tmp_path):
     (b"# exercise: rate\n", "It is '# exercise: rate'. Put it back."),
     (b"# exercise: rate, seed x\n", "It is '# exercise: rate, seed x'"),
     (b"# exercise: rats, seed 7\n", "names the exercise 'rats', which does not .* back: rate."),
-    (b"# exercise: xyz, seed 7\n", "'xyz', .* back: rule or backward or update-rule or"),
+    (b"# exercise: xyz, seed 7\n", "'xyz', .* back: derivative or backward or update-rule or"),
     (b"# exercise: rate, seed 99999999\n", "a seed of more than 10,000,000"),
     (b"# exercise: rate, seed 9999999999999\n", "which exercise the file is"),
     ("# exercise: rate, seed 7\n# ü".encode("latin-1"), "^The file is not text in UTF-8: save it"),

@@ -141,7 +141,7 @@ def show_solution(question: Question) -> None:
     say("The solution:")
     for sentence in question.solution:
         say(sentence, "  ")
-    say(f"The answer is {question.shown}.")
+    say(f"The answer: {question.shown}")
 
 
 def _encodable(text: str) -> str:

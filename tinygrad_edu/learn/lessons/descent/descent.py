@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import operator
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import atan2, cos, degrees, hypot, radians, sin
 from typing import Any, NamedTuple
 
@@ -21,12 +23,8 @@ LENGTH = 0.01  # of the steps in several directions
 BLOWN_UP = 1e15  # a weight at which a run ends
 # The update of w0 as a study text prints it: a sign has got lost after alpha.
 PRINTED = "w0 += alpha  sum(y - h(x) for x, y in samples)"
-PROGRAM = """
-for _ in range(steps):
-    errors = [y - (w0 + w1 * x) for x, y in samples]
-    w0 += alpha {sign} sum(errors)
-    w1 += alpha {sign} sum(e * x for e, (x, y) in zip(errors, samples))
-"""
+# what may have stood there
+SIGNS: dict[str, Callable[[float, float], float]] = {"*": operator.mul, "+": operator.add}
 
 Samples = Sequence[Sequence[float]]
 
@@ -186,12 +184,12 @@ def more_samples(seed: int, is_mean: bool = False) -> Evidence:
 def lost_star(seed: int, repair: str = "*") -> Evidence:
     """Python rejects the printed line; with * it fits the line, with + it runs and blows up."""
     try:
-        compile(PRINTED, "update", "exec")
+        ast.parse(PRINTED)
         message = ""
     except SyntaxError as error:
         message = error.msg
     samples, targets = data.line(SAMPLES, rng=seed)
-    losses = {sign: _run(sign, samples, targets) for sign in ("*", "+")}
+    losses = {sign: _run(sign, samples, targets) for sign in SIGNS}
     last = losses[repair]
     return Evidence(
         bool(message) and last < 0.1,
@@ -207,13 +205,14 @@ def lost_star(seed: int, repair: str = "*") -> Evidence:
 
 
 def _run(sign: str, samples: Samples, targets: Sequence[float]) -> float:
-    """Runs `PROGRAM` with a sign after alpha, and returns the mean squared error at the end."""
-    names: dict[str, Any] = {
-        "w0": 0.0, "w1": 0.0, "alpha": ALPHA, "steps": CODE_STEPS,
-        "samples": [(x, t) for (x,), t in zip(samples, targets)],
-    }
-    exec(PROGRAM.format(sign=sign), names)
-    return float(mean_square([names["w0"], names["w1"]], samples, targets))
+    """Runs the update with a sign after alpha, and returns the mean squared error at the end."""
+    join = SIGNS[sign]
+    w0 = w1 = 0.0
+    for _ in range(CODE_STEPS):
+        errors = [t - (w0 + w1 * x) for (x,), t in zip(samples, targets)]
+        w0 += join(ALPHA, sum(errors))
+        w1 += join(ALPHA, sum([e * x for e, (x,) in zip(errors, samples)]))
+    return float(mean_square([w0, w1], samples, targets))
 
 
 LESSON = Lesson(
@@ -290,7 +289,7 @@ LESSON = Lesson(
             "on n. Libraries usually take the mean.",
         ),
         Part(
-            "A study text prints the update as w0 += alpha  sum(...), with nothing between alpha "
+            "A study text prints the update as w0 += alpha sum(...), with nothing between alpha "
             "and sum. What does Python do with that line?",
             (
                 "It does not run it",
