@@ -92,6 +92,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def natural(text: str) -> int:
+    """Parses a whole number of at least 0, and at most `MOST`."""
+    return positive(text) if text.strip("0") or not text else 0
+
+
 def tolerance(text: str) -> float:
     """Parses a number between 0 and 1."""
     try:

@@ -1,0 +1,814 @@
+"""Exercises in code: starters, solutions, wrong answers, and every way in which a file can fail."""
+
+import argparse
+import csv
+import io
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from helpers import run_python
+
+import tinygrad_edu
+from tinygrad_edu import learn
+from tinygrad_edu.cli.arguments import Command
+from tinygrad_edu.cli.learning import practice
+from tinygrad_edu.learn.exercises import (
+    EXERCISES,
+    Limits,
+    backward,
+    check,
+    derivative,
+    evaluation,
+    exercise,
+    gradient_descent,
+    update_rule,
+)
+from tinygrad_edu.learn.exercises.exercise import NotYet
+from tinygrad_edu.learn.exercises.running import (
+    Answer,
+    Call,
+    Failure,
+    Kept,
+    Numbers,
+    Read,
+    process,
+    run,
+    sentence_of,
+)
+
+SEEDS = range(10)
+LESSONS = {
+    "forward", "chain", "backward", "cost", "descent", "rate", "start", "batches", "optimisers",
+    "depth", "generalise", "uses",
+}
+# Those that train take long: as many of their solutions are checked as differ in more than numbers.
+SOLUTIONS = {"network": 3, "evaluation": 2, "gradient-descent": 2}
+SMALL = Limits(seconds=1, megabytes=200)
+TANH = "# exercise: derivative, seed 0\n"
+every_exercise = pytest.mark.parametrize("name", EXERCISES)
+
+
+def edited(text, *changes):
+    """Returns a text with each pair of old and new exchanged; the old must occur once."""
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+def run_f(body, limits=SMALL, *, head=""):
+    """Runs a file with a function f of x, and calls f(1.5)."""
+    return run(f"{head}\ndef f(x):\n    {body}\n", [Call("f", (1.5,))], limits)
+
+
+def failure_of(body, limits=SMALL, *, head=""):
+    """Returns the sentence for a function f that fails."""
+    text = f"{head}\ndef f(x):\n    {body}\n"
+    found = run(text, [Call("f", (1.5,))], limits)
+    failure = found.failure or found.answers[0].failure
+    return sentence_of(failure, text, limits.seconds, limits.megabytes)
+
+
+# ---- every exercise
+
+
+# How many sentences the starters of ten seeds get, numbers aside: one for each fault.
+FAULTS = {
+    "derivative": 1, "backward": 5, "update-rule": 5, "rate": 3, "gradient-descent": 4,
+    "network": 5, "evaluation": 4,
+}
+
+
+@every_exercise
+def test_starters_are_not_yet_right_and_solutions_are(name):
+    sentences = set()
+    for seed in SEEDS:
+        made = exercise(name, seed)
+        started = made.check_text(made.starter)
+        assert not started
+        assert started.exercise is made
+        assert "\n" not in started.sentence
+        assert started.sentence[-1] in ".?"
+        sentences.add(re.sub(r"[^a-z ]+", "", started.sentence))
+        if seed < SOLUTIONS.get(name, len(SEEDS)):
+            solved = made.check_text(made.solution)
+            assert solved.right, solved
+    assert len(sentences) >= FAULTS[name], sentences
+
+
+@every_exercise
+def test_an_exercise_says_what_to_do(name):
+    kind = EXERCISES[name]
+    assert kind.lesson in LESSONS
+    for seed in (0, 1, 7, 1_000_000):
+        made = exercise(name, seed)
+        assert (made.name, made.seed, made.lesson) == (name, seed, kind.lesson)
+        assert 2 <= len(made.hints) <= 4
+        assert len(set(made.hints)) == len(made.hints)
+        for text in (made.starter, made.solution):
+            lines = text.split("\n")
+            assert lines[0] == f"# exercise: {name}, seed {seed}"
+            assert text.isascii()
+            assert max(map(len, lines)) <= 79
+            assert f"tinygrad-edu practice check {name}-{seed}.py" in text
+        assert made.starter != made.solution
+        assert made.starter == exercise(name, seed).starter
+        assert repr(made).startswith(f"Exercise(name='{name}', seed={seed}")
+
+
+def test_starters_are_the_same_in_every_process():
+    code = (
+        "from tinygrad_edu.learn.exercises import EXERCISES, exercise\n"
+        "print(*[repr(exercise(name, seed).starter) + "
+        "repr([s.as_json() for s in exercise(name, seed).steps])"
+        " for name in EXERCISES for seed in (0, 8)], sep='\\n')"
+    )
+    here = "".join(
+        f"{exercise(name, seed).starter!r}{[s.as_json() for s in exercise(name, seed).steps]!r}\n"
+        for name in EXERCISES for seed in (0, 8)
+    )
+    assert run_python(code, hash_seed=3).stdout == here
+
+
+def test_an_unknown_exercise_and_a_wrong_seed_are_rejected():
+    with pytest.raises(ValueError, match=r"exercise: name must be one of .*did you mean 'rate'"):
+        exercise("rates")
+    with pytest.raises(ValueError, match="exercise: seed must be a whole number >= 0, not -1"):
+        learn.exercise("rate", -1)
+    with pytest.raises(TypeError, match="exercise: seed must be a whole number, not"):
+        exercise("rate", "7")
+    with pytest.raises(ValueError, match="Limits: seconds"):
+        Limits(seconds=0)
+
+
+# ---- wrong answers
+
+
+def mark_of(made, answers):
+    """Returns the sentence of the marker for answers that are not right."""
+    with pytest.raises(NotYet) as found:
+        made.marker(answers)
+    return str(found.value)
+
+
+@pytest.mark.parametrize("seed", range(len(derivative.FUNCTIONS)))
+def test_every_known_wrong_rule_has_its_own_sentence(seed):
+    made = exercise("derivative", seed)
+    function = derivative.FUNCTIONS[seed]
+    found = []
+    for wrong in function.wrong:
+        answers = []
+        for step in made.steps:
+            try:
+                value = wrong.rule(*step.arguments)
+                answers.append(Answer(list(value) if isinstance(value, tuple) else value))
+            except (ArithmeticError, ValueError) as error:
+                answers.append(Answer(None, Failure("exception", type=type(error).__name__)))
+        found.append(mark_of(made, answers))
+        assert found[-1] == f"Your rule gives {wrong.text}. {wrong.truth}"
+    assert len(set(found)) == len(function.wrong) >= 3
+    assert len(made.steps) >= 15
+
+
+@pytest.mark.parametrize(("body", "sentence"), [
+    ("-(1 - o * o)", "The sign is wrong everywhere"),
+    ("2 * (1 - o * o)", "Your rule gives 2 times the derivative, everywhere."),
+    ("1 - o", "Your rule gives 1 - o. The output has to be squared."),
+    ("1 / math.cosh(x) ** 2", r"OverflowError.*It comes up with x = -1000, o = -1\.$"),
+    ("1 - o * o if abs(x) < 900 else 1.0",
+     "right at 23 of 25 points. With x = -1000, o = -1 it returns 1, and the derivative is 0."),
+    ("1 - o * o if x else math.nan", r"^rule\(0, 0\) is nan, which is not a number\.$"),
+    ("math.inf", r"rule\(-3, -0.9951\) is infinite"),
+    ("None", r"rule\(.*\) is None, not a number. Is there a return missing\?"),
+    ("'1 - o'", r"rule\(.*\) must be a number, not the text '1 - o'"),
+    ("[1 - o * o]", "must be a number, not a list"),
+    ("(1 - o * o) ** 0.5 * 1j", "rule gives a complex number, which the check cannot read"),
+])
+def test_a_wrong_rule_is_described(body, sentence):
+    text = f"{TANH}import math\ndef rule(x, o):\n    return {body}"
+    result = exercise("derivative", 0).check_text(text)
+    assert not result
+    assert re.search(sentence, result.sentence), result
+
+
+def test_a_rule_of_two_arguments_returns_two_numbers():
+    made = exercise("derivative", 1)
+    for value, sentence in [
+        (3.0, "must be 2 numbers, not 3"),
+        ([3.0], "must be 2 numbers, not 1"),
+        (None, "None. Is there a return missing"),
+        ([1.0, None], "an entry of rule(2, 3, 6) is None"),
+    ]:
+        assert sentence in mark_of(made, [Answer(value)] * len(made.steps))
+
+
+def test_every_known_wrong_update_has_its_own_sentence():
+    made = exercise("update-rule", 1)
+    found = {
+        mark_of(made, [Answer(list(wrong.update(*step.arguments))) for step in made.steps])
+        for wrong in update_rule.WRONG
+    }
+    assert len(found) == len(update_rule.WRONG) >= 14
+    for wrong in update_rule.WRONG:
+        assert any(sentence.startswith(wrong.sentence) for sentence in found)
+    with pytest.raises(NotYet, match="not those of gradient descent"):
+        made.marker([Answer([0.0, 0.0])] * len(made.steps))
+
+
+def test_every_known_wrong_backward_pass_has_its_own_sentence():
+    made = exercise("backward", 3)
+    found = [
+        mark_of(made, [Answer(backward.swept(*step.arguments, idea)) for step in made.steps])
+        for idea, _ in backward.WRONG
+    ]
+    assert found == [sentence for _, sentence in backward.WRONG]
+    assert len(set(found)) >= 9
+    root = [Answer(backward.swept(*step.arguments, backward.Idea())) for step in made.steps]
+    assert "All gradients of 9 graphs are right" in made.marker(root)
+    assert "8 of 9 graphs" in mark_of(made, [*root[:-1], Answer([9.0] * len(root[-1].value))])
+
+
+def test_the_backward_exercise_computes_what_the_engine_computes():
+    a, b = tinygrad_edu.Value(2.0), tinygrad_edu.Value(5.0)
+    root = (a * b + a).tanh() * a
+    root.backward()
+    order = tinygrad_edu.topological_order(root)
+    assert backward.swept(backward.as_operands(root), backward.Idea()) == [
+        node.grad for node in order
+    ]
+
+
+def test_every_known_wrong_loop_has_its_own_sentence():
+    made = exercise("gradient-descent", 2)
+    found = [
+        mark_of(made, [Answer(gradient_descent.followed(loop, s.arguments)) for s in made.steps])
+        for loop in gradient_descent.WRONG
+    ]
+    for sentence, loop in zip(found, gradient_descent.WRONG, strict=True):
+        assert sentence.startswith(loop.sentence)
+    assert len(set(found)) == len(found) >= 8
+    other = [Answer([[0.0, 0.0]] * gradient_descent.STEPS)] * 2
+    assert "not those of batch gradient descent" in mark_of(made, other)
+
+
+def test_every_combination_of_modes_has_its_own_sentence():
+    made = exercise("evaluation", 5)
+    start = evaluation.new_model(5).state_dict()
+    case = made.steps[2].arguments[1:5]
+    found = []
+    for modes in evaluation.SENTENCES:
+        curve, end = evaluation.followed(5, case, modes)
+        found.append(mark_of(made, [Answer(None), Answer(start), Answer(curve), Answer(end)]))
+    assert found == list(evaluation.SENTENCES.values())
+    assert len(set(found)) == 7
+    others = dict.fromkeys(start, 0.0)
+    assert "another model" in mark_of(made, [Answer(None), Answer(others), Answer(curve),
+                                             Answer(end)])
+    assert "Change only where" in mark_of(made, [Answer(None), Answer(start), Answer(curve),
+                                                 Answer(others)])
+
+
+@pytest.mark.parametrize(("rate", "sentence"), [
+    (-0.01, "RATE = -0.01 is negative: every step goes uphill"),
+    (0, "With RATE = 0 no weight moves"),
+    (1e-9, "RATE = 1e-9 is too small: .* takes millions of steps"),
+    (0.001, "RATE = 0.001 is too small: after 20 steps 0.45 of the loss is left.*about 171 steps"),
+    (0.1, r"RATE = 0.1 is a little too large: .*far, on the other side \(a factor of -1\)"),
+    (0.2, "RATE = 0.2 is too large: the loss grows. .*distance to the minimum by -3"),
+    (1e300, "RATE = 1e300 is too large"),
+    (None, "RATE is None, not a number"),
+    ("0.1", "RATE must be a number, not the text '0.1'"),
+    ([0.1], "RATE must be a number, not a list"),
+    (math.nan, "RATE is nan"),
+    ({}, "RATE must be a number, not a dict"),
+])
+def test_a_wrong_rate_is_explained(rate, sentence):
+    assert re.search(sentence, mark_of(exercise("rate", 0), [Answer(rate)]))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_many_rates_are_right(seed):
+    made = exercise("rate", seed)
+    good = float(re.search(r"RATE = (\S+)", made.solution)[1])
+    for factor in (0.6, 0.8, 1.2, 1.4):
+        assert "after" in made.marker([Answer(good * factor)])
+    for factor in (0.01, 1.9):
+        assert mark_of(made, [Answer(good * factor)])
+
+
+def test_the_code_of_the_rate_exercise_descends_as_the_check_does():
+    made = exercise("rate", 2)
+    path = run(f"{made.solution}\n\ndef losses():\n    w = START\n    found = []\n    for _ in "
+               "range(STEPS + 1):\n        found.append(loss(w))\n        w = [x - RATE * slope "
+               "for x, slope in zip(w, gradient(w))]\n    return found", [Call("losses")])
+    losses = path.answers[0].value
+    with pytest.raises(NotYet) as slow:
+        made.marker([Answer(1e-12)])
+    start = float(slow.value.details[1].split()[1])
+    assert losses[0] - losses[-1] == pytest.approx(start, rel=1e-2)
+
+
+@pytest.mark.parametrize(("changes", "sentence"), [
+    ([("return [model(x).data for x in X]", "return [model(x) for x in X]")],
+     "scores gives an object of type Value"),
+    ([("return [model(x).data for x in X]", "return [1.0]")], "must be 100 numbers, not 1"),
+    ([("    return model\n", "")], "must make a module of nn.* Is there a return"),
+    ([("EPOCHS = 20", "EPOCHS = 0")], "No weight has moved by more than 0: RATE is too small"),
+])
+def test_a_network_that_is_broken_is_explained(changes, sentence):
+    made = exercise("network", 3)
+    result = made.check_text(edited(made.solution, *changes))
+    assert not result
+    assert re.search(sentence, result.sentence), result
+
+
+def weights(*units, layers=2):
+    """Returns the parameters of a network by name, from rows of a weight and a bias."""
+    named = {}
+    for i, (weight, bias) in enumerate(units):
+        named |= {f"layers.0.neurons.{i}.w.0": weight, f"layers.0.neurons.{i}.b": bias}
+    return named | {f"layers.{i}.neurons.0.w.0": 0.5 for i in range(1, layers)}
+
+
+OTHER = weights((0.5, 0.0), (0.7, 0.0))
+MOVED = weights((1.5, 0.3), (0.2, 0.1))
+
+
+@pytest.mark.parametrize(("before", "after", "scores", "sentence"), [
+    (OTHER, weights((math.nan, 0.0)), (-1, 1), "A weight became inf or nan: the steps are too lar"),
+    (OTHER, weights((99.0, 0.0)), (-1, 1), "A weight has moved by 98.5: each step overshoots"),
+    (weights((0.5, 0.0), (0.5, 0.0)), MOVED, (-1, 1), "All hidden units begin with the same"),
+    (weights((0.5, -10.0), (0.7, -10.0)), MOVED, (1, 1), "same for every point.* a bias of -10"),
+    (OTHER, weights((0.9, 0.3), layers=6), (1, 1), "shrinks in each of 6 layers"),
+    (OTHER, weights((0.501, 0.0), (0.7, 0.0)), (1, 2), "moved by more than 0.001: RATE is too sm"),
+    (OTHER, MOVED, (1, 1), "nearly the same for every point: the hidden units pass nothing on"),
+    (OTHER, MOVED, (1, 2), "It learns a little, but not enough"),
+    ({}, {}, (1, 1), "No weight has moved"),
+])
+def test_the_weights_of_a_network_say_why_it_does_not_learn(before, after, scores, sentence):
+    named = [Answer(None), Answer(before), Answer(None), Answer(after), Answer([*scores] * 50)]
+    assert re.search(sentence, mark_of(exercise("network", 4), named))
+
+
+def test_a_network_may_be_repaired_in_another_way():
+    made = exercise("network", 4)
+    result = made.check_text(edited(
+        made.starter,
+        ('[4, 4, 4, 4, 4, 1], "sigmoid", init="xavier"', '[6, 4, 1], "tanh", init="xavier"'),
+        ("optim.SGD", "optim.Adam"),
+        ("RATE = 0.1", "RATE = 0.03"),
+    ))
+    assert result.right, result
+
+
+# ---- files that fail when they run
+
+
+@pytest.mark.parametrize(("head", "body", "sentence"), [
+    ("x = (1", "pass", "Python cannot read line 1 .*, 'x = \\(1'"),
+    ("", "return 2 x", "Python cannot read line 3 .*'return 2 x'"),
+    ("", "return x\n   x", "Python cannot read line 4 .*indent"),
+    ("1 / 0", "pass", r"error in line 1, '1 / 0' \(ZeroDivisionError: division by zero\)"),
+    ("", "return maht.sin(x)", r"line 3, 'return maht.sin\(x\)' \(NameError: name 'maht'"),
+    ("import helper", "pass", "does not find a module .*'helper'.* in line 1.*in an empty folder"),
+    ("import sys", "sys.exit(0)", r"ends itself in line 3, 'sys.exit\(0\)'. Remove"),
+    ("", "raise SystemExit", "The program ends itself in line 3"),
+    ("import os", r"os._exit(0)", "ended before the check was done, as after os._exit"),
+    ("", "return f(x)", r"calls itself without end in line 3, 'return f\(x\)'"),
+    ("", "return input()", "asks for input in line 3.* Remove input"),
+    ("raise KeyboardInterrupt", "pass", r"in line 1.*\(KeyboardInterrupt\)"),
+    ("class Odd(Exception):\n    def __str__(self): raise self", "raise Odd", r"line 4.*\(Odd\)"),
+    ("def g(x): return 1\ndel g", "return g(x)", "NameError"),
+    ("f = None", "pass\nf = 3", "f cannot be called as the task says: TypeError"),
+    ("", "pass\ndef f(x, z): return x", "f cannot be called as the task says: .*'z'"),
+    ("", "pass\ndel f", "The file has no f any more, which the starter had. Put it back."),
+    ("", "pass\nff = f\ndel f", "The file has no f any more.* Did you rename it to ff?"),
+    ("", "return object()", "f gives an object of type object, which the check cannot read"),
+    ("", "return {1, 2}", "f gives a set, which the check cannot read; return numbers."),
+    ("", "return [0] * 200_000", "f gives more numbers than the check reads"),
+    ("", "return ['x' * 1000] * 1000", "f gives more numbers than the check reads"),
+    ("", "x = []\n    x.append(x)\n    return x", "f gives more numbers than the check reads"),
+    ("import os, signal", "os.kill(os.getpid(), signal.SIGSEGV)", "Python itself crashed in line"),
+    ("import os, signal", "os.kill(os.getpid(), signal.SIGKILL)", "The system stopped the program"),
+])
+def test_a_failure_is_said_with_the_line_of_the_learner(head, body, sentence):
+    assert re.search(sentence, failure_of(body, head=head)), failure_of(body, head=head)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of processor time and memory")
+def test_an_endless_loop_is_stopped_and_its_line_is_named():
+    loop = "while True:\n        try: sum(iter(int, 1))\n        except BaseException: pass"
+    sentence = "stopped after 1 second in line 4, 'try: sum.*'. Is there a loop that never ends"
+    assert re.search(sentence, failure_of(loop))
+
+
+def test_a_program_that_waits_is_stopped_too(monkeypatch):
+    monkeypatch.setattr(process, "PATIENCE", 1)
+    started = time.process_time()
+    sentence = failure_of("time.sleep(1000)", head="import time")
+    assert re.search(r"stopped after 1 second in line 3, 'time.sleep\(1000\)'", sentence)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of memory")
+@pytest.mark.parametrize(("head", "body"), [
+    ("", "xs = []\n    while True: xs += [x] * 10_000"),
+    ("", "return 'x' * 10**9"),
+    ("xs = [0] * 10**9", "return x"),
+])
+def test_a_program_that_takes_all_memory_is_stopped(head, body):
+    sentence = failure_of(body, head=head)
+    assert re.search("needs more than 200 megabytes of memory in line [134]", sentence), sentence
+
+
+@pytest.mark.skipif(os.name != "posix", reason="groups of processes")
+def test_nothing_goes_on_after_a_check(monkeypatch):
+    head = "import os, subprocess, sys, threading, time"
+    sleep = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)']).pid"
+    thread = "threading.Thread(target=time.sleep, args=(1000,)).start()"
+    found = run_f(f"{thread}; return [os.getpid(), {sleep}]", head=head).answers[0].value
+    monkeypatch.setattr(process, "PATIENCE", 1)
+    stopped = run_f(f"print({sleep}, os.getpid(), flush=True); time.sleep(1000)", head=head)
+    assert stopped.failure.kind == "time"
+    for pid in [*found, *map(int, stopped.printed[0].split())]:
+        for _ in range(100):
+            if not is_running(pid):
+                break
+            time.sleep(0.05)
+        assert not is_running(pid)
+
+
+def is_running(pid):
+    """Returns whether there is a process, other than one that ended and that nobody asked about."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat")
+        return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_what_a_file_prints_neither_disturbs_the_answers_nor_is_lost():
+    head = "import sys\nprint('{\"answers\": []}')"
+    found = run_f(r"print('\x1b[2Jhi', x); print('err', file=sys.stderr); return 3", head=head)
+    assert found.answers == [Answer(3)]
+    assert sorted(found.printed) == [r"\x1b[2Jhi 1.5", "err", '{"answers": []}']
+    assert run_f("sys.stdout.close(); sys.stdout = None; return 4",
+                 head="import sys").answers == [Answer(4)]
+    much = run_f("for _ in range(300): print('x' * 10_000)\n    return 5")
+    assert much.answers == [Answer(5)]
+    assert sum(map(len, much.printed)) <= 10_000
+
+
+def test_a_result_shows_the_first_lines_that_a_file_printed():
+    made = exercise("derivative", 0)
+    result = made.check_text(f"{made.solution}\nfor i in range(50): print('line', i)\n")
+    assert result.right
+    assert result.details[:2] == ("Your file printed:", "  line 0")
+    assert (len(result.details), result.details[-1]) == (12, "  ...")
+    assert str(result).startswith("Right: The derivative of tanh(x)")
+    assert "Your file printed:" in str(result)
+    assert str(made.check_text(made.starter)).startswith("Not yet: ")
+
+
+def test_only_plain_values_come_back():
+    body = "return [1, 2.5, True, None, 'text', (1, [2]), {'a': 1}, 10**5000, float('inf')]"
+    (answer,) = run_f(body).answers
+    assert answer.value[:7] == [1, 2.5, True, None, "text", [1, [2]], {"a": 1}]
+    assert answer.value[7:] == [2.0**1023, math.inf]
+    fraction = run_f("return Fraction(1, 4)", head="from fractions import Fraction")
+    assert fraction.answers == [Answer(0.25)]
+
+
+def test_objects_are_kept_between_steps():
+    text = (
+        "from tinygrad_edu import nn\nN = 3\n"
+        "def make(): return nn.Linear(1, 1, init=lambda *_: 2)"
+    )
+    steps = [Read("N"), Call("make", keep="model"), Numbers("model"), Call("id", (Kept("model"),))]
+    found = run(text, steps, Limits(5))
+    assert [answer.value for answer in found.answers[:2]] == [3, None]
+    assert 2.0 in found.answers[2].value.values()
+    assert found.answers[3].failure.kind == "missing"
+
+
+def test_steps_after_a_failure_still_run():
+    text = "def f(x):\n    return 1 / x\n"
+    found = run(text, [Call("f", (0.0,)), Call("f", (2.0,))], SMALL)
+    assert [bool(answer.failure) for answer in found.answers] == [True, False]
+    assert found.answers[0].failure.line == 2
+    assert found.answers[1].value == 0.5
+
+
+def test_the_environment_of_the_parent_is_not_visible(monkeypatch, tmp_path):
+    monkeypatch.setenv("SECRET_OF_THE_PARENT", "123")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exercise.txt").write_text("text")
+    head = "import os, sys, tempfile"
+    body = (
+        "return [dict(os.environ), os.getcwd(), os.listdir(), sys.flags.isolated, sys.path, "
+        "tempfile.gettempdir(), sys.stdin.read()]"
+    )
+    (answer,) = run_f(body, head=head).answers
+    environment, cwd, files, isolated, path, temporary, given = answer.value
+    allowed = {"TMPDIR", "TEMP", "TMP", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH",
+               "DYLD_LIBRARY_PATH", "__CF_USER_TEXT_ENCODING"}
+    assert set(environment) <= allowed
+    assert Path(temporary) == Path(cwd) != tmp_path
+    assert (files, isolated, given) == (["exercise.py"], 1, "")
+    assert str(tmp_path) not in path
+    assert not Path(cwd).exists()
+
+
+def test_the_file_runs_with_this_package(monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    found = run_f("return tinygrad_edu.__file__", Limits(5), head="import tinygrad_edu")
+    assert Path(found.answers[0].value).samefile(tinygrad_edu.__file__)
+
+
+def test_nothing_is_left_among_temporary_files(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    head = "import os, tempfile"
+    assert run_f("return len(tempfile.mkdtemp()) + len(tempfile.mkstemp()[1])", head=head).answers
+    assert run_f("os.makedirs('a/b'); os.chmod('a', 0); return 1", head=head).answers
+    assert run_f("os._exit(3)", head=head).failure.kind == "ended"
+    monkeypatch.setattr(process, "PATIENCE", 1)
+    assert run_f("time.sleep(1000)", head="import time").failure.kind == "time"
+    assert run_f("return 2 x").failure.kind == "syntax"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_checked_side_by_side(tmp_path):
+    texts = []
+    for name in ("derivative", "rate", "update-rule", "backward"):
+        texts += [exercise(name, 1).starter, exercise(name, 1).solution]
+    paths = []
+    for i, text in enumerate(texts):
+        paths.append(tmp_path / f"{i}.py")
+        paths[-1].write_text(text)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(check, paths))
+    assert [result.right for result in results] == [False, True] * 4
+
+
+# ---- files that cannot be read
+
+
+@pytest.mark.parametrize("convert", [
+    lambda text: text.replace("\n", "\r\n").encode(),
+    lambda text: text.replace("\n", "\r").encode(),
+    lambda text: text.encode("utf-8-sig"),
+    lambda text: b"#!/usr/bin/env python\n\n" + text.encode(),
+    lambda text: b"# -*- coding: latin-1 -*-\n" + text.encode() + "# ü\n".encode(),
+    lambda text: text.replace("# exercise: rate, seed 4", "  #exercise:Rate ,seed 4  ").encode(),
+    lambda text: text.rstrip().encode(),
+], ids=["crlf", "cr", "mark", "shebang", "coding", "spaces", "end"])
+def test_a_file_is_read_as_editors_write_it(convert, tmp_path):
+    path = tmp_path / "my folder" / "rate 4 ü.py"
+    path.parent.mkdir()
+    path.write_bytes(convert(exercise("rate", 4).solution))
+    result = check(path)
+    assert result.right, result
+    assert (result.exercise.name, result.exercise.seed) == ("rate", 4)
+    assert exercise("rate", 4).check(str(path)).right
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    (b"", r"^The first line must say which exercise the file is, as in '# exercise: rate, seed 7'. "
+          r"Put it back\.$"),
+    (b"RATE = 1.0\n", "which exercise .* It is 'RATE = 1.0'. Put it back."),
+    (b"# exercise: rate\n", "It is '# exercise: rate'. Put it back."),
+    (b"# exercise: rate, seed x\n", "It is '# exercise: rate, seed x'"),
+    (b"# exercise: rats, seed 7\n", "names the exercise 'rats', which does not .* back: rate."),
+    (b"# exercise: xyz, seed 7\n", "'xyz', .* back: derivative or backward or update-rule or"),
+    (b"# exercise: rate, seed 99999999\n", "a seed of more than 10,000,000"),
+    (b"# exercise: rate, seed 9999999999999\n", "which exercise the file is"),
+    ("# exercise: rate, seed 7\n# ü".encode("latin-1"), "^The file is not text in UTF-8: save it"),
+    ("# exercise: rate, seed 7\n".encode("utf-16"), "The file is text in UTF-16, not in UTF-8"),
+    (b"# exercise: rate, seed 7\n\0", "The file is not text: it has bytes of 0"),
+    (b"# exercise: rate, seed 7\n" + b"#" * 100_000, "The file has more than 100,000 bytes"),
+])
+def test_a_file_that_cannot_be_read_is_a_result(content, sentence, tmp_path):
+    path = tmp_path / "rate.py"
+    path.write_bytes(content)
+    result = check(path)
+    assert not result
+    assert re.search(sentence, result.sentence), result
+    assert result.exercise is None
+
+
+def test_a_missing_file_a_folder_and_another_exercise_are_results(tmp_path):
+    made = exercise("rate", 7)
+    assert check(tmp_path / "no.py").sentence == "There is no such file."
+    assert check(tmp_path).sentence.startswith("This is a folder; name the files in it")
+    other = exercise("rate", 8).write(tmp_path / "other.py")
+    assert made.check(other).sentence == "The file is another exercise: rate, seed 8."
+    assert made.check(tmp_path).sentence.startswith("This is a folder")
+    unnamed = tmp_path / "unnamed.py"
+    unnamed.write_text(made.solution.split("\n", 1)[1])
+    assert made.check(unnamed).right
+    with pytest.raises(TypeError, match="check: path must be text or a Path"):
+        check(7)
+    if os.name == "posix" and os.getuid():
+        other.chmod(0)
+        assert check(other).sentence == "The file cannot be read: Permission denied."
+
+
+def test_a_starter_is_written_and_never_overwritten(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = exercise("rate", 7)
+    assert made.write() == Path("rate-7.py")
+    assert Path("rate-7.py").read_bytes() == made.starter.encode()
+    Path("rate-7.py").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"'rate-7.py' exists already, and is not over"):
+        made.write()
+    assert Path("rate-7.py").read_text() == "mine"
+    with pytest.raises(FileExistsError):
+        made.write(tmp_path)
+    with pytest.raises(FileNotFoundError, match="is not a folder; create it first"):
+        made.write("missing/rate.py")
+    with pytest.raises(TypeError, match="write: path must be text or a Path"):
+        made.write(7)
+
+
+# ---- the commands
+
+
+def command(name, *args):
+    """Runs a command of `practice`, and returns its exit status."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    for entry in (
+        Command("check", practice.run_check, "", practice.CHECK_ARGUMENTS, practice.CHECK_EPILOG),
+        Command("watch", practice.run_watch, "", practice.WATCH_ARGUMENTS, practice.WATCH_EPILOG),
+    ):
+        entry.add_to(commands)
+    options = parser.parse_args([name, *map(str, args)])
+    return options.run(options)
+
+
+def test_writing_a_starter_says_what_to_do_next(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert practice.write_starter("rate", 7) == 0
+    told = capsys.readouterr().out
+    assert "wrote rate-7.py: choose the learning rate" in told
+    assert "\n  tinygrad-edu practice check rate-7.py\n" in told
+    assert "\n  tinygrad-edu practice watch rate-7.py\n" in told
+    with pytest.raises(FileExistsError, match=r"exists already.* --seed 8.* check rate-7.py"):
+        practice.write_starter("rate", 7)
+    assert practice.write_starter("derivative", 0, "my file.py") == 0
+    assert "practice check 'my file.py'" in capsys.readouterr().out.replace('"', "'")
+    assert practice.write_starter("derivative", 0, "-") == 0
+    assert capsys.readouterr().out == exercise("derivative", 0).starter
+
+
+def test_one_file_is_checked_with_a_next_step(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    made = exercise("update-rule", 1)
+    path = made.write()
+    assert command("check", path) == 1
+    told = capsys.readouterr().out
+    assert told.startswith("update-rule-1.py: not yet: The sign of the line for w1 is wrong.")
+    assert "practice check update-rule-1.py --hint 1" in told
+    assert max(map(len, told.splitlines())) <= 80
+    assert command("check", path, "--hint", 1) == 1
+    told = capsys.readouterr().out
+    assert " ".join(made.hints[0].split()) in " ".join(told.split())
+    assert "--hint 2" in told
+    assert command("check", path, "--hint", 9) == 1
+    told = capsys.readouterr().out
+    assert f"Hint {len(made.hints)} of {len(made.hints)}" in told
+    assert "--hint" not in told
+    path.write_text(made.solution)
+    assert command("check", path, "--hint", 1) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("update-rule-1.py: right: ")
+    assert "tinygrad-edu practice update-rule --seed 2" in told
+    assert "tinygrad-edu learn descent" in told
+    assert "\x1b" not in told
+
+
+def test_many_files_are_marked_one_line_each_and_one_that_fails_stops_no_other(tmp_path, capsys):
+    names = ["=f(x).py", "bad.py", "good.py", "loop.py", "missing.py", "none.py"]
+    made = exercise("rate", 3)
+    (tmp_path / names[0]).write_text(made.solution)
+    (tmp_path / "bad.py").write_text(made.starter)
+    (tmp_path / "good.py").write_text(made.solution)
+    (tmp_path / "loop.py").write_text(f"{made.solution}\nraise SystemExit")
+    (tmp_path / "none.py").write_bytes(b"\xff\xfe")
+    paths = [tmp_path / name for name in names]
+    out = tmp_path / "marks.csv"
+    assert command("check", *paths, tmp_path, "--csv", out) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[1] for line in told[:7]] == [
+        "right", "not yet", "right", "not yet", "not yet", "not yet", "not yet"]
+    assert told[7:] == [f"wrote {out}", "2 of 7 right"]
+    rows = list(csv.reader(io.StringIO(out.read_text(encoding="utf-8"))))
+    assert rows[0] == ["file", "exercise", "seed", "mark", "sentence"]
+    assert [row[1:4] for row in rows[1:]] == [
+        ["rate", "3", "1"], ["rate", "3", "0"], ["rate", "3", "1"], ["rate", "3", "0"],
+        ["", "", "0"], ["", "", "0"], ["", "", "0"]]
+    assert all(row[4] for row in rows[1:])
+
+
+def test_marks_on_standard_output_are_csv_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("=f.py").write_text(exercise("rate", 3).solution)
+    assert command("check", "=f.py", "--csv", "-") == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert [row[:4] for row in rows] == [
+        ["file", "exercise", "seed", "mark"], ["./=f.py", "rate", "3", "1"]]
+
+
+def test_wrong_use_of_check_is_reported(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command("check", "no.py") == 2
+    assert capsys.readouterr().out == "no.py: not yet: There is no such file.\n"
+    assert command("check", "no.py", "nor.py") == 2
+    assert command("check", tmp_path) == 2
+    with pytest.raises(ValueError, match="--hint is about one file"):
+        command("check", "a.py", "b.py", "--hint", 1)
+    with pytest.raises(ValueError, match=r"'\.txt' is not a format"):
+        command("check", "a.py", "--csv", "marks.txt")
+    with pytest.raises(FileNotFoundError, match="is not a folder; create it first"):
+        command("check", "a.py", "--csv", "missing/marks.csv")
+    with pytest.raises(FileNotFoundError, match=r"there is no file 'no\.py'; write one with"):
+        command("watch", "no.py")
+    exercise("rate", 0).write("a.py")
+    exercise("rate", 1).write("b.py")
+    assert command("check", "[ab]*.py") == 1
+    assert "0 of 2 right" in capsys.readouterr().out
+
+
+def test_help_says_that_this_is_no_sandbox():
+    for epilog in (practice.CHECK_EPILOG, practice.WATCH_EPILOG):
+        assert "It is no sandbox" in epilog
+    assert "no sandbox" in learn.Exercise.check.__doc__
+
+
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(practice, "WAIT", 0.02)
+    return exercise("rate", 0).write()
+
+
+def test_a_watched_file_is_checked_at_every_save_until_it_is_right(watched, capsys):
+    made = exercise("rate", 0)
+    shown = []
+
+    def save():
+        """Saves the file whenever the command waits: three wrong ones, and a right one."""
+        texts = [made.starter.replace("RATE = ", f"RATE = {sign}") for sign in ("-", "-1", "-2")]
+        for text in [*texts, made.solution]:
+            while "Waiting" not in "".join(shown):
+                shown.append(capsys.readouterr().out)
+                time.sleep(0.02)
+            told.extend(shown)
+            shown.clear()
+            new = watched.with_suffix(".new")
+            new.write_text(text)
+            os.replace(new, watched)
+
+    told = []
+    editor = threading.Thread(target=save)
+    editor.start()
+    assert command("watch", watched) == 0
+    editor.join()
+    text = "".join(told) + capsys.readouterr().out
+    assert text.count("not yet:") == 4
+    assert text.count("uphill") == 3
+    assert text.count(": right:") == 1
+    assert text.count("Hint 1 of 3") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_ends_watching_and_says_how_to_go_on(watched):
+    code = (
+        "import argparse\nfrom tinygrad_edu.cli.learning import practice\n"
+        f"options = argparse.Namespace(file={str(watched)!r}, seconds=9)\n"
+        "raise SystemExit(practice.run_watch(options))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(tinygrad_edu.__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment,
+    ) as process:
+        lines = []
+        while not lines or not lines[-1].startswith("Waiting"):
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read()
+        process.send_signal(2)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "")
+    assert f"Not yet right. To go on: tinygrad-edu practice watch {watched}" in out

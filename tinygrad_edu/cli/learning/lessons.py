@@ -1,0 +1,220 @@
+"""The commands learn and progress: the lessons one after the other, and what was done so far."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ...errors import check_name, counted
+from ..arguments import Command, argument, option
+from .conversation import KEYS, LeftError, Outcome, ask, choose, say
+
+if TYPE_CHECKING:
+    from ...learn.lessons import Lesson, Part
+    from ...learn.progress import Progress, State
+
+PROFILE = option("--profile", "default", "the name under which progress is kept")
+FIRST = ("lecture-expression", "shared-node")  # the graphs of the welcome
+
+
+def run_learn(options: argparse.Namespace) -> int:
+    """Teaches one lesson, the one that is named or the next one, or shows the map."""
+    from ...learn.lessons import LESSONS
+    from ...learn.progress import Progress
+
+    progress = Progress(options.profile)
+    state = progress.read()
+    if options.map:
+        _print_map(state)
+        return 0
+    if options.lesson is not None:
+        check_name(options.lesson, "learn: lesson", LESSONS, "tinygrad-edu learn --map lists them")
+        return _keeping(lambda: _teach(LESSONS[options.lesson], progress, options.again))
+    if not state.lessons:
+        return _keeping(lambda: _welcome(progress))
+    name = next_lesson(state)
+    if name is None:
+        say("You have done all lessons. tinygrad-edu cards asks what is due today, tinygrad-edu "
+            "practice has questions without end, tinygrad-edu quiz mixes them. To read a lesson "
+            "again: tinygrad-edu learn NAME --again.")
+        return 0
+    return _keeping(lambda: _teach(LESSONS[name], progress, False))
+
+
+def run_progress(options: argparse.Namespace) -> int:
+    """Prints what was done, and what is next."""
+    from ...learn.cards import due
+    from ...learn.progress import Progress
+
+    progress = Progress(options.profile)
+    state = progress.read()
+    if not state.lessons and not state.kinds:
+        say(f"Nothing is noted for the profile {options.profile} yet. Begin with: "
+            "tinygrad-edu learn")
+        return 0
+    _print_map(state)
+    if state.kinds:
+        say("\nQuestions, and how many of them were right at once:")
+        for name, kind in state.kinds.items():
+            say(f"  {name:11} {kind.right} of {kind.asked}, level {kind.level}")
+    today = len(due(state, datetime.now(UTC)))
+    say(f"\nCards: {len(state.cards)}, of which {today} are due today.")
+    say(f"Kept in {progress.path}")
+    _say_next(state)
+    return 0
+
+
+def next_lesson(state: State) -> str | None:
+    """Returns the first lesson that is not done, None if all are."""
+    from ...learn.lessons import LESSONS
+
+    return next((name for name in LESSONS if not _is_done(state, name)), None)
+
+
+def _is_done(state: State, name: str) -> bool:
+    return name in state.lessons and state.lessons[name].done
+
+
+def _keeping(conversation: Callable[[], int]) -> int:
+    """Runs a conversation; what was done so far is kept however it ends."""
+    try:
+        return conversation()
+    except LeftError as left:
+        say("Left. What you did is kept; to go on: tinygrad-edu learn")
+        return int(left.is_wrong)
+
+
+def _print_map(state: State) -> None:
+    from ...learn.lessons import LESSONS
+
+    done = sum(_is_done(state, name) for name in LESSONS)
+    say(f"{counted(len(LESSONS), 'lesson')}, of which {done} are done:")
+    for number, lesson in enumerate(LESSONS.values(), 1):
+        sign = " "
+        note = ""
+        if lesson.name in state.lessons:
+            sign = "x" if state.lessons[lesson.name].done else ">"
+            if sign == ">":
+                made = state.lessons[lesson.name].part
+                note = f", {made} of {len(lesson.parts)} predictions made"
+        say(f" {sign} {number:2} {lesson.name:11} {lesson.title}{note}")
+    say("x is done, > is begun. To take one: tinygrad-edu learn NAME")
+
+
+def _say_next(state: State) -> None:
+    name = next_lesson(state)
+    say(f"Next: tinygrad-edu learn {name}" if name else "Next: tinygrad-edu cards")
+
+
+def _welcome(progress: Progress) -> int:
+    """Asks the first two questions, whose wrong answers are the best known ones."""
+    from ...examples import EXAMPLES
+    from ...learn.questions.kinds.gradient import about
+
+    say("Backpropagation computes how much a result changes with each number that it was computed "
+        f"from. Try it, with pencil and paper. ({KEYS})\n")
+    for example, lesson in zip(FIRST, ("chain", "backward")):
+        outcome = Outcome()
+        ask(about(EXAMPLES[example](), "a"), outcome)
+        with progress.change() as state:
+            state.lesson(lesson)
+        say(f"To see every step of this graph: tinygrad-edu step --example {example}")
+        say("To change its numbers in a browser, and watch the gradients follow: tinygrad-edu "
+            f"explore --example {example}\n")
+    say("That was the chain rule, and the sum over all users of a node: the whole of "
+        "backpropagation. The lessons say why, one idea at a time, and let you try what is wrong.")
+    return _end(progress, "Begin with: tinygrad-edu learn forward")
+
+
+def _teach(lesson: Lesson, progress: Progress, again: bool) -> int:
+    say(f"{lesson.title}\n{'=' * len(lesson.title)}")
+    with progress.change() as state:
+        first = 0 if again or _is_done(state, lesson.name) else state.lesson(lesson.name).part
+    if first:
+        say(f"You have made {first} of {len(lesson.parts)} predictions; we go on from there. "
+            f"tinygrad-edu learn {lesson.name} --again begins at the start.")
+    else:
+        say(f"\n{lesson.intro}")
+    for i, part in enumerate(lesson.parts[first:], first + 1):
+        _predict(part, f"\n{i} of {len(lesson.parts)}. ")
+        with progress.change() as state:
+            known = state.lesson(lesson.name)
+            known.part = max(known.part, i)
+    say(f"\nTo remember: {lesson.remember}")
+    return _last_question(lesson, progress)
+
+
+def _predict(part: Part, number: str) -> None:
+    from ...learn.lessons import explained
+
+    say(f"{number}{part.ask}")
+    order = random.Random(part.ask).sample(range(len(part.choices)), len(part.choices))
+    taken = choose(
+        [part.choices[i] for i in order],
+        "This is a prediction: take what you expect, and the experiment will show. q leaves.",
+    )
+    evidence = part.claim.run()
+    say()
+    say("The experiment:")
+    for line in str(evidence).split("\n"):
+        say(line if line == evidence.sentence else f"  {line}")
+    say()
+    at = part.choices.index(taken)
+    say(f"{'As you expected.' if at == 0 else 'It came out otherwise.'} {part.meant[at]}")
+    say(explained(part, evidence))
+
+
+def _last_question(lesson: Lesson, progress: Progress) -> int:
+    from ...learn.cards import add
+    from ...learn.questions import question
+
+    kind, level = lesson.question
+    with progress.change() as state:
+        known = state.lesson(lesson.name)
+        seed = known.asked
+        known.asked += 1
+    say(f"\nOne question. ({KEYS})")
+    outcome = Outcome()
+    ask(question(kind, seed, level), outcome)
+    now = datetime.now(UTC)
+    with progress.change() as state:
+        state.lesson(lesson.name).done = True
+        new = add(state, lesson.cards, now)
+    say()
+    if new:
+        say(f"{counted(len(new), 'card')} of this lesson will be asked from tomorrow: "
+            "tinygrad-edu cards")
+    if lesson.exercise:
+        say(f"An exercise in code goes with it: tinygrad-edu practice {lesson.exercise}")
+    return _end(progress, "", 0 if outcome.right else 1)
+
+
+def _end(progress: Progress, advice: str, status: int = 0) -> int:
+    state = progress.read()
+    if advice:
+        say(advice)
+    else:
+        _say_next(state)
+    return status
+
+
+LEARN = Command(
+    "learn",
+    run_learn,
+    "take a lesson: predict, see the experiment, answer",
+    (
+        argument("lesson", nargs="?", help="which lesson; without a name the next one"),
+        argument("--map", action="store_true", help="list the lessons, and what was done"),
+        argument("--again", action="store_true", help="begin the lesson at its start"),
+        PROFILE,
+    ),
+)
+PROGRESS = Command(
+    "progress",
+    run_progress,
+    "show what you have learned, and what is next",
+    (PROFILE,),
+)

@@ -1,0 +1,228 @@
+"""The commands practice check and practice watch, and the starter files of exercises in code."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import glob
+import io
+import os
+import shlex
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...debug.text import printable
+from ...files import destination, write_atomically
+from ..arguments import argument, option, positive
+
+if TYPE_CHECKING:
+    from ...learn.exercises import Exercise, Limits, Result
+
+WIDTH = 78  # of a sentence about one file
+WAIT = 0.3  # seconds between two looks at a file that is watched
+SAVES_BEFORE_HINT = 3  # that were not right, before a watched file gets its next hint
+COLUMNS = ("file", "exercise", "seed", "mark", "sentence")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a cell of a spreadsheet begins to compute
+
+SECONDS = option("--seconds", 10, "processor time that a file may use", positive)
+CHECK_ARGUMENTS = (
+    argument("files", nargs="+", metavar="FILE", help="files that practice NAME has written"),
+    argument("--csv", metavar="OUT", help="also write the marks to a CSV file; - is standard "
+             "output"),
+    argument("--hint", metavar="N", type=positive, help="show the hint with this number"),
+    SECONDS,
+)
+WATCH_ARGUMENTS = (
+    argument("file", metavar="FILE", help="a file that practice NAME has written"),
+    SECONDS,
+)
+NO_SANDBOX = (
+    "Each file runs in a process of its own, with limits of time and memory (where the system has "
+    "them), in an empty folder, and without your environment.  That keeps a mistake from doing "
+    "harm.  It is no sandbox: a file can still read, write and delete what you can.  Check files "
+    "of strangers in a container or on a machine that holds nothing else."
+)
+CHECK_EPILOG = (
+    f"{NO_SANDBOX}  The exit status is 0 if every file is right, 1 if one is not yet right, 2 for "
+    "wrong use, such as files that do not exist."
+)
+WATCH_EPILOG = f"{NO_SANDBOX}  Ctrl-C ends the command."
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """Marks files: a line for each, or more about a single one."""
+    from ...learn.exercises import Limits
+
+    out = options.csv
+    if out not in (None, "-"):
+        out = destination(out, "the marks", [".csv"], "marks.csv")
+    files = [path for name in options.files for path in _expanded(name)]
+    if len(files) > 1 and options.hint is not None:
+        raise ValueError("--hint is about one file; name one")
+    limits = Limits(options.seconds)
+    results = []
+    for path in files:
+        result = _checked(path, limits)
+        results.append(result)
+        if out == "-":
+            continue
+        if len(files) > 1:
+            print(f"{printable(path)}: {_mark(result)}: {result.sentence}", flush=True)
+        else:
+            _show(path, result, options.hint)
+    if out is not None:
+        _write_marks(out, files, results)
+    right = sum([result.right for result in results])
+    if len(files) > 1 and out != "-":
+        print(f"{right} of {len(files)} right")
+    if not any(map(os.path.isfile, files)):
+        return 2
+    return 0 if right == len(files) else 1
+
+
+def run_watch(options: argparse.Namespace) -> int:
+    """Checks a file now and whenever it is saved, until it is right."""
+    from ...learn.exercises import Limits
+
+    path = options.file
+    limits = Limits(options.seconds)
+    if _state_of(path) is None:
+        raise FileNotFoundError(f"there is no file {path!r}; write one with practice NAME")
+    saves = 0
+    try:
+        while True:
+            state = _state_of(path)
+            if state is not None:
+                result = _checked(path, limits)
+                _show_watched(path, result, saves)
+                saves += 1
+                if result.right:
+                    return 0
+            print(f"Waiting for {printable(path)} to be saved. Ctrl-C ends.", flush=True)
+            while _state_of(path) in (None, state):
+                time.sleep(WAIT)
+    except KeyboardInterrupt:
+        print("\nNot yet right. To go on: " + _command("watch", path))
+        return 1
+
+
+def write_starter(name: str, seed: int, path: str | None = None) -> int:
+    """Writes the starter file of an exercise, and prints what to do next.
+
+    path: the file, by default such as ``rate-7.py``; "-" is standard output.
+
+    Raises:
+        ValueError: ``name`` is unknown, or ``seed`` is negative.
+        FileExistsError: the file exists.  It is never overwritten.
+        OSError: it cannot be written.
+    """
+    from ...learn.exercises import exercise
+
+    made = exercise(name, seed)
+    if path == "-":
+        print(made.starter, end="")
+        return 0
+    try:
+        written = str(made.write(path))
+    except FileExistsError as error:
+        found = path or f"{name}-{seed}.py"
+        raise FileExistsError(
+            f"{found!r} exists already, and is not overwritten; for another one pass --seed "
+            f"{seed + 1}, or check it: {_command('check', found)}"
+        ) from error
+    print(
+        f"wrote {printable(written)}: {made.title}\n\nOpen it in an editor: its first lines say "
+        f"what to do.  Then check it:\n  {_command('check', written)}\nor have it checked whenever "
+        f"you save it:\n  {_command('watch', written)}"
+    )
+    return 0
+
+
+def _expanded(name: str) -> list[str]:
+    """Returns the files of a pattern such as ``*.py``, which shells of Windows leave as it is."""
+    if os.path.exists(name) or not glob.has_magic(name):
+        return [name]
+    return sorted(glob.glob(name)) or [name]
+
+
+def _checked(path: str, limits: Limits) -> Result:
+    """Checks a file; what goes wrong is a result, so that other files are checked all the same."""
+    from ...learn.exercises import Result, check
+
+    try:
+        return check(path, limits)
+    except (OSError, ValueError) as error:
+        return Result(None, False, f"The check could not be made: {error}")
+
+
+def _mark(result: Result) -> str:
+    return "right" if result.right else "not yet"
+
+
+def _show(path: str, result: Result, hint: int | None) -> None:
+    """Prints the result of a single file, and what to do next."""
+    print(textwrap.fill(f"{printable(path)}: {_mark(result)}: {result.sentence}", WIDTH,
+                        subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    for line in result.details:
+        print(f"  {line}".rstrip())
+    made = result.exercise
+    if made is None:
+        return
+    if result.right:
+        print(f"\nAnother one:  tinygrad-edu practice {made.name} --seed {made.seed + 1}")
+        print(f"The lesson:   tinygrad-edu learn {made.lesson}", flush=True)
+        return
+    shown = min(hint or 0, len(made.hints))
+    if shown:
+        _print_hint(made, shown)
+    if shown < len(made.hints):
+        print(f"\nA hint:  {_command('check', path)} --hint {shown + 1}", flush=True)
+
+
+def _show_watched(path: str, result: Result, saves: int) -> None:
+    """Prints the result of a file that is watched, with a hint after some saves."""
+    _show(path, result, None if result.right else saves // SAVES_BEFORE_HINT)
+    print(flush=True)
+
+
+def _print_hint(made: Exercise, number: int) -> None:
+    text = f"Hint {number} of {len(made.hints)}: {made.hints[number - 1]}"
+    print("\n" + textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False))
+
+
+def _write_marks(out: str | Path, files: Sequence[str], results: Sequence[Result]) -> None:
+    """Writes a CSV file with a row for each file."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for path, result in zip(files, results):
+        made = result.exercise
+        name = printable(path)
+        # A name such as =f(x).py would be computed by a spreadsheet.
+        name = f"./{name}" if name.startswith(FORMULA) else name
+        which = (made.name, made.seed) if made else ("", "")
+        rows.writerow((name, *which, int(result.right), result.sentence))
+    if out == "-":
+        print(text.getvalue(), end="")
+        return
+    print(f"wrote {write_atomically(out, text.getvalue())}")
+
+
+def _state_of(path: str) -> tuple[int, int] | None:
+    """Returns what changes when a file is saved, None while there is no file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _command(what: str, path: str) -> str:
+    """Returns a command line about a file, with quotes if they are needed."""
+    quoted = subprocess.list2cmdline([path]) if sys.platform == "win32" else shlex.quote(path)
+    return f"tinygrad-edu practice {what} {printable(quoted)}"

@@ -1,0 +1,81 @@
+"""The command practice: questions of a kind, and exercises in code."""
+
+from __future__ import annotations
+
+import argparse
+
+from ...errors import check_name, short_repr
+from ..arguments import Command, argument, natural, positive
+from .conversation import say
+from .lessons import PROFILE
+from .practice import NO_SANDBOX, SECONDS, run_check, run_watch, write_starter
+from .questions import practise
+
+
+def run_practice(options: argparse.Namespace) -> int:
+    """Asks questions of a kind, writes the file of an exercise, or checks files."""
+    from ...learn.exercises import EXERCISES
+    from ...learn.questions import KINDS
+
+    what = options.what
+    if what is None:
+        return _list()
+    if what == "check":
+        if not options.files:
+            raise ValueError("name the files to check: tinygrad-edu practice check rate-0.py")
+        return run_check(options)
+    if what == "watch":
+        if len(options.files) != 1:
+            raise ValueError("name one file to watch: tinygrad-edu practice watch rate-0.py")
+        options.file = options.files[0]
+        return run_watch(options)
+    if options.files:
+        raise ValueError(f"{what} takes no files; to check one: tinygrad-edu practice check FILE")
+    check_name(what, "practice: what", ["check", "watch", *KINDS, *EXERCISES])
+    if what in KINDS:
+        return practise(what, options)
+    return write_starter(what, options.seed or 0, options.out)
+
+
+def _level(text: str) -> int:
+    if text in ("1", "2", "3", "4", "5"):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{short_repr(text)} is not a level from 1 to 5")
+
+
+def _list() -> int:
+    from ...learn.exercises import EXERCISES
+    from ...learn.questions import KINDS
+
+    say("Questions, with new numbers each time:")
+    for name, kind in KINDS.items():
+        say(f"  practice {name:17} {kind.what}")
+    say("\nExercises in code, each a file to be completed:")
+    for name, exercise in EXERCISES.items():
+        say(f"  practice {name:17} {exercise.title}")
+    say("  practice check FILE...    says what is not right in your files")
+    say("  practice watch FILE       checks it whenever you save it")
+    return 0
+
+
+PRACTICE = Command(
+    "practice",
+    run_practice,
+    "answer questions of one kind, or do an exercise in code",
+    (
+        argument("what", nargs="?", help="a kind of question, an exercise, check or watch; without "
+                 "it they are listed"),
+        argument("files", nargs="*", metavar="FILE", help="files to check or to watch"),
+        argument("--seed", type=natural, help="which question or exercise (default: a new one)"),
+        argument("--level", type=_level, help="how hard questions are, from 1 to 5 (default: it "
+                 "rises as you answer)"),
+        argument("-o", "--out", help="the file of an exercise (default: such as rate-0.py)"),
+        argument("--csv", metavar="OUT", help="check: also write the marks to a CSV file; - is "
+                 "standard output"),
+        argument("--hint", metavar="N", type=positive, help="check: show this hint"),
+        SECONDS,
+        PROFILE,
+    ),
+    f"About check and watch: {NO_SANDBOX}  Exit status: 0 if all is right, 1 if something is not "
+    "yet right, 2 for wrong use.",
+)

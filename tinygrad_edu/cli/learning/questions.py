@@ -1,0 +1,211 @@
+"""The commands quiz and cards, and practice with questions."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ...errors import check_name, counted
+from ..arguments import Command, argument, natural, option, positive
+from .conversation import KEYS, LeftError, Outcome, ask, say
+from .lessons import PROFILE
+
+if TYPE_CHECKING:
+    from ...learn.progress import KindState, Progress
+    from ...learn.questions import Question
+
+ROW = 2  # answers that are right at once lead to the next level
+
+
+def practise(kind: str, options: argparse.Namespace) -> int:
+    """Asks questions of a kind until the learner leaves; each has new numbers.
+
+    With a seed it asks this question alone.
+    """
+    from ...learn.progress import Progress
+    from ...learn.questions import question
+
+    progress = Progress(options.profile)
+    say(f"{KEYS}\n")
+    try:
+        while True:
+            with progress.change() as state:
+                known = state.kind(kind)
+                seed = known.asked if options.seed is None else options.seed
+                level = known.level if options.level is None else options.level
+            outcome = Outcome()
+            ask(question(kind, seed, level), outcome)
+            with progress.change() as state:
+                said = _note(state.kind(kind), outcome)
+            if options.seed is not None:
+                break
+            say(said if options.level is None else "")
+            say()
+    except LeftError as left:
+        say("Left; what you did is kept.")
+        return int(left.is_wrong)
+    return 0 if outcome.right else 1
+
+
+def _note(known: KindState, outcome: Outcome) -> str:
+    """Notes how a question was answered, and returns what to say about the level."""
+    from ...learn.questions import LEVELS
+
+    known.asked += 1
+    known.right += outcome.at_once
+    known.row = known.row + 1 if outcome.at_once else 0
+    if known.row == ROW and known.level < LEVELS:
+        known.row = 0
+        known.level += 1
+        return f"{ROW} in a row: the next question is of level {known.level}."
+    if not outcome.right and known.level > 1:
+        known.level -= 1
+        return f"The next question is of level {known.level}."
+    return ""
+
+
+def run_quiz(options: argparse.Namespace) -> int:
+    """Asks a number of mixed questions once each, and says how many were right."""
+    from ...learn.progress import Progress
+
+    progress = Progress(options.profile)
+    progress.read()  # so that a file that cannot be read is noticed before the first question
+    seed = random.randrange(10_000) if options.seed is None else options.seed
+    asked = _quiz(options.lesson, options.questions, seed)
+    right = 0
+    say(f"{counted(len(asked), 'question')}, of seed {seed}. ({KEYS})\n")
+    try:
+        for i, each in enumerate(asked, 1):
+            say(f"{i} of {len(asked)}")
+            outcome = Outcome()
+            ask(each, outcome, tries=1)
+            right += outcome.at_once
+            with progress.change() as state:
+                _note(state.kind(each.kind), outcome)
+            say()
+    except LeftError:
+        say("Left before the end.")
+    say(f"{right} of {len(asked)} right at once.")
+    if right == len(asked):
+        return 0
+    say("For more of one kind: tinygrad-edu practice KIND")
+    return 1
+
+
+def _quiz(lesson: str | None, count: int, seed: int) -> list[Question]:
+    """Returns the questions of a quiz, as different ones as there are."""
+    from ...learn.lessons import LESSONS
+    from ...learn.questions import KINDS, LEVELS, question
+    from ...learn.questions.ideas import about
+
+    lessons = list(LESSONS)
+    if lesson is not None:
+        lessons = [check_name(lesson, "--lesson", LESSONS)]
+    names = list(dict.fromkeys([
+        cover.question for name in lessons for cover in LESSONS[name].covers.values()
+    ]))
+    draw = random.Random(seed)
+    draw.shuffle(names)
+    made: list[Question] = []
+    for i in range(count):
+        name = names[i % len(names)]
+        if name in KINDS:
+            made.append(question(name, draw.randrange(10_000), 1 + i * (LEVELS - 1) // count))
+        elif i < len(names):
+            made.append(about(name, draw.randrange(10_000)))
+        else:
+            kinds = [kind for kind in KINDS if kind != "idea"]
+            made.append(question(draw.choice(kinds), draw.randrange(10_000), draw.randint(1, 3)))
+    return made
+
+
+def run_cards(options: argparse.Namespace) -> int:
+    """Asks the cards that are due today, or adds the cards of a lesson."""
+    from ...learn import cards
+    from ...learn.lessons import LESSONS
+    from ...learn.progress import Progress
+
+    progress = Progress(options.profile)
+    now = datetime.now(UTC)
+    if options.add is not None:
+        check_name(options.add, "--add", [*LESSONS, "all"])
+        names = list(cards.CARDS)
+        if options.add != "all":
+            names = list(LESSONS[options.add].cards)
+        with progress.change() as state:
+            new = cards.add(state, names, now)
+        say(f"{counted(len(new), 'card')} added; due tomorrow: tinygrad-edu cards")
+        return 0
+    return _review(progress, now)
+
+
+def _review(progress: Progress, now: datetime) -> int:
+    from ...learn import cards
+
+    state = progress.read()
+    names = cards.due(state, now)
+    if not names:
+        _say_when(progress, now)
+        return 0
+    say(f"{counted(len(names), 'card')} due today. ({KEYS})\n")
+    forgotten = 0
+    try:
+        for name in names:
+            outcome = Outcome()
+            say(f"{name}:")
+            ask(cards.ask(state, name), outcome, tries=2)
+            say(f"To remember: {cards.CARDS[name].back}")
+            rating = _rating(outcome)
+            forgotten += rating == "again"
+            with progress.change() as state:
+                days = (cards.review(state, name, rating, now) - now).days
+            say(f"It comes back in {counted(days, 'day')}.\n")
+    except LeftError:
+        say("Left; the cards that you answered are kept.")
+        return 1 if forgotten else 0
+    _say_when(progress, now)
+    return 1 if forgotten else 0
+
+
+def _rating(outcome: Outcome) -> str:
+    if not outcome.right:
+        return "again"
+    return "good" if outcome.at_once else "hard"
+
+
+def _say_when(progress: Progress, now: datetime) -> None:
+    from ...learn import cards
+
+    state = progress.read()
+    if not state.cards:
+        say("There are no cards yet: a lesson adds its own at its end, and tinygrad-edu cards "
+            "--add all adds those of all lessons.")
+        return
+    dates = [cards.due_of(card) for card in state.cards.values()]
+    day = min(dates).astimezone()
+    count = sum(date.astimezone().date() == day.date() for date in dates)
+    say(f"Nothing more is due today. The next: {counted(count, 'card')} on {day:%A, %d %B}.")
+
+
+QUIZ = Command(
+    "quiz",
+    run_quiz,
+    "answer a few mixed questions, once each",
+    (
+        argument("--lesson", help="questions of this lesson only"),
+        option("--questions", 8, "how many", positive),
+        argument("--seed", type=natural, help="which questions (default: others each time)"),
+        PROFILE,
+    ),
+)
+CARDS = Command(
+    "cards",
+    run_cards,
+    "review the flashcards that are due today",
+    (
+        argument("--add", metavar="LESSON", help="add the cards of a lesson now; all for all"),
+        PROFILE,
+    ),
+)

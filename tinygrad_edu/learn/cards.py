@@ -1,0 +1,71 @@
+"""Flashcards: which are due, and when one comes back.
+
+A card is a kind of question, so its numbers are new at each review.  The schedule is FSRS (Ye, Su
+and Cao, KDD 2022), by the package `fsrs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from .lessons import LESSONS, Card
+from .progress import CardState, State
+from .questions import Question, question
+from .questions.ideas import about
+
+CARDS: dict[str, Card] = {
+    name: card for lesson in LESSONS.values() for name, card in lesson.cards.items()
+}
+RATINGS = ("again", "hard", "good", "easy")
+
+
+def add(state: State, names: Iterable[str], now: datetime) -> list[str]:
+    """Adds cards that are not there yet, due tomorrow, and returns their names."""
+    import fsrs
+
+    new = [name for name in names if name not in state.cards]
+    for name in new:
+        made = fsrs.Card(card_id=list(CARDS).index(name), due=now + timedelta(days=1))
+        state.cards[name] = CardState(schedule=dict(made.to_dict()))
+    return new
+
+
+def due(state: State, now: datetime) -> list[str]:
+    """Returns the cards that are due by the end of the day, the longest due first."""
+    today = now.astimezone().date()
+    dates = {name: due_of(state.cards[name]) for name in CARDS if name in state.cards}
+    found = [name for name, date in dates.items() if date.astimezone().date() <= today]
+    return sorted(found, key=lambda name: dates[name])
+
+
+def due_of(card: CardState) -> datetime:
+    """Returns when a card is due."""
+    return datetime.fromisoformat(card.schedule["due"])
+
+
+def ask(state: State, name: str) -> Question:
+    """Returns the question of a card, another one at each review."""
+    card = CARDS[name]
+    if card.kind == "idea":
+        return about(card.idea, seed=state.cards[name].reviews)
+    return question(card.kind, seed=1000 + state.cards[name].reviews, level=card.level)
+
+
+def review(state: State, name: str, rating: str, now: datetime) -> datetime:
+    """Notes a review, and returns when the card is due again.
+
+    rating: "again" for a wrong answer, "hard" for a right one after help, "good", or "easy".
+    """
+    import fsrs
+
+    card = state.cards[name]
+    # without steps of minutes, since nobody waits at a terminal
+    scheduler = fsrs.Scheduler(learning_steps=(), relearning_steps=(), enable_fuzzing=False)
+    before = fsrs.Card.from_dict(cast(Any, card.schedule))
+    rated = fsrs.Rating(RATINGS.index(rating) + 1)
+    after, _ = scheduler.review_card(before, rated, now.astimezone(UTC))
+    card.schedule = dict(after.to_dict())
+    card.reviews += 1
+    return after.due

@@ -1,0 +1,1 @@
+"""Gradient descent: the update, its rate, its start, batches and optimisers."""

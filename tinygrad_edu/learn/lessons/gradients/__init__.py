@@ -1,0 +1,1 @@
+"""What a derivative is, and how backpropagation finds all of them."""

@@ -1,0 +1,1 @@
+"""Networks: depth, unseen data, uses."""

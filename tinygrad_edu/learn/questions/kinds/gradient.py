@@ -1,0 +1,73 @@
+"""Questions about the gradient of a small graph: what is dy/da?"""
+
+from __future__ import annotations
+
+import random
+
+from ....debug.recording import record
+from ....debug.sentences import gradient
+from ....engine.value import Value
+from ....errors import counted
+from ...misconceptions import BACKWARD, sweep
+from ..answers import distinct
+from ..graphs import graph, leaves, on_paths, program
+from ..question import Question
+
+ATTEMPTS = 30  # graphs among which one with enough wrong answers is looked for
+
+
+def make(draw: random.Random, level: int) -> Question:
+    """Returns the question for the leaf that most misconceptions get wrong."""
+    y, leaf, wrong = _candidate(draw, level)
+    wanted = 3 if level > 2 else 2
+    for _ in range(ATTEMPTS):
+        if len(wrong) >= wanted:
+            break
+        other = _candidate(draw, level)
+        if len(other[2]) > len(wrong):
+            y, leaf, wrong = other
+    return about(y, leaf)
+
+
+def about(y: Value, leaf: str) -> Question:
+    """Returns the question about the gradient of a leaf of a graph, after ``backward()``."""
+    root = str(y.label)
+    name = gradient(root, leaf)
+    recording = record(y)
+    steps = recording[recording.forward:]
+    users = [step.words for step in steps if step.name == leaf]
+    each = "It is" if len(users) == 1 else "Each is"
+    return Question(
+        text=f"{program(y)}\nWhat is {name}, the gradient of {root} with respect to {leaf}?",
+        answer=next(node.grad for node in leaves(y) if node.label == leaf),
+        wrong=_wrong_answers(y)[leaf],
+        solution=tuple([step.sentence for step in recording]),
+        hints=(
+            "Compute the numbers first, from top to bottom. Then go backwards, from "
+            f"{gradient(root, root)} = 1.",
+            f"{leaf} gets a gradient in {counted(len(users), 'step')}. {each} the gradient that "
+            "arrives from above, times a local derivative.",
+            f"The last step to {leaf} is: {users[-1]}",
+        ),
+        root=y,
+        involved=on_paths(recording, leaf),
+    )
+
+
+def _candidate(draw: random.Random, level: int) -> tuple[Value, str, dict[float | str, str]]:
+    """Returns a graph, the leaf to ask for, and its wrong answers."""
+    y = graph(level, draw)
+    found = _wrong_answers(y)
+    leaf = max(found, key=lambda leaf: len(found[leaf]))
+    return y, leaf, found[leaf]
+
+
+def _wrong_answers(y: Value) -> dict[str, dict[float | str, str]]:
+    """Returns for each leaf the wrong gradients, with the misconception that gives each."""
+    swept = {name: sweep(y, name) for name in BACKWARD}
+    return {
+        str(leaf.label): distinct(
+            leaf.grad, [(swept[name][str(leaf.label)], name) for name in BACKWARD]
+        )
+        for leaf in leaves(y)
+    }
