@@ -312,7 +312,7 @@ class Jitted(Generic[P]):
             >>> f(3.0, 4.0)
             12.0
             >>> print(f.source("python", gradient=True, name="product"))  # doctest: +ELLIPSIS
-            from __future__ import annotations
+            import math
             ...
             # inputs[0]   x
             # inputs[1]   y
