@@ -80,11 +80,12 @@ def parametrized(f: Callable[..., Any]) -> set[str]:
 
 def is_place(x: Any) -> bool:
     """Returns whether ``x`` says what to draw: an interval, ``(low, high)``, or a strategy."""
-    return isinstance(x, st.SearchStrategy) or (type(x) is tuple and _is_pair(x))
+    return isinstance(x, st.SearchStrategy) or (type(x) is tuple and is_pair(x))
 
 
-def _is_pair(x: Any) -> bool:
-    return len(x) == 2 and all(map(is_real, x))
+def is_pair(x: Any) -> bool:
+    """Returns whether ``x`` is a list or a tuple of two numbers."""
+    return type(x) in (list, tuple) and len(x) == 2 and all(map(is_real, x))
 
 
 def strategy_of(place: Place, name: str) -> Floats:

@@ -59,7 +59,8 @@ class Report:
     A report is true if its verdict is "ok": at least one derivative was compared, and none failed.
 
     names: the names of the numbers that are differentiated.
-    notes: for singular points, which operation made the derivative inf or nan.
+    notes: for singular points, which operation made the derivative inf or nan; and the arguments
+        that are not differentiated.
     """
 
     title: str
