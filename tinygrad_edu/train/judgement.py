@@ -9,8 +9,9 @@ The losses are averaged over epochs, which leaves *levels* (`Curve`), and three 
   most parameters hardly move?  Or is the loss flat, although its gradient is large, or exactly 0?
   The loss stands still.
 
-`fit` warns with this judgement and stores it in the history, and `diagnose` begins with it.  Only what is certain is said: noise
-of batches and dropout, and a loss that is at its minimum, are no faults.
+`fit` warns with this judgement and stores it in the history, and `diagnose` begins with it.  Only
+what is certain is said: noise of batches and dropout, and a loss that is at its minimum, are no
+faults.
 """
 
 from __future__ import annotations
