@@ -35,6 +35,7 @@ from ..nn.module import Module
 from .batch import flatten_columns
 from .languages.text import language_of, written
 from .program import Program, arguments, check_differentiable, function_name, matrix
+from .running.columns import is_column_leaf
 from .state import KEPT
 from .structure import StaticValue, Structure, flatten, is_number, leaf_names
 from .tape.tape import Tape
@@ -394,7 +395,7 @@ class Jitted(Generic[P]):
                 f"batch, call {name} for each sample",
             )
         structure, leaves = self._structure(args, kwargs, take_apart)
-        if take_apart is flatten_columns and memoryview not in map(type, leaves):
+        if take_apart is flatten_columns and not any(map(is_column_leaf, leaves)):
             given = some(map(short_repr, [*args, *kwargs.values()])) or "none"
             raise ValueError(
                 f"there is no column among the arguments, only {given}; pass a list or an array "
