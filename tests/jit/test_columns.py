@@ -139,7 +139,8 @@ def test_long_columns_of_numbers_of_any_type_have_the_values_of_floats(make, run
     given, floats = LONG * 2, LONG.astype(float)
     assert np.array_equal(f.batch(make(LONG), given, **run), f.batch(floats, 2 * floats))
     with detect_anomaly():  # sample by sample
-        assert np.array_equal(f.batch(make(LONG[:99]), given[:99]), f.batch(floats[:99], given[:99]))
+        some = f.batch(make(LONG[:99]), given[:99])
+        assert np.array_equal(some, f.batch(floats[:99], given[:99]))
 
 
 @pytest.mark.parametrize("make", [
@@ -162,7 +163,7 @@ def test_a_whole_number_that_is_no_float_has_its_position_in_a_long_column(make,
     lambda x: pa.chunked_array([x[:1], x[1:]]),
 ])
 def test_a_missing_number_is_refused_with_its_position(make):
-    with pytest.raises(TypeError, match=r"column p\['a'\]\[1\] must be .* entry 2 is missing; leave"):
+    with pytest.raises(TypeError, match=r"column p\['a'\]\[1\] .* entry 2 is missing; leave"):
         jit(lambda p: p["a"][0] + p["a"][1]).batch({"a": [[1.0, 2.0, 3.0], make([1, 2, None])]})
 
 

@@ -472,6 +472,13 @@ def test_gradcheck_reports_imprecise_if_differences_underflow(f, args):
     assert (report.verdict, bool(report)) == ("imprecise", False)
 
 
+@pytest.mark.parametrize("f", [math.log, lambda x: math.log(x) * 2 + x])
+def test_gradcheck_says_that_the_function_is_nan(f):
+    report = gradcheck(f, [-1.0])
+    assert report.verdict == "nothing to compare"
+    assert "; the function is nan here, choose another point" in str(report)
+
+
 def test_gradcheck_passes_if_some_entries_are_imprecise():
     report = gradcheck(lambda z, x: math.square(z) ** x, [1 + 2e-16, 1.3])
     assert [e.status for e in report.entries] == ["ok", "imprecise"]

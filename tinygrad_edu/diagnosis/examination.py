@@ -127,7 +127,7 @@ def diagnose(
             "diagnose(model, X, y, loss=nn.hinge)"
         )
     if loss is not None:
-        check_function(loss, "diagnose: loss", "pass one of nn, such as nn.mse")
+        check_function(loss, "diagnose: loss", "pass one of nn, such as nn.mse", 2)
     inputs = None if X is None else samples_of(X, "diagnose")
     if loss is not None and inputs is not None:
         targets: list[Any] = []

@@ -177,6 +177,8 @@ def _entry(
     """
     entry = _compared(function, j, name, analytic, at, bound, rtol)
     x = function.leaves[j].data
+    if entry.status == "imprecise" and at(x) != at(x):
+        return entry._replace(status="undefined")
     if entry.status == "ok" and not _is_smooth_at(at, x, bound[0]):
         return entry._replace(numeric=nan, error=nan, allowed=nan, status="kink")
     if isfinite(analytic) or not _is_finite_around(at, x):
