@@ -335,7 +335,8 @@ class Start:
         if curve.exact and curve.every == 1 and not curve.has_dropout:
             is_dead = not any(gradients) and len(gradients) >= MIN_ZERO
             promise = last_rate * sum(gradient * gradient for gradient in gradients)
-            if is_dead or promise > MAX_PROMISE * curve.last:
+            is_even = max(curve.half) <= (1 + 2 * MAX_FLAT) * min(curve.half)
+            if is_dead or (is_even and promise > MAX_PROMISE * curve.last):
                 return True
         moves = [abs(a - b) for a, b in zip(read_numbers(self._params, "data"), self._data)]
         if not any(moves):  # at a minimum, gradients are not exactly 0
