@@ -33,7 +33,7 @@ from typing import Any, TypeVar
 
 from .engine import table as _t
 from .engine.arrays import as_list, remedy
-from .engine.calls import straight
+from .engine.calls import called, straight
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
 from .engine.value import Value
@@ -122,7 +122,7 @@ def _asking(f: Callable[..., bool]) -> Callable[..., bool]:
         straight.clear()
         try:
             return f(*args, **options)
-        except TypeError:
+        except (TypeError, ValueError, OverflowError):
             for name, x in (*zip(signature(f).parameters, args), *options.items()):
                 number(x, f"argument {name} of {f.__name__}")
             raise
@@ -275,7 +275,8 @@ def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) 
 
 @interpreted
 def _cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-    return then() if condition else otherwise()
+    name, f = ("then", then) if condition else ("otherwise", otherwise)
+    return called(f, name=f"cond: {name}", remedy="write lambda: f(x, y)")
 
 
 def take(sequence: Sequence[Any], index: Any) -> Any:

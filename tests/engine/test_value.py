@@ -93,6 +93,19 @@ def test_functions_of_numpy_with_two_arguments_are_rows_for_values(name, row, se
     assert list(map(bits, found.partials)) == list(map(bits, expected.partials))
 
 
+@pytest.mark.parametrize(("name", "row"), [
+    ("arctan2", "atan2"), ("hypot", "hypot"), ("fmod", "fmod"), ("power", "pow"),
+])
+@pytest.mark.parametrize("others", [2.0, np.array([0.75, 3.0]), np.array([Value(0.7), Value(2.0)])])
+def test_functions_of_numpy_with_two_arguments_are_rows_for_arrays_of_values(name, row, others):
+    given = np.array([Value(0.5), Value(2.5)])
+    found = getattr(np, name)(given, others)
+    assert [y.op for y in found] == [row, row]
+    assert [y.args[0] for y in found] == [*given]
+    for x, y, z in zip(given, np.broadcast_to(others, 2), found):
+        assert bits(z.data) == bits(table.TABLE[row](x, y).data)
+
+
 def test_functions_of_numpy_without_a_row_name_the_remedy():
     for call in (lambda x: np.isnan(x), lambda x: np.matmul([1.0], x), lambda x: np.heaviside(x, 1),
                  lambda x: np.ones(2).__iadd__(x)):

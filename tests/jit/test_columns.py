@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from helpers import bits_of, run_python
 
-from tinygrad_edu import Value, jit, math
+from tinygrad_edu import Value, detect_anomaly, jit, math
 
 N = 40_003  # more than one piece, and no whole number of vectors
 NUMBERS = np.random.default_rng(0).normal(size=N).astype("f4").astype(float)
@@ -83,7 +83,9 @@ COLUMNS = {
     "polars": pl.Series,
     "polars, Float32": lambda x: pl.Series(x, dtype=pl.Float32),
     "pyarrow": pa.array,
-    "pyarrow, chunked": lambda x: pa.chunked_array([x[:7], x[7:]]),
+    "pyarrow, chunked": lambda x: pa.chunked_array([x[:7], x[7:], x[:0]]),
+    "polars, chunked": lambda x: pl.concat([pl.Series(x[:7]), pl.Series(x[7:])], rechunk=False),
+    "pyarrow, chunked, Float32": lambda x: pa.chunked_array([x[:20_000], x[20_000:]], pa.float32()),
 }
 
 
@@ -121,6 +123,48 @@ def test_a_whole_number_that_is_no_float_is_refused_with_its_position(make, big)
         return
     with pytest.raises(TypeError, match=r"^column x\[2\] is .* which is not a float"):
         jit(lambda x: x).batch(column)
+
+
+LONG = np.arange(N) % 1000
+
+
+@pytest.mark.parametrize("make", [
+    np.array, strided, fixed, lambda x: x.astype("u8"), lambda x: x.astype(">i8"), pd.Series,
+    lambda x: x.astype("f2"), lambda x: x.astype("i4"), lambda x: array("q", x.tolist()),
+    lambda x: pd.Series(x, dtype="Int64"), lambda x: pa.chunked_array([x[:5], x[5:]]),
+])
+@pytest.mark.parametrize("run", [{}, {"threads": 3}])
+def test_long_columns_of_numbers_of_any_type_have_the_values_of_floats(make, run):
+    f = jit(lambda x, y: x * 1.5 + y)
+    given, floats = LONG * 2, LONG.astype(float)
+    assert np.array_equal(f.batch(make(LONG), given, **run), f.batch(floats, 2 * floats))
+    with detect_anomaly():  # sample by sample
+        some = f.batch(make(LONG[:99]), given[:99])
+        assert np.array_equal(some, f.batch(floats[:99], given[:99]))
+
+
+@pytest.mark.parametrize("make", [
+    np.array, strided, lambda x: pa.chunked_array([x[:5], x[5:]]),
+    lambda x: pl.concat([pl.Series(x[:30_000]), pl.Series(x[30_000:])], rechunk=False),
+])
+@pytest.mark.parametrize("i", [0, 4, 20_000, N - 1])
+def test_a_whole_number_that_is_no_float_has_its_position_in_a_long_column(make, i):
+    column = LONG.copy()
+    column[i] = -(2**62)  # a float
+    assert jit(lambda x: x).batch(make(column))[i] == -(2.0**62)
+    column[i] = 2**53 + 1
+    with pytest.raises(TypeError, match=rf"^column x\[{i}\] is 9007199254740993, which is not a"):
+        jit(lambda x: x).batch(make(column))
+
+
+@pytest.mark.parametrize("make", [
+    lambda x: pd.Series(x, dtype="Int64"), lambda x: pd.Series(x, dtype="Float64"), pl.Series,
+    lambda x: pd.Series(x, dtype="double[pyarrow]"), pa.array,
+    lambda x: pa.chunked_array([x[:1], x[1:]]),
+])
+def test_a_missing_number_is_refused_with_its_position(make):
+    with pytest.raises(TypeError, match=r"column p\['a'\]\[1\] .* entry 2 is missing; leave"):
+        jit(lambda p: p["a"][0] + p["a"][1]).batch({"a": [[1.0, 2.0, 3.0], make([1, 2, None])]})
 
 
 def test_numpy_comes_out_of_numbers_that_are_checked_one_by_one():

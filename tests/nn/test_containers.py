@@ -6,7 +6,8 @@ from collections import ChainMap, OrderedDict, UserDict, UserList, deque, namedt
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import NamedTuple
+from types import CellType
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -161,12 +162,110 @@ def test_slots_of_a_module_are_searched():
     assert names_of(Net()) == ["_Base__hidden", "w", "b"]
 
 
+class Deep:
+    """Holds a list in a list in a list, ..., with a parameter."""
+
+    def __new__(cls, v):
+        for _ in range(5_000):
+            v = [v]
+        return v
+
+
+class Entries(list):
+    pass
+
+
+class Names(dict):
+    pass
+
+
+class ModuleList(nn.Module, list):
+    def __init__(self, *parts):
+        list.__init__(self, parts)
+
+
+class ModuleDict(dict, nn.Module):
+    pass
+
+
+class Array(np.ndarray):
+    pass
+
+
+def with_attribute(container, v):
+    container.extra = v
+    return container
+
+
+FOUND = {
+    "frame of pandas": (lambda v: pd.DataFrame({"a": [1.0], "w": [v]}), "held.w.0"),
+    "frame of polars": (lambda v: pl.DataFrame({"w": pl.Series([v], dtype=pl.Object)}), "held.w.0"),
+    "module and list": (lambda v: ModuleList(v), "held.0"),
+    "dict and module": (lambda v: ModuleDict(w=v), "held.w"),
+    "attribute of a list": (lambda v: with_attribute(Entries([1]), v), "held.extra"),
+    "attribute of a dict": (lambda v: with_attribute(Names(a=1), v), "held.extra"),
+    "attribute of an array": (lambda v: with_attribute(np.zeros(1).view(Array), v), "held.extra"),
+    "attribute of an array of objects": (
+        lambda v: with_attribute(np.array([None]).view(Array), v), "held.extra",
+    ),
+    "deep": (Deep, "held" + ".0" * 5_000),
+}
+
+
+@pytest.mark.parametrize(("make", "name"), FOUND.values(), ids=FOUND)
+def test_parameters_in_and_on_containers_are_found(make, name):
+    w = Value(2.0)
+    model = Holder(make(w))
+    assert [p for n, p in model.named_parameters() if n == name] == [w]
+
+
+class Shared(nn.Module):
+    """Has parameters in its class and in the defaults of its methods."""
+
+    scale = Value(2.0)
+    layers: ClassVar = [nn.Linear(1, 1, rng=0), nn.Dropout(0.5)]
+    names = ("a", "b")
+
+    def __init__(self):
+        self.b = Value(0.0)
+
+    def __call__(self, x, w=Value(3.0), *, u=Value(4.0)):  # noqa: B008
+        return self.scale * w * u * self.layers[0]([x])[0] + self.b
+
+    @staticmethod
+    def helper(x, v=Value(5.0)):  # noqa: B008
+        return v * x
+
+    @property
+    def double(self):
+        return self.b * 2
+
+
+def test_attributes_of_the_class_and_defaults_of_methods_are_parameters():
+    model = Shared()
+    names = ["b", "scale", "layers.0.weight.0.0", "layers.0.bias.0", "__call__.w", "__call__.u",
+             "helper.v"]
+    assert names_of(model) == names
+    before = model.state_dict()
+    fit(model, nn.mse, [1.0, 2.0], [1.0, 2.0], optimizer=optim.SGD(model.parameters(), 1e-3),
+        epochs=2)
+    after = model.state_dict()
+    assert all(before[name] != after[name] for name in names[:-1])
+    assert not model.eval().layers[1].training
+    model.scale = Value(7.0)  # of this object, which hides that of its class
+    assert model.state_dict()["scale"] == 7.0
+    assert names_of(model).count("scale") == 1
+
+
 # ---- refused -------------------------------------------------------------------------------------
 
 
 class Plain:
     def __init__(self, *held):
         self.held = held
+
+    def run(self, x):
+        return self.held[0] * x
 
 
 class WithSlots:
@@ -181,6 +280,19 @@ def put(queue, entry):
     return queue
 
 
+def filled(cached):
+    cached()
+    return cached
+
+
+def with_default(v):
+    def f(x, *, w=v):
+        return w * x
+
+    return f
+
+
+FIRST = r"first assign what is trained to an attribute of its own, as in self\.w = w"
 OTHERS = {
     "set": (lambda v: {v}, "has no order; use a list"),
     "frozenset": (lambda v: [frozenset([1, v])], "has no order; use a list"),
@@ -189,9 +301,18 @@ OTHERS = {
     "generator": (lambda v: (x for x in [v]), "can be read once; make a list"),
     "map": (lambda v: map(Value.relu, [v]), "can be read once; make a list"),
     "zip of a generator": (lambda v: [zip([1], (x for x in [v]))], "can be read once"),
-    "queue": (lambda v: put(SimpleQueue(), v), "derive SimpleQueue from nn.Module"),
-    "partial": (lambda v: partial(nn.mse, target=v), "derive partial from nn.Module"),
-    "frame": (lambda v: pd.DataFrame({"w": [v, 1.0]}), "derive DataFrame from nn.Module"),
+    "queue": (lambda v: put(SimpleQueue(), v), FIRST),
+    "partial": (lambda v: partial(nn.mse, target=v), FIRST),
+    "method": (lambda v: Plain(v).run, FIRST),
+    "cache": (lambda v: filled(functools.lru_cache(lambda: v)), FIRST),
+    "slice": (lambda v: slice(v), FIRST),
+    "cell": (CellType, FIRST),
+    "attribute of a function": (lambda v: with_attribute(lambda x: x, v), FIRST),
+    "default of a keyword": (lambda v: with_default(v), FIRST),
+    "class": (lambda v: type("Plain", (), {"w": v}), FIRST),
+    "attribute of a class": (lambda v: type("Plain", (), {"w": v})(), "derive Plain from nn.Mod"),
+    "after much data": (lambda v: Plain(v, [[i] for i in range(20_000)]), "derive Plain from"),
+    "before much data": (lambda v: Plain([[i] for i in range(20_000)], v), "derive Plain from"),
     "keys": (lambda v: dict.fromkeys([v]), "it is a key; make it the entry"),
     "object": (Plain, "derive Plain from nn.Module"),
     "object with slots": (WithSlots, "derive WithSlots from nn.Module"),

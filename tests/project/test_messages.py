@@ -17,13 +17,29 @@ from pathlib import Path
 
 import calls
 import numpy as np
+import pandas as pd
 import pytest
 from calls import CALLS, Call
 from helpers import scaled
 
 import tinygrad_edu
 import viz
-from tinygrad_edu import Value, data, math, nn, optim, testing
+from tinygrad_edu import (
+    Value,
+    data,
+    diagnose,
+    grad,
+    hessian,
+    jacobian,
+    jit,
+    jvp,
+    math,
+    nn,
+    optim,
+    testing,
+    value_and_grad,
+    vjp,
+)
 from tinygrad_edu.errors import PACKAGE_FOLDER
 
 OURS = (PACKAGE_FOLDER, str(Path(viz.__file__).parent))
@@ -46,6 +62,7 @@ def wrongs():
     yield from (10**400, True, [], (), {}, {"a": 1.0}, set(), [None], ["text"], [[1.0], 2.0])
     yield from (Thing(), [Thing()], Value(1.0), [Value(1.0)], nn.MLP, len, range(3))
     yield from (np.array([1.0, 2.0]), np.ones((2, 2)), np.array(["a"]), np.array(1.0), np.ones(0))
+    yield from (np.array("text"), pd.NA, int)
     yield iter([1.0, 2.0])
     yield lambda x: None
     yield lambda: None
@@ -198,6 +215,59 @@ def test_a_message_without_one_of_the_parts_is_found(message, said, monkeypatch)
 def test_a_bare_error_is_found():
     found = complaint(Call(lambda x: x + 1.0, x=1.0), "x", None)
     assert found.startswith("a bare TypeError: unsupported operand")
+
+
+def nothing():
+    return 1.0
+
+
+def five(a, b, c, d, e):
+    return a
+
+
+TIMES = jit(lambda a, b: a * b)
+COUNTS = {
+    "jvp": (lambda: jvp(nothing, [1.0], [1.0]), r"f must be a function of 1 argument, not nothing"),
+    "vjp": (lambda: vjp(nothing, 1.0), r"f must be a function of 1 argument, not nothing\(\)"),
+    "grad": (lambda: grad(five)(1.0), r"f must be a function of 1 argument, not five\(a, b, c, d"),
+    "value_and_grad": (lambda: value_and_grad(nothing)(1.0), r"1 argument, not nothing\(\); give"),
+    "jacobian": (lambda: jacobian(nothing)([1.0]), r"1 argument, not nothing\(\); give"),
+    "hessian": (lambda: hessian(nothing)([1.0]), r"1 argument, not nothing\(\); give"),
+    "no point": (lambda: grad(five)(), r"with 0 arguments, .*; pass it, as in grad\(f\)"),
+    "diagnose": (
+        lambda: diagnose(nn.Neuron(1), [[1.0]], [1.0], loss=five), r"loss must be a .*of 2 arg",
+    ),
+    "cond": (lambda: math.cond(True, five, nothing), r"^cond: then must be .* of 0 arg"),
+    "cond, otherwise": (lambda: math.cond(False, nothing, five), r"^cond: otherwise must be .* of"),
+    "isnan": (lambda: math.isnan(10**400), r"argument x of isnan: an int of .*; use a smaller"),
+    "isnan of text": (lambda: math.isnan(np.array("x")), r"argument x of isnan must be a real"),
+    "static": (lambda: jit(five, static=np.array("x")), r"jit: static must name arguments of five"),
+    "gradient_test": (lambda: testing.gradient_test(int), r"f must have arguments with names, not"),
+    "a whole number in quotes": (lambda: nn.MLP("3", [1]), r"write 3 without quotes, or .*int\("),
+    "a float": (lambda: nn.MLP(3.0, [1]), r"nin must be a whole number, not float .*; write 3"),
+    "a bad entry": (
+        lambda: nn.mse([0.1, 0.2], ["1", "2"]), r"but entry 0 of .* is str \('1'\); write 1\.0",
+    ),
+    "a missing output": (lambda: nn.mse([0.1, None], [1, 2]), r"the prediction .* entry 1 of"),
+    "a nested target": (lambda: nn.mse([0.1, 0.2], [[1, 2]]), r"make it one flat list"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), COUNTS.values(), ids=COUNTS)
+def test_wrong_numbers_of_arguments_and_entries_are_named_with_a_remedy(call, message):
+    with pytest.raises((TypeError, ValueError, IndexError, OverflowError), match=message):
+        call()
+
+
+@pytest.mark.parametrize("wrong", [
+    ["1", "2"], "123", [[1.0], [2.0]], b"abc", None, {}, [None, 1.0],
+])
+def test_batch_names_the_argument_that_is_no_column(wrong):
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        TIMES.batch(wrong, [1.0, 2.0])
+    assert caught.value.__notes__ == [f"batch: argument a is {wrong!r}, and no column"]
+    with pytest.raises(TypeError, match=r"argument a must be a column of numbers, .* not nd"):
+        TIMES.batch(np.array("x"), [1.0, 2.0])
 
 
 # without arguments of their own, or with arguments of Python's

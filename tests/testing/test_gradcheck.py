@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tinygrad_edu import Value, math, nn
+from tinygrad_edu import Value, math, nn, take
 from tinygrad_edu.engine import table
 from tinygrad_edu.engine.autodiff import gradients
 from tinygrad_edu.testing import gradcheck
@@ -316,7 +316,7 @@ class Pair(NamedTuple):
 
 @pytest.mark.parametrize(("f", "args", "names"), [
     (lambda xs: xs[0] * xs[1], [[2.0, 3.0]], ["xs[0]", "xs[1]"]),
-    (lambda xs: xs[0][1] * xs[1], [([2.0, 3.0], 4)], ["xs[0][0]", "xs[0][1]", "xs[1]"]),
+    (lambda xs: xs[0][1] * xs[1], [([2.0, 3.0], 4)], ["xs[0][0]", "xs[0][1]"]),
     (lambda w: w @ w, np.array([1.0, 2.0]), ["w[0]", "w[1]"]),
     (lambda w: (w * w).sum(), [np.array([[1, 2]])], ["w[0,0]", "w[0,1]"]),
     (lambda p: p["w"][0] * p["b"], {"w": (2.0, None), "b": 3.0}, ["p['w'][0]", "p['b']"]),
@@ -324,7 +324,7 @@ class Pair(NamedTuple):
     (lambda p: p.a / p.b, [Pair(1.0, 2.0)], ["p[0]", "p[1]"]),
     (lambda x, kind, is_on: getattr(math, kind)(x) if is_on is True else x,
      [0.5, "sin", True], ["x"]),
-    (lambda x, n: x * n, [np.float32(0.5), np.int64(3)], ["x", "n"]),
+    (lambda x, n: x * n, [np.float32(0.5), np.int64(3)], ["x"]),
     (lambda x, skip: x * 2.0 if skip is None else x, [Value(0.5), None], ["x"]),
 ])
 def test_gradcheck_takes_numbers_in_structures_and_keeps_the_rest(f, args, names):
@@ -334,21 +334,81 @@ def test_gradcheck_takes_numbers_in_structures_and_keeps_the_rest(f, args, names
     assert gradcheck(f, args, order=2)
 
 
+INDICES = np.array([0, 2])
+EMBEDDING = nn.Embedding(3, 1, rng=0)
+
+
 @pytest.mark.parametrize(("f", "args", "kept"), [
-    (lambda x, n: sum(x**k for k in range(n)), [2, 3], ["n"]),
+    (lambda x, n: sum(x**k for k in range(n)), [2.0, 3], ["n"]),
     (lambda xs, i: xs[i] * xs[0] * i, [[2.0, 3.0], 1], ["i"]),
     (lambda w, i: w[i] * w[0], [np.array([2.0, 3.0]), np.int64(1)], ["i"]),
-    (lambda p: sum(p["x"] ** k for k in range(*p["n"])), [{"x": 2, "n": [1, 3]}],
+    (lambda p: sum(p["x"] ** k for k in range(*p["n"])), [{"x": 2.0, "n": [1, 3]}],
      ["p['n'][0]", "p['n'][1]"]),
     (lambda x, n: (np.ones(n) * x).sum(), [2.0, 3], ["n"]),
+    (lambda w, i: (w[i] ** 2).sum(), [np.array([2.0, 3.0, 4.0]), INDICES], ["i[0]", "i[1]"]),
+    (nn.hinge, [0.5, 1], ["target"]), (nn.binary_cross_entropy, [0.5, 1], ["target"]),
+    (nn.cross_entropy, [[0.5, 0.2], 1], ["target"]), (take, [[2.0, 3.0], 1], ["index"]),
+    (lambda x, i: x * EMBEDDING(i)[0], [2.0, 1], ["i"]),
+    (lambda x, n: x * {2: 5.0}[n], [3.0, 2], ["n"]),
+    (lambda x, n: x * x if type(n) is int and n == 2 else 0 * x, [3.0, 2], ["n"]),
+    (lambda x, n: x * random.Random(n).random(), [3.0, 3], ["n"]),
+    (lambda x, n: x * len(f"{n:d}"), [3.0, 3], ["n"]),
 ])
-def test_gradcheck_keeps_whole_numbers_that_are_indices_or_counts(f, args, kept):
+def test_gradcheck_keeps_whole_numbers_next_to_floats(f, args, kept):
     for order in (1, 2):
         report = gradcheck(f, args, order)
         assert report
         assert not any(name in entry.name for entry in report.entries for name in kept)
-        assert f"because used as an index or a count: {', '.join(kept)}" in str(report)
+        assert f"because not floats (for 2, write 2.0): {', '.join(kept)}" in str(report)
+    floats = [x for x in args if not isinstance(x, (int, np.integer))]
+    if len(floats) < len(args) and floats[:1] == args[:1]:  # as if they were written into f
+        written = gradcheck(lambda x: f(x, args[1]), floats)
+        assert [e.analytic for e in written.entries] == [
+            e.analytic for e in gradcheck(f, args).entries
+        ]
+
+
+def test_gradcheck_differentiates_whole_numbers_if_there_is_nothing_else():
+    assert gradcheck(lambda x: x * x, 3).entries[0].analytic == 6
     assert gradcheck(lambda x, n: x**n, [2, 3]).names == ["x", "n"]
+    kept = gradcheck(lambda i: EMBEDDING(i)[0], [1], parameters=EMBEDDING.parameters())
+    assert kept.compared
+    assert "i" not in kept.names
+    for f, error in ((lambda x, n: [x] * n, "TypeError"), (nn.hinge, "ValueError"),
+                     (lambda x, n: {1: x}[n], "KeyError")):
+        with pytest.raises(TypeError, match=rf"for \[2, 3\], but raises {error}.*; write a float"):
+            gradcheck(f, [2, 3])
+
+
+@pytest.mark.parametrize(("f", "given"), [
+    (lambda x, seen: seen.append(x) or x * len(seen), []),
+    (lambda x, seen: seen.update(n=x) or x * len(seen), {}),
+    (lambda x, seen: seen.setdefault("n", x * x), {}),
+    (lambda x, seen: seen[0].append(x) or x * len(seen[0]), ([],)),
+    (lambda x, seen: (seen.__iadd__(1) * x).sum(), np.array([1, 2])),
+])
+def test_gradcheck_gives_function_new_containers_in_each_call(f, given):
+    before = repr(given)
+    assert gradcheck(f, [2.0, given])
+    assert repr(given) == before
+
+
+@pytest.mark.parametrize(("result", "remedy"), [
+    (lambda x: [x], "return one entry, or the sum"), (lambda x: (x, x), "return one entry, or"),
+    (lambda x: np.array([x]), "return one entry, or"), (lambda x: {"y": x}, "return one entry"),
+    (lambda x: None, "end the function with `return`"), (lambda x: "1", "return the Value, not"),
+    (lambda x: 1.0, "from tinygrad_edu import math"), (lambda x: x > 1, "instead of the standard"),
+])
+def test_gradcheck_says_what_to_return(result, remedy):
+    with pytest.raises(TypeError, match="must return one Value, not ") as caught:
+        gradcheck(result, [2.0])
+    assert remedy in str(caught.value)
+
+
+def test_report_names_objects_that_are_not_differentiated():
+    report = gradcheck(lambda p, z: p.x * p.y * z, [Point(2.0, 3.0), 1.0])
+    assert report
+    assert "not differentiated: the numbers in p, of type Point" in str(report)
 
 
 @dataclass
@@ -385,11 +445,12 @@ def test_gradcheck_finds_number_that_left_the_graph_of_a_structure():
 
 def test_gradcheck_gives_function_new_lists_that_it_may_change():
     def popped(xs, kept):
-        assert kept is own
+        assert kept == own
+        assert kept[0] is own[0]
         xs.append(2.0)
         return xs.pop(0) * xs.pop() * len(xs)
 
-    own = ["any object"]
+    own = [random.Random(0)]
     assert gradcheck(popped, [[3.0, 4.0], own])
 
 
@@ -409,6 +470,13 @@ def test_gradcheck_passes_function_that_computes_derivatives():
 def test_gradcheck_reports_imprecise_if_differences_underflow(f, args):
     report = gradcheck(f, args)
     assert (report.verdict, bool(report)) == ("imprecise", False)
+
+
+@pytest.mark.parametrize("f", [math.log, lambda x: math.log(x) * 2 + x])
+def test_gradcheck_says_that_the_function_is_nan(f):
+    report = gradcheck(f, [-1.0])
+    assert report.verdict == "nothing to compare"
+    assert "; the function is nan here, choose another point" in str(report)
 
 
 def test_gradcheck_passes_if_some_entries_are_imprecise():

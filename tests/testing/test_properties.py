@@ -552,6 +552,8 @@ def test_points_of_row_lie_in_sample_if_none_are_moderate(own_row):
     (lambda: gradient_test(lambda *xs: xs[0]), ValueError,
      "no argument to differentiate; .* such as lambda x, y"),
     (lambda: gradient_test(bell, x=1), ValueError, "bell has no argument to differentiate"),
+    (lambda: gradient_test(bell, x=[0.1, 3]), ValueError,
+     r"or an interval, a tuple, as in x=\(0.1, 3\)"),
     (lambda: gradient_test(bell, order=3)(), ValueError, "order must be 1 or 2, not 3"),
 ])
 def test_gradient_test_rejects_wrong_arguments(call, error, message):

@@ -7,15 +7,16 @@ from functools import partial
 import pytest
 from helpers import inf
 
-from tinygrad_edu import History, data, diagnose, fit, nn, optim
+from tinygrad_edu import History, Value, data, diagnose, fit, nn, optim
 from tinygrad_edu.errors import NonFiniteError, TrainingWarning
 from tinygrad_edu.train import judgement
 
+DEFAULTS = {"engine": "jit", "rng": 0}
 ENGINES = ["eager", "jit"]
 
 
 def trained(model, optimizer, X, y, loss=nn.hinge, epochs=50, **options):
-    options = {"engine": "jit", "rng": 0, **options}
+    options = {**DEFAULTS, **options}
     return fit(model, loss, X, y, optimizer=optimizer, epochs=epochs, **options)
 
 
@@ -41,6 +42,27 @@ def line_run(factor, seed=0):
     model = nn.Neuron(1, "linear", rng=seed)
     optimizer = optim.SGD(model.parameters(), factor / curvature)
     return trained(model, optimizer, X, y, nn.mse, epochs=100)
+
+
+class Slope(nn.Module):
+    def __init__(self):
+        self.w = Value(0.0)
+
+    def __call__(self, x):
+        return self.w * x
+
+
+def slope_run(rate):
+    """Trains y = 3 x on one sample: each step goes from 0 to 6, or farther, and back."""
+    model = Slope()
+    optimizer = optim.SGD(model.parameters(), rate)
+    return trained(model, optimizer, [1.0], [3.0], nn.mse, epochs=40)
+
+
+def moons_of_60_run(seed=0, output="linear", make=optim.SGD, rate=0.1, epochs=60):
+    X, y = data.moons(60, rng=1)
+    model = nn.MLP(2, [8, 1], output=output, rng=seed)
+    return trained(model, make(model.parameters(), rate), X, y, epochs=epochs)
 
 
 def jumping_run():
@@ -103,6 +125,7 @@ def zero(model):
 WRONG = {
     "just above the stable rate": (lambda: line_run(2.1), "rose from"),
     "far above the stable rate": (lambda: line_run(3.0), "rose from"),
+    "Adam at 10": (lambda: moons_of_60_run(rate=10.0, make=optim.Adam), "jumped to the end"),
     "a rate of 5": (jumping_run, "jumped to the end"),
     "hopping": (hopping_run, "jumped to the end"),
     "hopping from another start": (lambda: hopping_run(2), "jumped to the end"),
@@ -128,6 +151,11 @@ WRONG = {
     "deep sigmoids": (lambda: moons_run([8] * 8 + [1], "sigmoid"), "stood still"),
     "all parameters at 0": (lambda: moons_run(change=zero), "stood still"),
     "all at 0, in batches": (lambda: moons_run(change=zero, batch_size=10), "stood still"),
+    "a rate of zero": (lambda: moons_run(rate=0.0), "at a learning rate of 0"),
+    "a step to the other side of the minimum": (lambda: slope_run(1.0), "stood still: 9 at first"),
+    "steps that pass the minimum": (lambda: slope_run(1.001), "did not fall: 9 at first"),
+    "a line at its largest rate": (lambda: line_run(2.0), "the loss stood still"),
+    "a dead output": (lambda: moons_of_60_run(3, output="relu", epochs=100), "stood still"),
     "a small rate": (lambda: moons_run(rate=1e-5, epochs=20), "stood still"),
     "a small rate of Adam": (lambda: moons_run(make=optim.Adam, rate=1e-6), "stood still"),
 }
@@ -144,7 +172,10 @@ def test_fit_warns_about_trainings_that_go_wrong(case):
     assert history.warning in message
     assert history.warning in repr(history)
     assert caught[0].filename == __file__
-    assert History.from_json(history.to_json()).warning == history.warning
+    read = History.from_json(history.to_json())
+    assert read.warning == history.warning
+    for each in history, read:  # with and without the model
+        assert history.finding in [finding.kind for finding in diagnose(each)]
 
 
 def sane_runs(seed):
@@ -209,16 +240,28 @@ def minimum_run(seed):
 
 
 @pytest.mark.parametrize("seed", range(13))
-def test_fit_does_not_warn_about_sane_trainings(seed):
+def test_fit_does_not_warn_about_sane_trainings_and_diagnose_agrees(seed):
     for run in sane_runs(seed):  # a warning is an error
-        assert run().warning == ""
+        history = run()
+        assert history.warning == ""
+        assert list(diagnose(history)) == []
+
+
+@pytest.mark.parametrize("case", ["Adam at 10", "a rate of 5", "a dead output", "a small rate"])
+def test_diagnosis_of_recorded_run_has_what_fit_warns_about(case, monkeypatch):
+    monkeypatch.setitem(DEFAULTS, "record_every", 1)
+    with pytest.warns(TrainingWarning):
+        history = WRONG[case][0]()
+    assert history.training.snapshots
+    assert history.finding in [finding.kind for finding in diagnose(history)]
 
 
 @pytest.mark.parametrize("options", [
-    {"epochs": 19, "rate": 1e-5}, {"rate": 0.0}, {"epochs": 19, "rate": 5.0},
+    {"epochs": 19, "rate": 1e-5}, {"epochs": 19, "rate": 5.0},
 ])
-def test_fit_does_not_warn_about_short_runs_and_a_rate_of_zero(options):
-    assert moons_run(**options).warning == ""
+def test_fit_does_not_warn_about_short_runs(options):
+    history = moons_run(**options)
+    assert (history.warning, history.finding) == ("", None)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

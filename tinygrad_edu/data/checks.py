@@ -17,7 +17,16 @@ from typing import Any, Protocol
 
 from ..engine.arrays import array_of, as_array, entries_of, is_array, is_table, plain_numbers
 from ..engine.value import Value
-from ..errors import is_list_like, is_number, number, plain, short_repr, wrong_type
+from ..errors import (
+    is_list_like,
+    is_number,
+    number,
+    plain,
+    short_repr,
+    usual_remedy,
+    wrong_entry,
+    wrong_type,
+)
 
 
 class Table(Protocol):
@@ -186,8 +195,12 @@ def numbers(x: Any, what: str, error: type[Exception] = TypeError) -> Any:
     is_row = hasattr(given, "__len__") and getattr(given, "ndim", 1) == 1
     if is_row and not isinstance(given, (str, bytes, UserString, Mapping, Set)):
         entries = [plain(entry, whole=True) for entry in given]
-        if all(isinstance(entry, (Value, float, int)) for entry in entries):
+        wrong = [i for i, entry in enumerate(entries) if not isinstance(entry, (Value, float, int))]
+        if not wrong:
             return entries[0] if len(entries) == 1 else entries
+        if not is_list_like(entry := entries[wrong[0]]):
+            remedy = usual_remedy("a number", entry)
+            raise error(str(wrong_entry(what, NUMBERS, x, wrong[0], entry, remedy)))
     is_prediction = error is TypeError
     remedy = "let the model return one" if is_prediction else "give every sample one"
     if isinstance(x, (str, UserString)) and not is_prediction:
@@ -196,9 +209,10 @@ def numbers(x: Any, what: str, error: type[Exception] = TypeError) -> Any:
         remedy = "does the model end without return? add it"
     elif is_list_like(x):
         remedy = "make it one flat list"
-    raise error(str(wrong_type(what, "a number or a list of numbers", x, remedy)))
+    raise error(str(wrong_type(what, NUMBERS, x, remedy)))
 
 
+NUMBERS = "a number or a list of numbers"
 NO_SLOPE = "return how large the error is: a comparison has no slope to train by"
 
 

@@ -127,7 +127,7 @@ def diagnose(
             "diagnose(model, X, y, loss=nn.hinge)"
         )
     if loss is not None:
-        check_function(loss, "diagnose: loss", "pass one of nn, such as nn.mse")
+        check_function(loss, "diagnose: loss", "pass one of nn, such as nn.mse", 2)
     inputs = None if X is None else samples_of(X, "diagnose")
     if loss is not None and inputs is not None:
         targets: list[Any] = []
@@ -315,7 +315,7 @@ def _diagnose_history(history: History) -> Diagnosis:
         )
     model = history.training.model if history.training else None
     curve = judgement.curve_of(history, model)
-    kind = judgement.verdict(curve)
+    kind = judgement.verdict(curve) if history.finding is None else history.finding
     subject = f"a training run of {counted(curve.steps, 'step')}"
     looked = [curves.curve_text(curve)]
     loss_findings = [curves.loss_finding(curve, kind)] if kind else []
@@ -341,7 +341,7 @@ def _diagnose_history(history: History) -> Diagnosis:
         "the last batch, before the last step, in training mode and with the penalty"
     )
     if has_learned and kind not in TOO_LARGE:
-        return _diagnosis(subject, looked, found)
+        return _diagnosis(subject, looked, [*loss_findings, *found] if history.finding else found)
     if record.optimizer is not None:
         with record.at(record.snapshots[0]):
             trials = try_rates(problem, record.optimizer, curve.rate, curve.steps)
@@ -354,7 +354,9 @@ def _diagnose_history(history: History) -> Diagnosis:
             # rates that were tried without the penalty are not to be advised
             loss_findings = [_penalty_finding(early, trials.before), *loss_findings]
         else:
-            loss_findings = [*_run_findings(curve, kind, trials, end, is_at_baseline)]
+            tried = [*_run_findings(curve, kind, trials, end, is_at_baseline)]
+            # what `fit` warned about is a finding in any case
+            loss_findings = tried or (loss_findings if history.finding else [])
     return _diagnosis(subject, looked, [*loss_findings, *found])
 
 

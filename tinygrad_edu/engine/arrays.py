@@ -139,7 +139,9 @@ NUMPY_NAMES = {
     "arccos": "acos", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
     "conjugate": "identity",
 }
-_ROWS = {**NUMPY_NAMES, "arctan2": "atan2"}
+# those of two arguments whose function numpy calls as a method of the entries of an array
+NUMPY_PAIRS = {"arctan2": "atan2", "hypot": "hypot", "fmod": "fmod"}
+_ROWS = {**NUMPY_NAMES, **NUMPY_PAIRS}
 
 
 def elementwise(f: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:

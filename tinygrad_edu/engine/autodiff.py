@@ -43,7 +43,7 @@ from .arrays import (
     plain_numbers,
     remedy,
 )
-from .calls import Call, argument_of, name_of, straight, transform
+from .calls import Call, argument_of, called, name_of, straight, transform
 from .graph import backpropagate, topological_order
 from .interpreter import interpreted, recording, temporarily
 from .table import identity
@@ -318,7 +318,7 @@ def value_and_grad(
             if not -len(args) <= i < len(args):
                 raise IndexError(
                     f"argnum {i} of {name_of(f)}: it was called with "
-                    f"{counted(len(args), 'argument')}, counted from 0"
+                    f"{counted(len(args), 'argument')}, counted from 0; pass it, as in grad(f)(2.0)"
                 )
         primals: tuple[Any, ...] = args
         positions = [i % len(args) for i in chosen]
@@ -332,7 +332,8 @@ def value_and_grad(
             full = list(map(plain_numbers, primals))
             for i, x in zip(positions, xs):
                 full[i] = x
-            return f(*full, **{name: plain_numbers(x) for name, x in kwargs.items()})
+            named = {name: plain_numbers(x) for name, x in kwargs.items()}
+            return f(*full, **named) if named else called(f, *full)
 
         of_chosen.__name__ = name_of(f)
         others = bool(kwargs) or len(positions) < len(args)
@@ -389,7 +390,7 @@ def jacobian(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def of_entries(xs: Any) -> Callable[..., Any]:
         def of_list(*args: Value) -> Any:
-            return f(like(xs, args))
+            return called(f, like(xs, args))
 
         of_list.__name__ = name_of(f)
         return of_list

@@ -67,7 +67,7 @@ class Call:
         straight.add(self)
         sealed.add(self)
         try:
-            return self.f(*args)
+            return called(self.f, *args)
         finally:
             self.is_certain = self in straight and not (self.others and self in sealed)
             straight.discard(self)
@@ -272,6 +272,25 @@ def transform(make: F) -> F:
 def name_of(f: Any) -> str:
     """Returns the name of a function, or of the class of another callable object."""
     return str(getattr(f, "__name__", type(f).__name__))
+
+
+def called(
+    f: Callable[..., Any],
+    *args: Any,
+    name: str = "f",
+    remedy: str = "give as many numbers as it has arguments",
+) -> Any:
+    """Returns ``f(*args)``.
+
+    name, remedy: begin and end the message of an error.
+
+    Raises TypeError, with the arguments that ``f`` takes, if it does not take that many.
+    """
+    try:
+        return f(*args)
+    except TypeError:
+        check_function(f, name, remedy, len(args))
+        raise
 
 
 def argument_of(f: Any, i: int) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import is_number, number, wrong_type
 from . import copies, graph
-from .arrays import NUMPY_NAMES, apply_ufunc, elementwise
+from .arrays import NUMPY_NAMES, NUMPY_PAIRS, apply_ufunc, elementwise
 from .calls import NamesElsewhere, Readable, equal, straight
 from .interpreter import active, blamed, current, interpreted
 from .primitive import COMPARISONS, TABLE, Primitive, listeners
@@ -299,6 +299,8 @@ for _row in TABLE.values():
     _add_method(_row)
 for _name, _row_name in NUMPY_NAMES.items():  # numpy calls them for the entries of an array
     setattr(Value, _name, _method(_row_name))
+for _name, _row_name in NUMPY_PAIRS.items():
+    setattr(Value, _name, lambda x, y, row=_row_name: x.apply_primitive(TABLE[row], (x, y)))
 
 
 class Constant(Value):

@@ -65,5 +65,6 @@ from .text import one_line as one_line
 from .text import short_repr as short_repr
 from .text import shortened as shortened
 from .text import some as some
+from .wrong import usual_remedy as usual_remedy
 from .wrong import wrong_entry as wrong_entry
 from .wrong import wrong_type as wrong_type

@@ -27,9 +27,14 @@ def check_text(x: Any, name: str, remedy: str = "") -> None:
 
 
 def check_function(f: Any, name: str, remedy: str = "", count: int | None = None) -> None:
-    """Raises TypeError unless ``f`` can be called, with ``count`` arguments if that is given."""
+    """Raises TypeError unless ``f`` can be called, with ``count`` arguments if that is given.
+
+    A type of Python, such as int, is refused: what it makes of Values has no gradient.
+    """
     if not callable(f):
         raise wrong_type(name, "a function", f, remedy)
+    if isinstance(f, type) and f.__module__ == "builtins":
+        raise wrong_type(name, "a function", f, remedy or "write one such as lambda x: x * x")
     if count is None:
         return
     try:
@@ -49,7 +54,11 @@ def check_function(f: Any, name: str, remedy: str = "", count: int | None = None
 def check_choice(x: Any, name: str, choices: Iterable[Any], remedy: str = "") -> None:
     """Raises ValueError unless ``x`` is one of a few choices."""
     choices = list(choices)
-    if not (isinstance(x, Hashable) and x in choices):
+    try:
+        is_known = isinstance(x, Hashable) and x in choices
+    except TypeError:  # of a comparison, such as that of pandas' NA
+        is_known = False
+    if not is_known:
         first = ", ".join(map(repr, choices[:-1]))
         listed = f"{first} or {choices[-1]!r}" if first else repr(choices[-1])
         end = f"; {remedy}" if remedy else ""

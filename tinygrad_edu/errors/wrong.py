@@ -49,17 +49,21 @@ def usual_remedy(wanted: str, given: Any) -> str:
     if callable(given) and hasattr(given, "__name__"):
         return f"call it, and pass the result: {given.__name__.replace('<lambda>', 'f')}(...)"
     if wanted.endswith("number"):
-        return _remedy_for_number(given) or remedy
+        return _remedy_for_number(given, "whole" in wanted) or remedy
     return remedy
 
 
-def _remedy_for_number(given: Any) -> str:
+def _remedy_for_number(given: Any, is_whole: bool = False) -> str:
     """Returns how to make a number of what was given, or "" if it is not known."""
     if isinstance(given, str):
+        kind = int if is_whole else float
         try:
-            return f"write {float(given)!r} without quotes, or convert the text: float(text)"
+            made = repr(kind(given))
         except ValueError:
             return ""
+        return f"write {made} without quotes, or convert the text: {kind.__name__}(text)"
+    if is_whole and isinstance(given, float) and given.is_integer():
+        return f"write {given:.0f}, or convert the number: int(x)"
     if isinstance(given, complex):
         return "take its part z.real or z.imag, or its size abs(z)"
     if isinstance(given, dict):

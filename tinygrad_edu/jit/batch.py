@@ -23,9 +23,10 @@ from typing import Any
 
 from ..data.summation import BLOCK, LANES, BlockSum
 from ..engine.arrays import as_array, is_array, is_table, remedy
-from ..errors import exact_number, short_repr
+from ..errors import exact_number, wrong_type
 from .running.backend import Kernel
-from .running.memory import AlignedBuffer, address, column, is_column, is_read, pointers
+from .running.columns import Column, column, is_column, is_plain
+from .running.memory import AlignedBuffer, address, pointers
 from .structure import (
     ARRAY,
     NUMBER,
@@ -36,7 +37,7 @@ from .structure import (
     is_static,
 )
 
-PIECE = 16384  # samples of a column that are copied at once, which the processor's cache can hold
+PIECE = 32768  # samples of a column that are copied at once, which the processor's cache can hold
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
@@ -51,15 +52,19 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
         return NUMBER
     if is_static(x):
         return "=", StaticValue(x)
-    given = as_array(x) if is_table(x) else x
-    if is_column(given):
-        leaves.append(column(given, name))
+    parts = _chunks(x) if is_table(x) else [x]
+    if parts and all(map(is_column, parts)):
+        _check_missing(x, name)
+        if len(parts) > 1 and all(map(is_plain, parts)):
+            leaves.append(Column(parts, name))
+        else:
+            leaves.append(column(parts[0] if len(parts) == 1 else as_array(x), name))
         return NUMBER
-    if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
-        raise TypeError(
-            f"batch: argument {name} must be a column of numbers, a number that is the same for "
-            "all samples, or a list, tuple or dict of them, "
-            f"not {type(x).__name__} ({short_repr(x)}); pass a list or an array"
+    is_one = getattr(x, "shape", None) == ()
+    if is_one or not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
+        raise wrong_type(
+            f"batch: argument {name}", "a column of numbers, a number that is the same for all "
+            "samples, or a list, tuple or dict of them", x, "pass a list or an array"
         )
     if is_array(x):
         *shape, length = x.shape
@@ -74,6 +79,27 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
             "the samples are its rows"
         )
     return container(x, name, leaves, flatten_columns)
+
+
+def _chunks(table: Any) -> list[Any]:
+    """Returns the pieces of memory that a column of a table consists of, as arrays."""
+    chunks = getattr(table, "chunks", None)  # of pyarrow
+    if hasattr(table, "get_chunks"):  # of polars
+        chunks = table.get_chunks()
+    return [as_array(table)] if not chunks or len(chunks) == 1 else [*map(as_array, chunks)]
+
+
+def _check_missing(x: Any, name: str) -> None:
+    """Raises TypeError if a number is missing in a column of pandas, polars or pyarrow."""
+    count = getattr(x, "null_count", 0)
+    if hasattr(x, "hasnans") and not hasattr(x.dtype, "newbyteorder"):  # not a dtype of numpy
+        count = x.hasnans
+    if count() if callable(count) else count:
+        i = as_array(x.isna() if hasattr(x, "isna") else x.is_null()).tolist().index(True)
+        raise TypeError(
+            f"batch: column {name} must be made of numbers, but entry {i} is missing; leave out "
+            "samples with missing numbers, or fill them"
+        )
 
 
 @dataclass
@@ -110,6 +136,7 @@ class Batched:
     def _run(self, inputs: Sequence[Any], results: Sequence[array[float]], count: int, threads: int
              ) -> list[float]:
         """Computes the samples, and returns the sums."""
+        inputs = [x.numbers(0, count) if isinstance(x, Column) else x for x in inputs]
         size = -(-count // threads)
         parts = [self._rows(inputs, results, start, min(start + size, count))
                  for start in range(0, count, size)]
@@ -163,9 +190,8 @@ class CompiledBatch(Batched):
         from .running.sums import BlockSums
 
         batch = self._batch
-        columns = [memoryview(inputs[i]) for i in self.varying]
-        # a column of other numbers is copied, piece by piece
-        copies = [None if is_read(x) else AlignedBuffer(PIECE) for x in columns]
+        columns = [inputs[i] for i in self.varying]
+        copies = [AlignedBuffer(PIECE) if isinstance(x, Column) else None for x in columns]
         places = [address(x) if copy is None else copy.address for x, copy in zip(columns, copies)]
         targets = [*map(address, results)]
         memory = AlignedBuffer(len(batch.slots))
@@ -188,13 +214,15 @@ class CompiledBatch(Batched):
             end = min(at + size, stop - rest)
             for x, copy in zip(columns, copies):
                 if copy is not None:
-                    copy.copy(x[at:end])
+                    x.copy(copy, at, end)
             run([place + 8 * at * (copy is None) for place, copy in zip(places, copies)],
                 [target + 8 * at for target in targets], (end - at) // LANES, 0)
         if rest:  # a vector of the last samples, filled up with copies of the last one
             tails = [AlignedBuffer(LANES) for _ in columns]
             for tail, x in zip(tails, columns):
-                tail.write(0, [*x[stop - rest:stop], *[x[stop - 1]] * (LANES - rest)])
+                is_copied = isinstance(x, Column)
+                last = x.numbers(stop - rest, stop) if is_copied else x[stop - rest:stop]
+                tail.write(0, [*last, *[last[-1]] * (LANES - rest)])
             found = [AlignedBuffer(LANES) for _ in results]
             run([tail.address for tail in tails], [buffer.address for buffer in found], 1,
                 (1 << rest) - 1)

@@ -35,8 +35,9 @@ from ..nn.module import Module
 from .batch import flatten_columns
 from .languages.text import language_of, written
 from .program import Program, arguments, check_differentiable, function_name, matrix
+from .running.columns import is_column_leaf
 from .state import KEPT
-from .structure import StaticValue, Structure, flatten, is_number, leaf_names
+from .structure import NUMBER, StaticValue, Structure, flatten, is_number, leaf_names
 from .tape.tape import Tape
 from .traced import located_error, trace_in_progress
 
@@ -110,7 +111,7 @@ def jit(  # noqa: F811
     Inside `detect_anomaly`, ``f`` itself runs on Values, also for derivatives and batches, so that
     every operation is checked.
     """
-    is_one = isinstance(static, (str, bytes)) or is_number(static)
+    is_one = isinstance(static, (str, bytes)) or getattr(static, "shape", None) == ()
     names: list[Any] = (
         list(static) if isinstance(static, Iterable) and not is_one else [static]
     )
@@ -394,13 +395,21 @@ class Jitted(Generic[P]):
                 f"batch, call {name} for each sample",
             )
         structure, leaves = self._structure(args, kwargs, take_apart)
-        if take_apart is flatten_columns and memoryview not in map(type, leaves):
+        if take_apart is flatten_columns and not any(map(is_column_leaf, leaves)):
             given = some(map(short_repr, [*args, *kwargs.values()])) or "none"
             raise ValueError(
                 f"there is no column among the arguments, only {given}; pass a list or an array "
                 "for at least one, or call the function itself for one sample"
             )
-        return self._program(structure), leaves
+        try:
+            return self._program(structure), leaves
+        except Exception as error:
+            if take_apart is flatten_columns:
+                parts = [*zip([*self._labels(len(args)), *kwargs], structure[0])]
+                for (label, part), x in zip(parts, (*args, *kwargs.values())):
+                    if part is not NUMBER:
+                        error.add_note(f"batch: argument {label} is {short_repr(x)}, and no column")
+            raise
 
     def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any],
                    take_apart: Callable[..., Structure] = flatten

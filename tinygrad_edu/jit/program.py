@@ -20,12 +20,13 @@ from typing import Any
 
 from ..debug.anomaly import is_watched
 from ..engine import autodiff, graph
-from ..engine.arrays import array_of, is_array
+from ..engine.arrays import array_of
 from ..engine.interpreter import recording
 from ..engine.value import Value
 from ..errors import short_repr
 from .batch import Batched, batched, drawn
 from .running.backend import Kernel
+from .running.columns import Column, is_column_leaf, is_of_numpy
 from .structure import (
     NUMBER,
     Structure,
@@ -164,7 +165,7 @@ class Program:
         return [self.hessian_kernel([*inputs, *[float(i == j) for j in range(count)]])
                 for i in range(count)]
 
-    def batch(self, leaves: Sequence[float | memoryview], threads: int,
+    def batch(self, leaves: Sequence[float | Column | memoryview], threads: int,
               with_gradient: bool = False) -> list[Any]:
         """Does what `run` does, for columns: it returns a column for each number.
 
@@ -180,7 +181,7 @@ class Program:
             return Batched(run, outputs, columns, summed).run(leaves, count)
         inputs = self._inputs(leaves, drawn(self.trace.draws, count))
         found = self.batched(varying, with_gradient).run(inputs, count, threads)
-        if any(isinstance(leaf, memoryview) and is_array(leaf.obj) for leaf in leaves):
+        if any(is_column_leaf(leaf) and is_of_numpy(leaf) for leaf in leaves):
             numpy = sys.modules["numpy"]
             return [numpy.asarray(x) if isinstance(x, array) else x for x in found]
         return found
@@ -291,13 +292,13 @@ def split(structure: Structure, parts: Iterable[Any]) -> tuple[list[Any], dict[s
     return parts[:count], dict(zip(names, parts[count:]))
 
 
-def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:
+def _lengths(leaves: Sequence[float | Column | memoryview]) -> tuple[tuple[bool, ...], int]:
     """Returns which leaves are columns, and the length of the columns.
 
     Raises ValueError if they differ in length.
     """
-    varying = tuple([isinstance(leaf, memoryview) for leaf in leaves])
-    lengths = sorted({len(leaf) for leaf in leaves if isinstance(leaf, memoryview)})
+    varying = tuple([is_column_leaf(leaf) for leaf in leaves])
+    lengths = sorted({len(leaf) for leaf in leaves if is_column_leaf(leaf)})
     if len(lengths) > 1:
         raise ValueError(
             f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one "

@@ -2,15 +2,16 @@
 
 Every leaf `Value` found in a module's attributes is a parameter, including those inside submodules
 and containers with an order: lists, tuples, deques, dicts and their views, numpy's arrays of
-objects, dataclasses and namespaces.  Its name is the path to it, such as
-``layers.0.neurons.3.w.1``.  A parameter without a label is labelled with its name when the
-attribute is assigned.  Errors, drawings and checkpoints use these names, and a drawing finds the
-neurons of a graph by them, at no cost in the forward pass.
+objects, tables, dataclasses and namespaces.  So are those in attributes of the class, and in the
+defaults of its methods.  Its name is the path to it, such as ``layers.0.neurons.3.w.1``.  A
+parameter without a label is labelled with its name when the attribute is assigned.  Errors,
+drawings and checkpoints use these names, and a drawing finds the neurons of a graph by them, at no
+cost in the forward pass.
 
-Sets, iterators, functions, and objects of other classes, are not searched, except for a module that
-`jit` compiled.  If one of them has a leaf or a module that is not among those found, which would be
-neither trained nor saved, it is refused: when it is assigned, or when parameters are asked for if
-the leaf was put into it later.
+Sets, iterators, functions, classes, and objects of other classes, are not searched, except for a
+module that `jit` compiled.  If one of them has a leaf or a module that is not among those found,
+which would be neither trained nor saved, it is refused: when it is assigned, or when parameters are
+asked for if the leaf was put into it later.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import gc
 import re
 import sys
-from collections import ChainMap, UserDict, UserList, deque
+from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Iterable, Iterator, Mapping, MappingView
 from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
@@ -203,11 +204,12 @@ def mode(model: Any, *, training: bool) -> AbstractContextManager[None]:
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # as in <object object at 0x7f6c>
 _SEQUENCES: tuple[type[Any], ...] = (list, tuple, deque, UserList, MappingView)
 _LEARNING = (Value, Module)
-_MAPPINGS = (dict, UserDict, MappingProxyType, ChainMap)
+_MAPPINGS: tuple[type[Any], ...] = (dict, UserDict, MappingProxyType, ChainMap)
+_CONTAINERS: tuple[type[Any], ...] = (*_SEQUENCES, *_MAPPINGS)
 _SIMPLE: tuple[type[Any], ...] = (
-    Value, str, float, int, bytes, type(None), type, BuiltinFunctionType, ModuleType,
+    Value, str, float, int, bytes, type(None), BuiltinFunctionType, ModuleType,
 )
-_MOST_SEARCHED = 10_000  # objects in which forgotten parameters are looked for
+_BUILT_IN = {list, tuple, dict, deque, OrderedDict}  # their objects have no other attributes
 _PACKAGE = __name__.partition(".")[0]  # its other objects refer to parameters, and own none
 
 
@@ -216,34 +218,48 @@ def _parts(container: Any) -> list[tuple[Any, Any]] | None:
 
     Returns None for anything else.
     """
+    kind = type(container)
+    if isinstance(container, _CONTAINERS):
+        entries = container.items() if isinstance(container, _MAPPINGS) else enumerate(container)
+        return [*entries] if kind in _BUILT_IN else [*entries, *_attributes(container)]
     if isinstance(container, Module):
         return _attributes(container)
-    if isinstance(container, _SEQUENCES):
-        return list(enumerate(container))
-    if isinstance(container, _MAPPINGS):
-        return list(container.items())
     if isinstance(container, _SIMPLE):
         return []
-    kind = type(container)
     is_iterable = hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
     if is_iterable and hasattr(kind, "dtype") and hasattr(kind, "shape"):  # also one with labels
-        if not getattr(container.dtype, "hasobject", "Object" in str(container.dtype)):
-            return []
-        # the entries of a matrix are matrices, and a masked array hides some
-        np = sys.modules.get("numpy")
-        plain = np.asarray(container) if np and isinstance(container, np.ndarray) else container
-        return list(enumerate(plain if plain.shape else [plain.item()]))
+        return _parts_of_array(container)
+    if hasattr(kind, "iter_columns"):  # a table of polars
+        return list(zip(container.columns, container.iter_columns()))
+    if hasattr(kind, "iterrows"):  # a table of pandas
+        return [(name, column) for name, column in container.items() if column.dtype == object]
     if any(base.__module__.partition(".")[0] == _PACKAGE for base in kind.__mro__):
         wrapped = getattr(container, "__wrapped__", None)  # of a compiled module
         return [] if wrapped is None else [("function", wrapped)]
     if isinstance(container, FunctionType):
-        return None if container.__closure__ or container.__defaults__ else []
+        is_plain = not (container.__closure__ or container.__dict__ or _defaults(container))
+        return [] if is_plain else None
     is_record = is_dataclass(kind) or hasattr(kind, "__attrs_attrs__")
     return _attributes(container) if is_record or kind is SimpleNamespace else None
 
 
+def _parts_of_array(x: Any) -> list[tuple[Any, Any]]:
+    """Returns the entries of an array, or of a column, if they are objects, and its attributes."""
+    parts: list[tuple[Any, Any]] = []
+    np = sys.modules.get("numpy")
+    is_own = np is not None and isinstance(x, np.ndarray)
+    if getattr(x.dtype, "hasobject", "Object" in str(x.dtype)):
+        # the entries of a matrix are matrices, and a masked array hides some
+        plain: Any = np.asarray(x) if np and is_own else x
+        parts += enumerate(plain if plain.shape else [plain.item()])
+    return [*parts, *getattr(x, "__dict__", {}).items()] if is_own else parts
+
+
 def _attributes(x: Any) -> list[tuple[str, Any]]:
-    """Returns the attributes of an object by name, first the fields of a dataclass and slots."""
+    """Returns the attributes of an object by name, first the fields of a dataclass and slots.
+
+    Those of its class come last.
+    """
     kind = type(x)
     names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
     for base in reversed(kind.__mro__):
@@ -255,7 +271,34 @@ def _attributes(x: Any) -> list[tuple[str, Any]]:
     first = {name: getattr(x, name) for name in names if name not in own and hasattr(x, name)}
     first.pop("__dict__", None)
     first.pop("__weakref__", None)
-    return [*first.items(), *own.items()]
+    shared = [(name, y) for name, y in _shared(kind) if name not in own and name not in first]
+    return [*first.items(), *own.items(), *shared]
+
+
+def _shared(kind: type[Any]) -> list[tuple[str, Any]]:
+    """Returns the attributes of a class by name, and the defaults of its methods by method."""
+    found: dict[str, Any] = {}
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] in (_PACKAGE, "builtins"):
+            continue
+        if "_make" in vars(base):  # a named tuple
+            continue
+        for name, x in vars(base).items():
+            x = getattr(x, "__func__", x)  # of a static method, or one of the class
+            if isinstance(x, FunctionType):
+                x = _defaults(x)
+            elif name.startswith("__") or hasattr(type(x), "__get__"):
+                x = None
+            found.setdefault(name, x)
+    return [(name, x) for name, x in found.items() if _is(Value, x) or not isinstance(x, _SIMPLE)]
+
+
+def _defaults(f: FunctionType) -> dict[str, Any]:
+    """Returns the defaults of the arguments of a function by name."""
+    given = f.__defaults__ or ()
+    code = f.__code__
+    names = code.co_varnames[code.co_argcount - len(given):code.co_argcount]
+    return {**dict(zip(names, given)), **(f.__kwdefaults__ or {})}
 
 
 def _is(kind: type[Any] | tuple[type[Any], ...], part: Any) -> bool:
@@ -267,29 +310,39 @@ def _found(
     kind: type[Part] | tuple[type[Part], ...],
     part: Any,
     path: str = "",
-    above: frozenset[int] = frozenset(),
     others: list[tuple[str, Any]] | None = None,
 ) -> Iterator[tuple[str, Part]]:
     """Yields the leaves or modules in ``part`` with their paths, depth first.
 
-    above: breaks cycles.
     others: gets the objects that are not searched, and keys of mappings, with their paths.
     """
-    if id(part) in above:
-        return
-    if _is(kind, part):
-        yield path, part
-    inside = _parts(part)
-    if others is not None and (inside is None or isinstance(part, _MAPPINGS)):
-        others.append((path, part))
-    if inside:
-        above |= {id(part)}
-        for name, inner in inside:
-            place = f"{path}.{name}" if path else str(name)
-            if not isinstance(inner, _SIMPLE):
-                yield from _found(kind, inner, place, above, others)
-            elif _is(kind, inner):  # the usual case, fast
-                yield place, inner
+    # A stack, because recursion has a limit.  Above each part are those that it is in, by id.
+    names: list[str] = []
+    above: dict[int, Any] = {}
+    stack = [iter([(path, part)])]
+    while stack:
+        for name, inner in stack[-1]:
+            if _is(kind, inner) and id(inner) not in above:
+                yield _joined(names, name), inner
+            if isinstance(inner, _SIMPLE) or id(inner) in above:
+                continue
+            inside = _parts(inner)
+            if others is not None and (inside is None or isinstance(inner, _MAPPINGS)):
+                others.append((_joined(names, name), inner))
+            if inside:
+                names.append(str(name))
+                above[id(inner)] = inner
+                stack.append(iter(inside))
+                break
+        else:
+            stack.pop()
+            if stack:
+                names.pop()
+                above.popitem()
+
+
+def _joined(names: list[str], name: Any) -> str:
+    return ".".join([*filter(None, names[:1]), *names[1:], str(name)])
 
 
 def _all_of(kind: type[Part], module: Module) -> list[tuple[str, Part]]:
@@ -313,33 +366,42 @@ def _check_others(
 ) -> None:
     """Checks that what is inside of ``others``, which were not searched, is known."""
     seen: dict[int, Any] = {}  # it keeps them, so that no other object gets the same id
-    rest = [(path, outer, outer) for path, outer in others]
-    while rest and len(seen) < _MOST_SEARCHED:
-        path, outer, holder = rest.pop()
-        if id(holder) in seen:
-            continue
-        seen[id(holder)] = holder
-        for part in _hidden(holder, holder is outer):
-            if _is(kind, part) and id(part) not in known:
-                remedy = (
-                    f"derive {type(outer).__name__} from nn.Module, or first assign what is "
-                    "trained to an attribute, also in a list, and keep the rest where a function "
-                    "reads it"
-                )
-                if isinstance(outer, (set, frozenset)):
-                    remedy = "a set has no order; use a list"
-                elif isinstance(outer, Iterator):
-                    remedy = "it can be read once; make a list of it"
-                elif isinstance(outer, FunctionType):
-                    remedy = "assign it to an attribute of its own before the function"
-                elif isinstance(outer, _MAPPINGS):
-                    remedy = "it is a key; make it the entry of a key that is text"
-                raise TypeError(
-                    f"{type(module).__name__}.{path}, of type {type(outer).__name__}, has "
-                    f"{short_repr(part)}, which is not found among the parameters; {remedy}"
-                )
-            if not isinstance(part, _SIMPLE):
-                rest.append((path, outer, part))
+    for path, outer in others:
+        rest = [outer]
+        while rest:
+            holder = rest.pop()
+            seen[id(holder)] = holder
+            for part in _hidden(holder, holder is outer):
+                if part.__class__ in _ATOMS or id(part) in seen:
+                    continue
+                if _is(kind, part) and id(part) not in known:
+                    raise TypeError(
+                        f"{type(module).__name__}.{path}, of type {type(outer).__name__}, has "
+                        f"{short_repr(part)}, which is not found among the parameters; "
+                        f"{_remedy(outer)}"
+                    )
+                if not isinstance(part, _SIMPLE):
+                    rest.append(part)
+
+
+_ATOMS = {float, int, str, bool, type(None)}  # the most frequent of the simple ones
+
+
+def _remedy(outer: Any) -> str:
+    """Returns what to do with an object that has parameters which are not found in it."""
+    if isinstance(outer, (set, frozenset)):
+        return "a set has no order; use a list"
+    if isinstance(outer, Iterator):
+        return "it can be read once; make a list of it"
+    if isinstance(outer, _MAPPINGS):
+        return "it is a key; make it the entry of a key that is text"
+    kind = type(outer)
+    if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+        return "first assign what is trained to an attribute of its own, as in self.w = w"
+    return (
+        f"derive {kind.__name__} from nn.Module, or first assign what is trained to an attribute, "
+        "also in a list, and keep the rest where a function reads it"
+    )
 
 
 def _hidden(holder: Any, is_outer: bool) -> list[Any]:
@@ -348,8 +410,10 @@ def _hidden(holder: Any, is_outer: bool) -> list[Any]:
         return list(holder)
     if isinstance(holder, FunctionType):  # not its globals
         cells = [cell.cell_contents for cell in holder.__closure__ or () if _is_filled(cell)]
-        return [*cells, *(holder.__defaults__ or ()), *(holder.__kwdefaults__ or {}).values()]
-    inside = _parts(holder)
+        return [*cells, *_defaults(holder).values(), *vars(holder).values()]
+    if isinstance(holder, type):
+        return [x for _, x in _shared(holder)]
+    inside = None if type(holder) in _BUILT_IN else _parts(holder)
     return gc.get_referents(holder) if inside is None else [part for _, part in inside]
 
 

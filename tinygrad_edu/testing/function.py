@@ -1,7 +1,6 @@
 """A function of any arguments as a function of coordinates: the numbers in them, and parameters.
 
-    >>> f = Function(lambda p, n: p["w"][1] ** n, [{"w": [3.0, 2.0]}, 3], names=["p", "n"],
-    ...              is_input=is_float)
+    >>> f = Function(lambda p, n: p["w"][1] ** n, [{"w": [3.0, 2.0]}, 3], names=["p", "n"])
     >>> f.names, f.root.data
     (["p['w'][0]", "p['w'][1]"], 8.0)
 """
@@ -10,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from copy import copy
 from math import inf
 from operator import is_
@@ -44,16 +43,22 @@ def is_float(x: Any) -> bool:
     return isinstance(x, (float, Value)) or (is_number(x) and _kind(x) == "f")
 
 
+def _is_other(x: Any) -> bool:
+    """Returns whether ``x`` is a number, but not a float: an int, or a fraction."""
+    return is_real(x) and not is_float(x)
+
+
 def _kind(x: Any) -> str:
     return str(getattr(getattr(x, "dtype", None), "kind", ""))
 
 
 def substituted(x: Any, name: str, is_wanted: Callable[[Any], bool],
-                make: Callable[[Any, str], Any]) -> Any:
+                make: Callable[[Any, str], Any], *, is_new: bool = False) -> Any:
     """Returns ``x`` with ``make(part, name)`` in place of each part that is wanted.
 
     Parts are the entries of lists, tuples, dicts and arrays in ``x``, or ``x`` itself.  Whatever
-    has no such part in it stays the same object.
+    has no such part in it stays the same object; or lists, dicts and arrays become new ones, if
+    ``is_new``.
 
         >>> substituted({"a": [1, 2.0]}, "x", is_float, lambda part, name: name)
         {'a': [1, "x['a'][1]"]}
@@ -71,9 +76,12 @@ def substituted(x: Any, name: str, is_wanted: Callable[[Any], bool],
         indices = indices_of(x.shape)
     else:
         return x
-    made = [substituted(part, name + i, is_wanted, make) for part, i in zip(parts, indices)]
+    made = [
+        substituted(part, name + i, is_wanted, make, is_new=is_new)
+        for part, i in zip(parts, indices)
+    ]
     if all(map(is_, made, parts)):
-        return x
+        return copy(x) if is_new else x
     if isinstance(x, tuple):
         return x._make(made) if hasattr(x, "_make") else tuple(made)
     if is_array(x):
@@ -89,9 +97,12 @@ class Function:
 
     Its methods evaluate it with one coordinate changed.
 
-    is_input: which parts of the arguments are differentiated; the others are passed unchanged.
+    is_input: which parts of the arguments are differentiated; the others are passed unchanged.  By
+        default all floats and Values; or other numbers, if there is nothing else to differentiate.
     names: the names of the arguments; the attribute ``names`` has those of the coordinates.
-    kept: the whole numbers that ``f`` uses as an index or a count, which are not coordinates.
+    kept: the names of the numbers that are passed unchanged, such as whole numbers.
+    objects: the types of objects that are passed unchanged, although they may have numbers in them,
+        by name.
     root: the result of ``f`` at the point.
     is_row: whether ``f`` is a row of the table.
     has_kinks: whether a kink was found near the point.
@@ -103,13 +114,12 @@ class Function:
         args: Sequence[Any],
         parameters: Sequence[Value] = (),
         names: Sequence[str] | None = None,
-        is_input: Callable[[Any], bool] = is_real,
+        is_input: Callable[[Any], bool] | None = None,
     ) -> None:
         self.f = f
         self.name = name_of(f)
         self.is_row = isinstance(f, Primitive)
         self._args = args
-        self._is_input = is_input
         if names is not None:
             names = check_texts(names, "gradcheck: names", "write ['x', 'y'] for two arguments")
             if len(names) != len(args):
@@ -118,21 +128,28 @@ class Function:
                     f"{counted(len(names), 'name')} for {counted(len(args), 'argument')}"
                 )
         self._argument_names = names or _argument_names(f, len(args))
-        self._numbers: list[Any] = []  # those in the arguments, as they were passed
-        self._inputs: list[Any] = []  # what ``f`` gets instead: Values, and whole numbers
-        for arg, name in zip(args, self._argument_names):
-            substituted(arg, name, is_input, self._add)
-        self._is_flat = all(map(is_input, args))
+        self.leaves: list[Value] = []
+        found: list[str] = []
+        self._each(is_float, lambda x, name: found.append(name))
+        is_any_kind = is_input is None and not found and not parameters
+        self._is_input = is_input or (is_real if is_any_kind else is_float)
+        self._each(self._is_input, self._add)
         self.kept: list[str] = []
+        self._has_others = is_any_kind and bool(self.leaves)
+        if not self._has_others:
+            self._each(_is_other, lambda x, name: self.kept.append(name))
+        self.objects: dict[str, str] = {}
+        self._each(_is_opaque, lambda x, name: self.objects.update({name: _type(x)}))
+        self._inputs = tuple(self.leaves)
+        self._is_flat = all(map(self._is_input, args))
+        self.names = [leaf.label for leaf in self.leaves]
+        self.leaves += parameters
+        self.names += [str(p.label) or f"parameter {i}" for i, p in enumerate(parameters)]
         self._values: dict[Any, float] = {}
         self._derivatives: dict[tuple[int, float], list[float]] = {}
         self.has_kinks = False
         self._context: Callable[[], Any] = no_grad
         self.root = self._first_root()
-        self.leaves = [x for x in self._inputs if isinstance(x, Value)]
-        self.names = [leaf.label for leaf in self.leaves]
-        self.leaves += parameters
-        self.names += [str(p.label) or f"parameter {i}" for i, p in enumerate(parameters)]
         self._same(None, self.root.data)
         try:
             self.repeat(1)
@@ -141,48 +158,44 @@ class Function:
             self.repeat(1)
         self.pieces = _pieces(self.root)
 
-    def _add(self, x: Any, name: str) -> Value:
-        """Adds an input and returns its leaf."""
-        self._numbers.append(x)
-        self._inputs.append(Value(number(x, f"gradcheck: argument {name}"), name))
-        return self._inputs[-1]  # type: ignore[no-any-return]
+    def _each(self, is_wanted: Callable[[Any], bool], do: Callable[[Any, str], Any]) -> None:
+        """Calls ``do(part, name)`` for each wanted part of the arguments."""
+        for arg, name in zip(self._args, self._argument_names):
+            substituted(arg, name, is_wanted, do)
+
+    def _add(self, x: Any, name: str) -> None:
+        """Adds the leaf of an input."""
+        self.leaves.append(Value(number(x, f"gradcheck: argument {name}"), name))
 
     def _first_root(self) -> Value:
-        """Returns the result of the first call, after which it is known which numbers are kept."""
-        try:
-            return self._checked(self.call())
-        except (TypeError, IndexError):
-            self._check_number_of_arguments()
-            if not self._keep_counts():
-                raise
-            return self._checked(self.call())
+        """Returns the result of the first call.
 
-    def _keep_counts(self) -> bool:
-        """Keeps the whole numbers that ``f`` uses as an index or a count, as in ``range(n)``.
-
-        Returns whether there are any.
+        Raises:
+            TypeError: ``f`` takes another number of arguments, does not return one Value, or does
+                not take Values for ints.
         """
-        leaves = self._inputs
-        self._inputs = [
-            _Count(x, leaf.label) if hasattr(x, "__index__") else leaf
-            for x, leaf in zip(self._numbers, leaves)
-        ]
-        with suppress(Exception):
-            self.call()
-        self.kept = [x.label for x in self._inputs if isinstance(x, _Count) and x.is_used]
-        self._inputs = [
-            x if leaf.label in self.kept else leaf for x, leaf in zip(self._numbers, leaves)
-        ]
-        return bool(self.kept)
+        try:
+            root = self.call()
+        except Exception as error:
+            self._check_number_of_arguments()
+            if not self._has_others:
+                raise
+            raise TypeError(
+                f"gradcheck: {self.name} must take Values for {short_repr(self._args)}, but raises "
+                f"{_type(error)}: {error}; write a float, such as 2.0, for what is differentiated, "
+                "and whole numbers are passed unchanged"
+            ) from error
+        return self._checked(root)
 
     def call(self) -> Any:
-        """Returns ``f`` of its arguments, with the leaves in them; in new lists, since ``f`` may
-        change them."""
+        """Returns ``f`` of its arguments, with the leaves in them; in new lists, dicts and arrays,
+        since ``f`` may change them."""
         if self._is_flat:
             return self.f(*self._inputs)
         leaves = iter(self._inputs)
         return self.f(*[
-            substituted(arg, "", self._is_input, lambda *_: next(leaves)) for arg in self._args
+            substituted(arg, "", self._is_input, lambda *_: next(leaves), is_new=True)
+            for arg in self._args
         ])
 
     def _check_number_of_arguments(self) -> None:
@@ -207,24 +220,19 @@ class Function:
         """
         if isinstance(root, Value):
             return root
-        remedy = (
-            "use `from tinygrad_edu import math` instead of the standard math module, which "
-            "returns plain numbers, and return Value(number) from a branch that returns a number"
-        )
-        opaque: dict[str, str] = {}
-        for arg, name in zip(self._args, self._argument_names):
-            substituted(arg, name, _is_opaque, lambda x, name: opaque.update({name: _type(x)}))
-        if not opaque and not any(isinstance(x, Value) for x in self._inputs):
+        if not self.objects and not self.leaves:
             raise TypeError(
                 f"gradcheck: args must have a real number, not "
                 f"{short_repr(self._args)}; write [2.0] for one argument, and Value(2.0) or 2.0 "
                 "instead of True"
             )
-        for name, kind in opaque.items():
-            remedy = (
-                f"{name} is of type {kind} and passed unchanged, because numbers become Values in "
-                "lists, tuples, dicts and numpy arrays only; pass one of these"
-            )
+        remedy = _remedy(root)
+        if is_number(root):
+            for name, kind in self.objects.items():
+                remedy = (
+                    f"{name} is of type {kind} and passed unchanged, because numbers become Values "
+                    "in lists, tuples, dicts and numpy arrays only; pass one of these"
+                )
         raise TypeError(
             f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; {remedy}"
         )
@@ -303,20 +311,24 @@ class Function:
         return is_smooth
 
 
-class _Count(Value):
-    """A Value that may be an index or a count, and knows whether it was."""
-
-    is_used = False
-
-    def __index__(self) -> int:
-        self.is_used = True
-        return int(self.data)
-
-
 def _is_opaque(x: Any) -> bool:
     """Returns whether ``x`` is an object that may have numbers in it, which are not found."""
     known = (str, bytes, int, float, complex, Value, dict, list, tuple)
     return not (x is None or isinstance(x, known) or is_number(x) or is_array(x) or callable(x))
+
+
+def _remedy(root: Any) -> str:
+    """Returns what a function must do to return a Value, instead of ``root``."""
+    if is_number(root):
+        return (
+            "use `from tinygrad_edu import math` instead of the standard math module, which "
+            "returns plain numbers, and return Value(number) from a branch that returns a number"
+        )
+    if root is None:
+        return "end the function with `return` and its result"
+    if isinstance(root, (str, bytes)):
+        return "return the Value, not its text"
+    return "return one entry, or the sum of all: sum(results)"
 
 
 def _type(x: Any) -> str:

@@ -36,6 +36,7 @@ from ..errors import (
     check_function,
     check_number,
     check_type,
+    some,
     wrong_entry,
     wrong_type,
 )
@@ -76,12 +77,13 @@ def gradcheck(
 
     f: a function whose result is a scalar.  It must be deterministic: it is evaluated several times
         at the point, and all values have to be the same.
-    args: the list of arguments.  Numbers become Values, also in lists, tuples, dicts and numpy
+    args: the list of arguments.  Floats become Values, also in lists, tuples, dicts and numpy
         arrays, which become arrays of Values.  Everything else, such as text, True and None, is
-        passed unchanged, and so are whole numbers that ``f`` uses as an index or a count.  To keep
-        another number, write it into the function: ``gradcheck(lambda x: f(x, 0.5), [2.0])``.
+        passed unchanged.  So are whole numbers, which may be an index, a count or a class; only if
+        there is no float and no parameter, they become Values, too: ``gradcheck(f, [3])``.
+        To keep a float, write it into the function: ``gradcheck(lambda x: f(x, 0.5), [2.0])``.
         If there is one argument, and it is not a list, the list may be left out; one list is
-        written ``[[2.0, 3.0]]``.
+        written ``[[2.0, 3.0]]``.  Each call of ``f`` gets new lists, dicts and arrays.
     order: 1 for first derivatives; 2 for second derivatives, which are compared with differences of
         the first.
 
@@ -111,6 +113,11 @@ def gradcheck(
                          "write [2.0, 3.0] for two numbers, and convert a table with .to_numpy()")
     function = Function(f, point, parameters, names)
     report = compare(function, order, rtol)
+    if function.kept:
+        kept = some(function.kept, 12)
+        report.notes.append(f"not differentiated, because not floats (for 2, write 2.0): {kept}")
+    for name, kind in function.objects.items():
+        report.notes.append(f"not differentiated: the numbers in {name}, of type {kind}")
     if function.has_kinks or any(entry.status != "ok" for entry in report.entries):
         recheck(function)
     function.repeat(MIN_REPEATS, max(REPEATS_SHARE * (perf_counter() - started), REPEATS_SECONDS))
@@ -142,9 +149,6 @@ def compare(function: Function, order: int, rtol: float) -> Report:
             for i, (name, derivative) in enumerate(first)
         ]
     report = Report(title, [], rtol, function.names)
-    if function.kept:
-        kept = ", ".join(function.kept)
-        report.notes.append(f"not differentiated, because used as an index or a count: {kept}")
     for prefix, root, at in graphs:
         bound = _rounding_bound(root)
         for j, analytic in enumerate(slopes(root, function.leaves)):
@@ -173,6 +177,8 @@ def _entry(
     """
     entry = _compared(function, j, name, analytic, at, bound, rtol)
     x = function.leaves[j].data
+    if entry.status == "imprecise" and at(x) != at(x):
+        return entry._replace(status="undefined")
     if entry.status == "ok" and not _is_smooth_at(at, x, bound[0]):
         return entry._replace(numeric=nan, error=nan, allowed=nan, status="kink")
     if isfinite(analytic) or not _is_finite_around(at, x):

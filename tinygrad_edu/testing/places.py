@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
 from ..engine.primitive import REALS, Primitive
-from ..errors import number, wrong_type
+from ..errors import number, short_repr, wrong_type
 from .arguments import Floats, floats_between
 from .function import is_real, signature_of
 
@@ -47,9 +47,16 @@ def named_arguments(
             "gradient_test: f", "a function, a row of the table or a row's name", f,
             "write a name such as 'sin', or pass the function without calling it",
         )
+    try:
+        given = signature_of(f).parameters.values()
+    except (TypeError, ValueError) as error:  # of C, or a type of Python
+        raise ValueError(
+            f"gradient_test: f must have arguments with names, not {short_repr(f)}, whose "
+            "signature is not known; write lambda x: f(x)"
+        ) from error
     parameters = [
         parameter
-        for parameter in signature_of(f).parameters.values()
+        for parameter in given
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
     signature = inspect.Signature(parameters)
@@ -80,11 +87,12 @@ def parametrized(f: Callable[..., Any]) -> set[str]:
 
 def is_place(x: Any) -> bool:
     """Returns whether ``x`` says what to draw: an interval, ``(low, high)``, or a strategy."""
-    return isinstance(x, st.SearchStrategy) or (type(x) is tuple and _is_pair(x))
+    return isinstance(x, st.SearchStrategy) or (type(x) is tuple and is_pair(x))
 
 
-def _is_pair(x: Any) -> bool:
-    return len(x) == 2 and all(map(is_real, x))
+def is_pair(x: Any) -> bool:
+    """Returns whether ``x`` is a list or a tuple of two numbers."""
+    return type(x) in (list, tuple) and len(x) == 2 and all(map(is_real, x))
 
 
 def strategy_of(place: Place, name: str) -> Floats:

@@ -24,6 +24,7 @@ from .gradcheck import compare, recheck
 from .places import (
     DEFAULT,
     Place,
+    is_pair,
     is_place,
     named_arguments,
     parametrized,
@@ -315,9 +316,10 @@ class Property:
     def _nothing_to_draw(self, kept: Point) -> ValueError:
         texts = [f"{name}={short_repr(x)}" for name, x in kept.items()]
         but = f", only {', '.join(texts)}" if texts else ""
+        pair = next((f"{k}={(*x,)}" for k, x in kept.items() if is_pair(x)), "x=(0.1, 2.0)")
         return ValueError(
             f"{self.name} has no argument to differentiate{but}; pass a function with named "
-            "arguments, such as lambda x, y: f([x, y]), or an interval, as in x=(0.1, 2.0)"
+            f"arguments, such as lambda x, y: f([x, y]), or an interval, a tuple, as in {pair}"
         )
 
     def _function(self, point: Point, kept: Point) -> Callable[..., Any]:

@@ -30,6 +30,7 @@ class Entry(NamedTuple):
         poles, such as 1/x at 0, where the value is inf, and edges of the domain.
         "kink": they were not compared, because the function has a kink or jump at this point or
         closer than the smallest step.
+        "undefined": the function is nan at the point, although ``analytic`` is a number.
         "imprecise": the differences are not precise enough for a comparison.  This says nothing
         about ``analytic``.
     """
@@ -59,7 +60,8 @@ class Report:
     A report is true if its verdict is "ok": at least one derivative was compared, and none failed.
 
     names: the names of the numbers that are differentiated.
-    notes: for singular points, which operation made the derivative inf or nan.
+    notes: for singular points, which operation made the derivative inf or nan; and the arguments
+        that are not differentiated.
     """
 
     title: str
@@ -78,7 +80,7 @@ class Report:
         "FAILED": an entry is "mismatch", "singular" or "nonfinite".
         "ok": no entry failed, and at least one was compared.  Others may be "kink" or "imprecise".
         "imprecise": none failed and none was compared, at least one because of its differences.
-        "nothing to compare": there are no entries, or all are at kinks.
+        "nothing to compare": there are no entries, all are at kinks, or the function is nan.
         """
         if self.failures:
             return "FAILED"
@@ -131,7 +133,10 @@ class Report:
                 f"; tolerance {self.rtol:g} relative, "
                 f"largest difference {self.worst:.1g} of what is allowed"
             )
-        lines = [first + _REASONS.get(self.verdict if self.entries else "", "")]
+        reason = self.verdict if self.entries else ""
+        if self._with_status("undefined"):
+            reason = "undefined"
+        lines = [first + _REASONS.get(reason, "")]
         ranks = {"kink": 1, "ok": 2}
         ordered = sorted(self.entries, key=lambda entry: ranks.get(entry.status, 0))
         shown = ordered[:MAX_SHOWN]
@@ -155,6 +160,7 @@ class Report:
 # why nothing was compared; "" if there is no entry
 _REASONS = {
     "": "; no argument has a number in it, and there are no parameters",
+    "undefined": "; the function is nan here, choose another point",
     "nothing to compare": "; the function has a kink or jump here, choose another point",
     "imprecise": "; differences are too imprecise here to tell right from wrong, which is no error",
 }

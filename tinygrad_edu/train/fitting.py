@@ -257,7 +257,7 @@ class _Run:
             finally:
                 self.runner.sync()
         except Exception as error:
-            self.history.warning = start.warning(self.history, task.model)
+            start.judge(self.history, task.model)
             error.history = self.history  # type: ignore[attr-defined]
             if len(self.history):
                 error.add_note(f"fit: {counted(len(self.history), 'step')} came before this error; "
@@ -269,7 +269,7 @@ class _Run:
             self.history._truncate(len(self.history) - is_undone)
             if self.history.training is not None:
                 self.history.training._settle(len(self.history))
-        self.history.warning = start.warning(self.history, task.model)
+        start.judge(self.history, task.model)
 
     def _choose_engine(self) -> None:
         """Compiles the task, if this was asked for and operations are not watched.

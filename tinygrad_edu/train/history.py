@@ -25,6 +25,7 @@ from .snapshots import TrainingRecord
 
 FORMAT = "tinygrad_edu history"
 VERSION = 1
+KINDS = ("loss not finite", "loss diverges", "loss jumps", "loss oscillates", "loss stands still")
 OF_EVERY_STEP = ("loss", "learning_rates", "seconds")  # the lists with one number for each step
 
 
@@ -41,6 +42,8 @@ class History:
     interrupted: whether Ctrl-C ended the run
     warning: what went wrong: that the loss rose, jumped, oscillated or stood still, in a sentence
         with numbers; "" if nothing did.  `diagnose` says why
+    finding: the kind of finding that this is, such as "loss jumps"; "" if nothing went wrong, and
+        None if the run was too short to be judged
     engine: which engine made how many steps, and why if another one was asked for: ``"jit, 320
         steps"``, ``"eager, 20 steps: inside detect_anomaly"``; "" before the first step
     training: with ``record_every=`` a `snapshots.TrainingRecord`: the model and snapshots of its
@@ -58,6 +61,7 @@ class History:
         self.epoch_ends: list[int] = []
         self.interrupted = False
         self.warning = ""
+        self.finding: str | None = None
         self.training: TrainingRecord | None = None
         self._runner = ("", "")  # the engine, and why it is not the one asked for
         self._read_engine = ""  # of a history that was read from a file
@@ -118,6 +122,7 @@ class History:
             "epoch_ends": self.epoch_ends,
             "interrupted": self.interrupted,
             "warning": self.warning,
+            "finding": self.finding,
             **{name: getattr(self, name) for name in OF_EVERY_STEP},
             "metrics": self.metrics,
         }
@@ -142,6 +147,7 @@ class History:
             history.epoch_ends = content["epoch_ends"]
             history.interrupted = content["interrupted"]
             history.warning = content.get("warning", "")
+            history.finding = content.get("finding")
             history._read_engine = content.get("engine", "")
             for name in OF_EVERY_STEP:
                 setattr(history, name, _decoded(content[name]))
@@ -166,6 +172,7 @@ class History:
             and isinstance(self.interrupted, bool)
             and isinstance(self.engine, str)
             and isinstance(self.warning, str)
+            and self.finding in (None, "", *KINDS)
         )
 
     def save(self, path: FilePath) -> Path:

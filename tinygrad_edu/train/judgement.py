@@ -6,10 +6,12 @@ The losses are averaged over epochs, which leaves *levels* (`Curve`), and three 
 * Do the levels of the second half change by a fifth from one to the next, and get no lower?  The
   loss jumps.  It oscillates if it rises and falls by turns, below its start.
 * Did the loss fall by less than a hundredth, and falls at the end as slowly as at first?  Or do
-  most parameters hardly move?  The loss stands still.
+  most parameters hardly move?  Or is the loss flat, although its gradient is large, or exactly 0?
+  The loss stands still.
 
-`fit` warns with this judgement, and `diagnose` begins with it.  Only what is certain is said: noise
-of batches and dropout, and a loss that is at its minimum, are no faults.
+`fit` warns with this judgement and stores it in the history, and `diagnose` begins with it.  Only
+what is certain is said: noise of batches and dropout, and a loss that is at its minimum, are no
+faults.
 """
 
 from __future__ import annotations
@@ -57,6 +59,10 @@ MAX_FLAT = 0.05  # relative change of a loss that is flat
 # A parameter hardly moves if it does so by less than this fraction of the one that moves most.
 STILL_FRACTION = 0.01
 MAX_STILL = 0.6  # fraction of such parameters, above which a flat loss is no minimum
+MIN_ZERO = 10  # parameters whose gradients are all exactly 0 by a dead unit, and not at a minimum
+# A flat loss of full batches is not at its minimum if by its gradient a step of gradient descent
+# would lower it by more than this fraction: the steps are so large that they pass the minimum.
+MAX_PROMISE = 0.2
 
 
 @dataclass(frozen=True)
@@ -297,35 +303,43 @@ class Start:
             parameter.grad.__class__ is UsedGradient for parameter in params
         )
 
-    def warning(self, history: History, model: Any) -> str:
-        """Returns what went wrong in the run that ended, in a sentence, or "" if nothing did."""
+    def judge(self, history: History, model: Any) -> None:
+        """Sets `History.warning` and `History.finding` of the run that ended, if it went wrong."""
         if not history.loss:
-            return ""
+            return
         curve = curve_of(history, model)
         if curve.steps < MIN_WARNED_STEPS and not has_exploded(curve):
-            return ""
+            return
         kind = verdict(curve)
         if kind in ("", "loss stands still"):
-            kind = "loss stands still" if self._stands_still(curve) else ""
-        if not kind:
-            return ""
-        steps = counted(curve.steps, "step")
-        return f"{sentence(curve, kind)}, in {steps} at {curve.rates}"
+            last_rate = history.learning_rates[-1]
+            kind = "loss stands still" if self._stands_still(curve, last_rate) else ""
+        history.finding = kind
+        if kind:
+            steps = counted(curve.steps, "step")
+            history.warning = f"{sentence(curve, kind)}, in {steps} at {curve.rates}"
 
-    def _stands_still(self, curve: Curve) -> bool:
+    def _stands_still(self, curve: Curve, last_rate: float) -> bool:
         """Returns whether the loss stands still where it is probably not at its minimum.
 
         It is taken to be there if the parameters were trained before, or if most parameters took
-        part and the loss falls no more.
+        part, the loss falls no more, and the last gradient is small, but not 0.
         """
         is_high = curve.last > max(NEAR_ZERO_LOSS, CONVERGED_RATIO * curve.first)
         is_flat = is_high and curve.progress < MAX_FLAT and curve.swing < MAX_FLAT
-        if not (self._is_new and curve.rate and is_flat):
+        if not (self._is_new and is_flat):
             return False
-        if curve.fall < MIN_FALL and curve.is_slow:
+        if not curve.rate or (curve.fall < MIN_FALL and curve.is_slow):
             return True
+        gradients = read_numbers(self._params, "grad")
+        if curve.exact and curve.every == 1 and not curve.has_dropout:
+            is_dead = not any(gradients) and len(gradients) >= MIN_ZERO
+            promise = last_rate * sum(gradient * gradient for gradient in gradients)
+            is_even = max(curve.half) <= (1 + 2 * MAX_FLAT) * min(curve.half)
+            if is_dead or (is_even and promise > MAX_PROMISE * curve.last):
+                return True
         moves = [abs(a - b) for a, b in zip(read_numbers(self._params, "data"), self._data)]
         if not any(moves):  # at a minimum, gradients are not exactly 0
-            moves = [abs(parameter.grad) for parameter in self._params]
+            moves = [abs(gradient) for gradient in gradients]
         still = sum(move <= STILL_FRACTION * max(moves) for move in moves)
         return still > MAX_STILL * len(moves)
