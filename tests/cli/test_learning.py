@@ -55,9 +55,13 @@ def test_the_first_minutes_of_a_learner(say):
     assert "-3 is what comes out if the gradient is the local derivative alone" in out
     assert "explore --example lecture-expression" in out
     assert "Yes: 4." in out
-    assert out.endswith("Begin with: tinygrad-edu learn forward")
-    assert set(Progress().read().lessons) == {"chain", "backward"}
-    assert "is where this goes wrong" in out  # after the second wrong idea, where it goes wrong
+    assert out.endswith("3 cards will be asked from tomorrow: tinygrad-edu cards "
+                        "Begin with: tinygrad-edu learn forward")
+    state = Progress().read()
+    assert set(state.lessons) == {"chain", "backward"}
+    assert len(state.cards) == 3
+    assert "Next" not in say("learn", "q")[1]
+    assert "All that a gets, done right: dc/da += dc/db · ∂b/∂a = 2 × 1 = 2 (first a" in out  # after the second wrong idea, where it goes wrong
 
 
 @pytest.mark.parametrize("name", learn.lessons.LESSONS)
@@ -76,6 +80,20 @@ def test_every_lesson_is_taken_over_a_pipe(name, say):
     assert state.lessons[name].done
     assert set(state.cards) == set(lesson.cards)
     assert "Next: tinygrad-edu " in out
+
+
+def test_the_opening_goes_on_where_it_was_left(say):
+    assert say("learn", "6", "q")[0] == 0
+    status, out, _ = say("learn", "s")
+    assert status == 1
+    assert "dL/da, the gradient of L" not in out
+    assert "What is dc/da" in out
+    assert "The forward pass" in say("learn", "q")[1]
+
+
+@pytest.mark.parametrize("name", ["5", "Descent", "descent"])
+def test_a_lesson_has_a_name_in_any_case_and_a_number(name, say):
+    assert learn.lesson("descent").title in say(f"learn {name}", "q")[1]
 
 
 def test_a_lesson_goes_on_where_it_was_left(say):
@@ -127,9 +145,12 @@ def test_a_quiz_is_the_same_for_the_same_seed_and_counts(say):
 
 def test_cards_are_asked_when_they_are_due(say):
     assert "There are no cards yet" in say("cards")[1]
-    assert "added; due tomorrow" in say("cards --add rate")[1]
-    assert "Nothing more is due today" in say("cards")[1]
+    assert "added, due today" in say("cards --add rate")[1]
     progress = Progress()
+    with progress.change() as state:
+        for card in state.cards.values():
+            card.schedule["due"] = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    assert "Nothing more is due today" in say("cards")[1]
     now = datetime.now(UTC)
     with progress.change() as state:
         for card in state.cards.values():
@@ -150,8 +171,8 @@ def test_progress_and_map_say_what_is_done_and_next(say):
     say("learn rate", "a", "q")
     for command in ("progress", "learn --map"):
         out = say(command)[1]
-        assert "> " in out
-        assert "1 of" in out
+        assert "> 6 rate" in out
+        assert f"(1/{len(learn.lesson('rate').parts)})" in out
     assert "Next: tinygrad-edu learn forward" in say("progress")[1]
     assert str(Progress().path) in say("progress")[1].replace(" ", "")
 

@@ -39,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
-    options = parser.parse_args(argv)
+    options, rest = parser.parse_known_args(argv)
+    if rest and "files" in options and not any(text.startswith("-") for text in rest):
+        options.files += rest  # files behind options, which argparse does not take
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if "run" not in options:
         parser.print_help()
         return 0

@@ -52,7 +52,7 @@ MISCONCEPTIONS: dict[str, Misconception] = {
     ),
     "local": Misconception(
         "the gradient is the local derivative alone",
-        "By the chain rule it is the gradient of the user times the local derivative.",
+        "The chain rule multiplies it by the gradient that arrives from above.",
         ignores_adjoint=True,
     ),
     "factor": Misconception(

@@ -21,13 +21,13 @@ CARDS: dict[str, Card] = {
 RATINGS = ("again", "hard", "good", "easy")
 
 
-def add(state: State, names: Iterable[str], now: datetime) -> list[str]:
-    """Adds cards that are not there yet, due tomorrow, and returns their names."""
+def add(state: State, names: Iterable[str], now: datetime, days: int = 1) -> list[str]:
+    """Adds cards that are not there yet, due after some days, and returns their names."""
     import fsrs
 
     new = [name for name in names if name not in state.cards]
     for name in new:
-        made = fsrs.Card(card_id=list(CARDS).index(name), due=now + timedelta(days=1))
+        made = fsrs.Card(card_id=list(CARDS).index(name), due=now + timedelta(days=days))
         state.cards[name] = CardState(schedule=dict(made.to_dict()))
     return new
 

@@ -69,8 +69,14 @@ class CardState:
 
 @dataclass
 class State:
-    """Everything that is known of a learner."""
+    """Everything that is known of a learner.
 
+    opening: how many of the two questions before the first lesson were asked.
+    exercises: how many exercises in code were right, by name.
+    """
+
+    opening: int = 0
+    exercises: dict[str, int] = field(default_factory=dict)
     lessons: dict[str, LessonState] = field(default_factory=dict)
     kinds: dict[str, KindState] = field(default_factory=dict)
     cards: dict[str, CardState] = field(default_factory=dict)
@@ -172,7 +178,14 @@ def _state_of(content: Any) -> State:
         raise TypeError("no version")
     if content["version"] > VERSION:
         raise _NewerVersionError(content["version"])
+    opening = content.get("opening", 0)
+    exercises = content.get("exercises", {})
+    counts = [opening, *exercises.values()]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise TypeError(f"counts are {short_repr(counts)}")
     return State(
+        opening,
+        exercises,
         _parts(content["lessons"], LessonState),
         _parts(content["kinds"], KindState),
         _parts(content["cards"], CardState),

@@ -7,7 +7,6 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from ...debug.recording import record
 from ...debug.text import printable
 from ...learn.questions import Mark, Question
 from ...learn.questions.answers import UnreadableError, as_choice
@@ -85,7 +84,7 @@ def choose(choices: Sequence[str], hint: str) -> str:
         say(f"{letter}) {choice}", "  ")
     while True:
         typed = read(">")
-        if typed.lower() in ("h", "hint", ""):
+        if typed.lower() in ("h", "hint", "s", "solution", ""):
             say(hint)
             continue
         try:
@@ -131,9 +130,22 @@ def ask(question: Question, outcome: Outcome, tries: int = 99) -> Mark | None:
             if outcome.tries >= tries:
                 show_solution(question)
                 return mark
-            if outcome.tries > 1 and mark.step is not None and question.root is not None:
-                say(f"Step {mark.step} is where this goes wrong. Done right, it is:")
-                say(f"  {record(question.root)[mark.step - 1].words}")
+            if outcome.tries > 1:
+                show_where(mark)
+
+
+def show_where(mark: Mark) -> None:
+    """Prints the part of the right solution that the idea behind a wrong answer gets wrong."""
+    if (stepper := mark.stepper) is None:
+        return
+    name = stepper.step.name
+    steps = [step for step in stepper.recording if step.name == name]
+    if stepper.step.phase == "backward":
+        steps = [step for step in steps if step.phase == "backward"]
+    say(f"All that {name} gets, done right:")
+    for step in steps:
+        growth = f"   ({step.growth})" if step.growth else ""
+        say(f"  {step.words}{growth}")
 
 
 def show_solution(question: Question) -> None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from ...learn.progress import Progress, State
 
 PROFILE = option("--profile", "default", "the name under which progress is kept")
-FIRST = ("lecture-expression", "shared-node")  # the graphs of the welcome
+# the graphs of the opening, and the lessons that go on from them
+OPENING = (("lecture-expression", "chain"), ("shared-node", "backward"))
+OPENING_CARDS = ("chain rule", "several paths", "backpropagation")
 
 
 def run_learn(options: argparse.Namespace) -> int:
@@ -31,10 +33,11 @@ def run_learn(options: argparse.Namespace) -> int:
         _print_map(state)
         return 0
     if options.lesson is not None:
-        check_name(options.lesson, "learn: lesson", LESSONS, "tinygrad-edu learn --map lists them")
-        return _keeping(lambda: _teach(LESSONS[options.lesson], progress, options.again))
-    if not state.lessons:
-        return _keeping(lambda: _welcome(progress))
+        named = _named(options.lesson)
+        return _keeping(lambda: _teach(named, progress, options.again))
+    is_new = not any(known.part or known.done for known in state.lessons.values())
+    if is_new and state.opening < len(OPENING):
+        return _keeping(lambda: _open(progress, state.opening))
     name = next_lesson(state)
     if name is None:
         say("You have done all lessons. tinygrad-edu cards asks what is due today, tinygrad-edu "
@@ -47,11 +50,12 @@ def run_learn(options: argparse.Namespace) -> int:
 def run_progress(options: argparse.Namespace) -> int:
     """Prints what was done, and what is next."""
     from ...learn.cards import due
-    from ...learn.progress import Progress
+    from ...learn.exercises import EXERCISES
+    from ...learn.progress import Progress, State
 
     progress = Progress(options.profile)
     state = progress.read()
-    if not state.lessons and not state.kinds:
+    if state == State():
         say(f"Nothing is noted for the profile {options.profile} yet. Begin with: "
             "tinygrad-edu learn")
         return 0
@@ -60,11 +64,25 @@ def run_progress(options: argparse.Namespace) -> int:
         say("\nQuestions, and how many of them were right at once:")
         for name, kind in state.kinds.items():
             say(f"  {name:11} {kind.right} of {kind.asked}, level {kind.level}")
+    if state.exercises:
+        done = [name for name in EXERCISES if name in state.exercises]
+        say(f"\nExercises in code that were right: {', '.join(done)}")
     today = len(due(state, datetime.now(UTC)))
     say(f"\nCards: {len(state.cards)}, of which {today} are due today.")
     say(f"Kept in {progress.path}")
     _say_next(state)
     return 0
+
+
+def _named(name: str) -> Lesson:
+    """Returns a lesson by its name, in any case, or by its number on the map."""
+    from ...learn.lessons import LESSONS
+
+    names = list(LESSONS)
+    if name.isdecimal() and 1 <= int(name) <= len(names):
+        return LESSONS[names[int(name) - 1]]
+    remedy = "tinygrad-edu learn --map lists them"
+    return LESSONS[check_name(name.lower(), "lesson", LESSONS, remedy)]
 
 
 def next_lesson(state: State) -> str | None:
@@ -98,10 +116,10 @@ def _print_map(state: State) -> None:
         if lesson.name in state.lessons:
             sign = "x" if state.lessons[lesson.name].done else ">"
             if sign == ">":
-                made = state.lessons[lesson.name].part
-                note = f", {made} of {len(lesson.parts)} predictions made"
+                note = f" ({state.lessons[lesson.name].part}/{len(lesson.parts)})"
         say(f" {sign} {number:2} {lesson.name:11} {lesson.title}{note}")
-    say("x is done, > is begun. To take one: tinygrad-edu learn NAME")
+    say("x is done, > is begun (with the number of predictions made).")
+    say("To take one: tinygrad-edu learn NAME")
 
 
 def _say_next(state: State) -> None:
@@ -109,24 +127,36 @@ def _say_next(state: State) -> None:
     say(f"Next: tinygrad-edu learn {name}" if name else "Next: tinygrad-edu cards")
 
 
-def _welcome(progress: Progress) -> int:
-    """Asks the first two questions, whose wrong answers are the best known ones."""
+def _open(progress: Progress, first: int) -> int:
+    """Asks the two questions before the first lesson, whose wrong answers are the best known."""
     from ...examples import EXAMPLES
+    from ...learn.cards import add
     from ...learn.questions.kinds.gradient import about
 
     say("Backpropagation computes how much a result changes with each number that it was computed "
-        f"from. Try it, with pencil and paper. ({KEYS})\n")
-    for example, lesson in zip(FIRST, ("chain", "backward")):
+        "from. Two questions to begin with; pencil and paper help, and a guess is fine: the "
+        "lessons start from the beginning. A gradient is a derivative: dL/da is how much L grows "
+        f"for each unit that a grows, if a grows a little. ({KEYS})\n")
+    right = 0
+    for example, lesson in OPENING[first:]:
         outcome = Outcome()
         ask(about(EXAMPLES[example](), "a"), outcome)
+        right += outcome.right
         with progress.change() as state:
+            state.opening += 1
             state.lesson(lesson)
-        say(f"To see every step of this graph: tinygrad-edu step --example {example}")
-        say("To change its numbers in a browser, and watch the gradients follow: tinygrad-edu "
-            f"explore --example {example}\n")
-    say("That was the chain rule, and the sum over all users of a node: the whole of "
-        "backpropagation. The lessons say why, one idea at a time, and let you try what is wrong.")
-    return _end(progress, "Begin with: tinygrad-edu learn forward")
+        say("To see every step of this graph:")
+        say(f"  tinygrad-edu step --example {example}")
+        say("To change its numbers in a browser, and watch the gradients follow:")
+        say(f"  tinygrad-edu explore --example {example}\n")
+    with progress.change() as state:
+        new = add(state, OPENING_CARDS, datetime.now(UTC))
+    say("These were the chain rule, and the sum over all uses of a number: the two rules of "
+        "backpropagation. The lessons chain and backward go on from them.")
+    if new:
+        say(f"{counted(len(new), 'card')} will be asked from tomorrow: tinygrad-edu cards")
+    say("Begin with: tinygrad-edu learn forward")
+    return 0 if right == len(OPENING) - first else 1
 
 
 def _teach(lesson: Lesson, progress: Progress, again: bool) -> int:
@@ -137,7 +167,7 @@ def _teach(lesson: Lesson, progress: Progress, again: bool) -> int:
         say(f"You have made {first} of {len(lesson.parts)} predictions; we go on from there. "
             f"tinygrad-edu learn {lesson.name} --again begins at the start.")
     else:
-        say(f"\n{lesson.intro}")
+        say(f"\n{lesson.intro}\n\nPredict with a letter, and see; q leaves.")
     for i, part in enumerate(lesson.parts[first:], first + 1):
         _predict(part, f"\n{i} of {len(lesson.parts)}. ")
         with progress.change() as state:
@@ -176,7 +206,7 @@ def _last_question(lesson: Lesson, progress: Progress) -> int:
         known = state.lesson(lesson.name)
         seed = known.asked
         known.asked += 1
-    say(f"\nOne question. ({KEYS})")
+    say(f"\nOne question. ({KEYS})\n")
     outcome = Outcome()
     ask(question(kind, seed, level), outcome)
     now = datetime.now(UTC)
@@ -189,16 +219,9 @@ def _last_question(lesson: Lesson, progress: Progress) -> int:
             "tinygrad-edu cards")
     if lesson.exercise:
         say(f"An exercise in code goes with it: tinygrad-edu practice {lesson.exercise}")
-    return _end(progress, "", 0 if outcome.right else 1)
-
-
-def _end(progress: Progress, advice: str, status: int = 0) -> int:
-    state = progress.read()
-    if advice:
-        say(advice)
-    else:
-        _say_next(state)
-    return status
+    say(f"More questions like the last one: tinygrad-edu practice {kind}")
+    _say_next(progress.read())
+    return 0 if outcome.right else 1
 
 
 LEARN = Command(

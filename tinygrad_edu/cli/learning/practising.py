@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from itertools import count
 
 from ...errors import check_name, short_repr
 from ..arguments import Command, argument, natural, positive
@@ -31,10 +33,17 @@ def run_practice(options: argparse.Namespace) -> int:
         return run_watch(options)
     if options.files:
         raise ValueError(f"{what} takes no files; to check one: tinygrad-edu practice check FILE")
-    check_name(what, "practice: what", ["check", "watch", *KINDS, *EXERCISES])
+    check_name(what, "practice: what", ["check", "watch", *KINDS, *EXERCISES],
+               "tinygrad-edu practice lists them")
     if what in KINDS:
         return practise(what, options)
-    return write_starter(what, options.seed or 0, options.out)
+    return write_starter(what, _free_seed(what) if options.seed is None else options.seed,
+                         options.out)
+
+
+def _free_seed(name: str) -> int:
+    """Returns the first seed of an exercise whose file is not in this folder yet."""
+    return next(seed for seed in count() if not os.path.exists(f"{name}-{seed}.py"))
 
 
 def _level(text: str) -> int:

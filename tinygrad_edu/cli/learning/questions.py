@@ -13,7 +13,7 @@ from .conversation import KEYS, LeftError, Outcome, ask, say
 from .lessons import PROFILE
 
 if TYPE_CHECKING:
-    from ...learn.progress import KindState, Progress
+    from ...learn.progress import KindState, Progress, State
     from ...learn.questions import Question
 
 ROW = 2  # answers that are right at once lead to the next level
@@ -40,6 +40,7 @@ def practise(kind: str, options: argparse.Namespace) -> int:
             with progress.change() as state:
                 said = _note(state.kind(kind), outcome)
             if options.seed is not None:
+                say(f"Another one: tinygrad-edu practice {kind}")
                 break
             say(said if options.level is None else "")
             say()
@@ -71,10 +72,11 @@ def run_quiz(options: argparse.Namespace) -> int:
     from ...learn.progress import Progress
 
     progress = Progress(options.profile)
-    progress.read()  # so that a file that cannot be read is noticed before the first question
     seed = random.randrange(10_000) if options.seed is None else options.seed
-    asked = _quiz(options.lesson, options.questions, seed)
+    lessons = _lessons(options.lesson, progress.read())
+    asked = _quiz(lessons, options.questions, seed)
     right = 0
+    missed: dict[str, None] = {}
     say(f"{counted(len(asked), 'question')}, of seed {seed}. ({KEYS})\n")
     try:
         for i, each in enumerate(asked, 1):
@@ -82,6 +84,8 @@ def run_quiz(options: argparse.Namespace) -> int:
             outcome = Outcome()
             ask(each, outcome, tries=1)
             right += outcome.at_once
+            if not outcome.at_once:
+                missed[each.kind] = None
             with progress.change() as state:
                 _note(state.kind(each.kind), outcome)
             say()
@@ -90,19 +94,28 @@ def run_quiz(options: argparse.Namespace) -> int:
     say(f"{right} of {len(asked)} right at once.")
     if right == len(asked):
         return 0
-    say("For more of one kind: tinygrad-edu practice KIND")
+    for kind in missed:
+        say(f"More questions of this kind: tinygrad-edu practice {kind}")
     return 1
 
 
-def _quiz(lesson: str | None, count: int, seed: int) -> list[Question]:
+def _lessons(name: str | None, state: State) -> list[str]:
+    """Returns the lessons that a quiz is about: by default those that were begun, or else all."""
+    from ...learn.lessons import LESSONS
+
+    if name is None:
+        return [lesson for lesson in LESSONS if lesson in state.lessons] or list(LESSONS)
+    if name == "all":
+        return list(LESSONS)
+    return [check_name(name, "--lesson", [*LESSONS, "all"])]
+
+
+def _quiz(lessons: list[str], count: int, seed: int) -> list[Question]:
     """Returns the questions of a quiz, as different ones as there are."""
     from ...learn.lessons import LESSONS
     from ...learn.questions import KINDS, LEVELS, question
     from ...learn.questions.ideas import about
 
-    lessons = list(LESSONS)
-    if lesson is not None:
-        lessons = [check_name(lesson, "--lesson", LESSONS)]
     names = list(dict.fromkeys([
         cover.question for name in lessons for cover in LESSONS[name].covers.values()
     ]))
@@ -135,8 +148,8 @@ def run_cards(options: argparse.Namespace) -> int:
         if options.add != "all":
             names = list(LESSONS[options.add].cards)
         with progress.change() as state:
-            new = cards.add(state, names, now)
-        say(f"{counted(len(new), 'card')} added; due tomorrow: tinygrad-edu cards")
+            new = cards.add(state, names, now, days=0)
+        say(f"{counted(len(new), 'card')} added, due today: tinygrad-edu cards")
         return 0
     return _review(progress, now)
 
@@ -194,7 +207,8 @@ QUIZ = Command(
     run_quiz,
     "answer a few mixed questions, once each",
     (
-        argument("--lesson", help="questions of this lesson only"),
+        argument("--lesson", help="questions of this lesson, or of all (default: those that you "
+                 "have begun)"),
         option("--questions", 8, "how many", positive),
         argument("--seed", type=natural, help="which questions (default: others each time)"),
         PROFILE,
@@ -205,7 +219,7 @@ CARDS = Command(
     run_cards,
     "review the flashcards that are due today",
     (
-        argument("--add", metavar="LESSON", help="add the cards of a lesson now; all for all"),
+        argument("--add", metavar="LESSON", help="add the cards of a lesson, or all; due today"),
         PROFILE,
     ),
 )

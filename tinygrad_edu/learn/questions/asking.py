@@ -57,4 +57,5 @@ def question(kind: str = "gradient", seed: int = 0, level: int = 2) -> Question:
     seed = check_int(seed, "question: seed", 0)
     level = check_int(level, "question: level", 1, most=LEVELS)
     made = KINDS[kind].make(random.Random(f"{kind} {level} {seed}"), level)
-    return replace(made, kind=kind, seed=seed, level=level)
+    answer = made.answer if isinstance(made.answer, str) else made.answer + 0.0  # -0.0 is 0
+    return replace(made, answer=answer, kind=kind, seed=seed, level=level)

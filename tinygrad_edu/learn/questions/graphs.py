@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from math import prod
 from typing import NamedTuple
 
 from ... import math
@@ -76,7 +77,10 @@ def given(y: Value) -> str:
 def program(y: Value) -> str:
     """Returns the text that every question about a graph begins with: its numbers and lines."""
     lines = [f"Given {given(y)}, this program computes {y.label}:"]
-    return "\n".join([*lines, *[f"    {line}" for line in statements(y)]])
+    lines += [f"    {line}" for line in statements(y)]
+    if any(node.op == "relu" for node in topological_order(y)):
+        lines.append("(relu(x) is x if x is positive, and 0 otherwise.)")
+    return "\n".join(lines)
 
 
 def paths(recording: Recording, leaf: str) -> list[list[Edge]]:
@@ -97,6 +101,11 @@ def paths(recording: Recording, leaf: str) -> list[list[Edge]]:
             found.append(path)
         waiting += [[*path, edge] for edge in users.get(path[-1][0], [])]
     return found
+
+
+def contribution(recording: Recording, path: list[Edge]) -> float:
+    """Returns the product of the local derivatives along a path."""
+    return prod(recording.partial(user, operand) for user, operand, _ in path)
 
 
 def on_paths(recording: Recording, leaf: str) -> tuple[str, ...]:

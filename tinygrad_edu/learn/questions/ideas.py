@@ -11,6 +11,7 @@ from typing import overload
 
 from ..evidence import Claim
 from ..lessons import LESSONS, IdeaQuestion
+from ..misconceptions import MISCONCEPTIONS
 from .question import WIDTH, Question
 
 IDEAS: dict[str, IdeaQuestion] = {
@@ -20,14 +21,16 @@ IDEAS: dict[str, IdeaQuestion] = {
 
 @dataclass(frozen=True, eq=False)
 class Shown(Sequence[str]):
-    """What the experiment of a claim shows, which runs when this is first read."""
+    """A claim, and what its experiment shows, which runs when this is first read."""
 
     claim: Claim
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """The sentence of the evidence."""
-        return (self.claim.run().sentence,)
+        """The claim, and the sentence of the evidence."""
+        evidence = self.claim.run().sentence
+        begin = f"Lesson {self.claim.lesson} shows: {self.claim.name}."
+        return (begin, f"Its experiment: {evidence}")
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -62,6 +65,15 @@ def _asked(name: str, draw: random.Random) -> Question:
         answer=idea.right,
         wrong=idea.wrong,
         solution=Shown(idea.claim),
-        hints=(f"Lesson {idea.claim.lesson!r} has an experiment on it.",),
+        hints=_hints(idea),
         choices=tuple(choices),
+    )
+
+
+def _hints(idea: IdeaQuestion) -> tuple[str, ...]:
+    """Returns a hint that leads to the lesson, and one that says why a wrong answer is wrong."""
+    answer, name = next(iter(idea.wrong.items()))
+    return (
+        f"Lesson {idea.claim.lesson} has an experiment on it.",
+        f"It is not \"{answer}\": {MISCONCEPTIONS[name].truth}",
     )

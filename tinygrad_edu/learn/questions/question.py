@@ -49,6 +49,7 @@ class Question:
     hide: what the picture of the graph leaves blank, as in `viz.draw`.
     diagnosis: how the mark of a known wrong answer begins, with the fields ``{given}`` and
         ``{title}`` (of the misconception); "" for the usual words.
+    near: what to say about other wrong answers, by the answer.
     kind, seed, level: which question it is: `question` makes the same one from them.
     """
 
@@ -63,6 +64,7 @@ class Question:
     involved: tuple[str, ...] = ()
     hide: tuple[str, ...] = ("grad", "derivative")
     diagnosis: str = ""
+    near: Mapping[float, str] = field(default_factory=dict)
     kind: str = ""
     seed: int = 0
     level: int = 1
@@ -101,7 +103,15 @@ class Question:
             if self._is(given, number):
                 return self._diagnosed(given, name)
         sentence = f"Not yet: {self._lettered(given)} is not the answer."
-        return Mark(False, sentence, question=self)
+        return Mark(False, " ".join([sentence, *self._remarks(given)]), question=self)
+
+    def _remarks(self, given: Answer) -> list[str]:
+        """Returns what there is to say about a wrong answer that no misconception gives."""
+        if isinstance(given, str) or isinstance(self.answer, str):
+            return []
+        if self._is(-given, self.answer):
+            return ["Its size is right: look at the signs."]
+        return [remark for number, remark in self.near.items() if self._is(given, number)]
 
     def _read(self, text: str) -> Answer:
         if self.choices:

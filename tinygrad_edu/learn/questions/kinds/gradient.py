@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 
-from ....debug.recording import record
+from ....debug.recording import Recording, record
 from ....debug.sentences import gradient
 from ....engine.value import Value
 from ....errors import counted
 from ...misconceptions import BACKWARD, sweep
 from ..answers import distinct
-from ..graphs import graph, leaves, on_paths, program
+from ..graphs import contribution, graph, leaves, on_paths, paths, program
 from ..question import Question
 
+MOST_PATHS = 6  # of which sums are formed
 ATTEMPTS = 30  # graphs among which one with enough wrong answers is looked for
 
 
@@ -50,8 +52,22 @@ def about(y: Value, leaf: str) -> Question:
             f"The last step to {leaf} is: {users[-1]}",
         ),
         root=y,
+        near=_partial_sums(recording, leaf),
         involved=on_paths(recording, leaf),
     )
+
+
+def _partial_sums(recording: Recording, leaf: str) -> dict[float, str]:
+    """Returns what there is to say about a sum over some of the paths from the leaf."""
+    found = paths(recording, leaf)
+    remark = (
+        f"It is only a part: {leaf} reaches {recording.nodes[recording.root].name} along "
+        f"{len(found)} paths, whose contributions are added."
+    )
+    each = [contribution(recording, path) for path in found[:MOST_PATHS]]
+    return {
+        sum(some): remark for count in range(1, len(found)) for some in combinations(each, count)
+    }
 
 
 def _candidate(draw: random.Random, level: int) -> tuple[Value, str, dict[float | str, str]]:

@@ -120,7 +120,7 @@ def _computed(draw: random.Random) -> Question:
     formula = "(t - w*x)**2" if turned else "(w*x - t)**2"
     return Question(
         text=worded(
-            f"The loss is L = {formula} with the input x = {x} and the target t = {t}. The weight "
+            f"The loss is {formula} with the input x = {x} and the target t = {t}. The weight "
             f"w is {_n(w)}, and the learning rate is {_n(rate)}.",
             "What is w after one step of gradient descent?",
         ),
