@@ -189,10 +189,12 @@ def test_questions_about_ideas_keep_the_contract():
         assert idea.claim.lesson in question.hints[0]
 
 
-def test_the_solution_of_an_idea_is_the_sentence_of_its_experiment():
+def test_the_solution_of_an_idea_is_its_claim_and_the_sentence_of_the_experiment():
     name, idea = next(iter(IDEAS.items()))
     question = about(name)
-    assert list(question.solution) == [idea.claim.run().sentence]
+    claim, experiment = question.solution
+    assert claim.endswith(f" shows: {idea.claim.name}.")
+    assert experiment.endswith(idea.claim.run().sentence)
 
 
 def planted():
@@ -757,6 +759,10 @@ def test_marks_of_unknown_and_right_answers_have_no_step():
     unknown = question.mark("1234.5")
     assert not unknown
     assert str(unknown) == "Not yet: 1234.5 is not the answer."
+    assert "look at the signs" in str(question.mark(str(-question.answer)))
+    parts = [number for number in question.near if number not in question.wrong]
+    assert all("It is only a part: " in str(question.mark(str(number))) for number in parts)
+    assert parts
     assert unknown.misconception is unknown.step is None
 
 

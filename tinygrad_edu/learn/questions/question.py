@@ -49,7 +49,7 @@ class Question:
     hide: what the picture of the graph leaves blank, as in `viz.draw`.
     diagnosis: how the mark of a known wrong answer begins, with the fields ``{given}`` and
         ``{title}`` (of the misconception); "" for the usual words.
-    near: what to say about other wrong answers, by the answer.
+    near: what else to say about wrong answers, by the answer.
     kind, seed, level: which question it is: `question` makes the same one from them.
     """
 
@@ -107,10 +107,11 @@ class Question:
 
     def _remarks(self, given: Answer) -> list[str]:
         """Returns what there is to say about a wrong answer that no misconception gives."""
-        if isinstance(given, str) or isinstance(self.answer, str):
-            return []
-        if self._is(-given, self.answer):
+        if not isinstance(given, str) and self._is(-given, self.answer):
             return ["Its size is right: look at the signs."]
+        return self._near(given)
+
+    def _near(self, given: Answer) -> list[str]:
         return [remark for number, remark in self.near.items() if self._is(given, number)]
 
     def _read(self, text: str) -> Answer:
@@ -140,7 +141,7 @@ class Question:
             sentence = f"Not quite: \"{self._shown(given)}\" is not it. {truth}"
         else:
             begins = begins.format(given=self._shown(given), title=title)
-            sentence = f"Not quite: {begins}. {truth}"
+            sentence = " ".join([f"Not quite: {begins}. {truth}", *self._near(given)])
         return Mark(False, sentence, name, self._first_wrong_step(name), question=self)
 
     def _first_wrong_step(self, name: str) -> int | None:

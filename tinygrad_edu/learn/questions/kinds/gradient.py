@@ -7,6 +7,7 @@ from itertools import combinations
 
 from ....debug.recording import Recording, record
 from ....debug.sentences import gradient
+from ....debug.text import short_number
 from ....engine.value import Value
 from ....errors import counted
 from ...misconceptions import BACKWARD, sweep
@@ -52,9 +53,25 @@ def about(y: Value, leaf: str) -> Question:
             f"The last step to {leaf} is: {users[-1]}",
         ),
         root=y,
-        near=_partial_sums(recording, leaf),
+        near={**_partial_sums(recording, leaf), **_local(recording, leaf)},
         involved=on_paths(recording, leaf),
     )
+
+
+def _local(recording: Recording, leaf: str) -> dict[float, str]:
+    """Returns what there is to say about the local derivative of a leaf that is used once."""
+    position = recording.positions[leaf]
+    events = [event for event in recording.events[recording.forward:] if event.node == position]
+    user = events[0].user
+    if len(events) > 1 or user is None:
+        return {}
+    name = recording.nodes[user].name
+    arrives = gradient(recording.nodes[recording.root].name, name)
+    number = recording.partial(user, events[0].operand)
+    return {
+        number: f"{short_number(number)} is ∂{name}/∂{leaf}; what arrives from above is {arrives} "
+        f"= {short_number(events[0].adjoint)}."
+    }
 
 
 def _partial_sums(recording: Recording, leaf: str) -> dict[float, str]:
