@@ -29,7 +29,8 @@ SAVES_BEFORE_HINT = 3  # that were not right, before a watched file gets its nex
 COLUMNS = ("file", "exercise", "seed", "mark", "sentence")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a cell of a spreadsheet begins to compute
 
-SECONDS = option("--seconds", 10, "processor time that a file may use", positive)
+SECONDS = option("--seconds", 10, "seconds of processor time that a file may use; it may wait "
+                 "three times as long", positive)
 CHECK_ARGUMENTS = (
     argument("files", nargs="+", metavar="FILE", help="files that practice NAME has written"),
     argument("--csv", metavar="OUT", help="also write the marks to a CSV file; - is standard "

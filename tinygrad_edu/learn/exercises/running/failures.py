@@ -19,11 +19,12 @@ class Failure:
     """Why a learner's file, or a call of one of its functions, gave no value.
 
     kind: "syntax", "exception", "memory", "exit", "missing", "model", "type" or "size"; or, if the
-        process was stopped, "time", "killed", "crash" or "ended".
+        process was stopped, "time", "waiting", "killed", "crash" or "ended".
     name: the function that was called or the variable that was read, "" for the file.
     line: the number of the line of the learner's file, 0 if it is unknown.
     type, message: the name and the message of the exception, or the name of a type.
     names: the names that the file has, if the one that was asked for is missing.
+    seconds: how many passed, if the program spent most of them waiting.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Failure:
     type: str = ""
     message: str = ""
     names: tuple[str, ...] = ()
+    seconds: int = 0
 
     @classmethod
     def read(cls, found: Mapping[str, Any] | None) -> Failure | None:
@@ -71,6 +73,8 @@ def sentence_of(failure: Failure, text: str, seconds: int = 10, megabytes: int =
                 "task asks for.",
         "time": f"The program was stopped after {counted(seconds, 'second')}{at}. Is there a "
                 "loop that never ends?",
+        "waiting": f"The program was stopped after {counted(failure.seconds, 'second')}, most of "
+                   f"them spent waiting{at}. Does it wait for something, as time.sleep() does?",
         "killed": "The system stopped the program: it needed too much time or memory.",
         "crash": f"Python itself crashed{at}. A recursion that never ends can be the cause.",
     }
