@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,6 +11,7 @@ from ....debug.text import printable
 from ....errors import counted, near_names, shortened
 
 MOST_LINE = 60  # characters of a line or a message that a sentence shows
+DECIMAL_COMMA = re.compile(r"\b(\d+),(0\d+)\b")
 TYPES = {"str": "a text", "NoneType": "None", "list": "a list", "tuple": "a tuple",
          "dict": "a dict", "function": "a function", "set": "a set", "complex": "a complex number"}
 
@@ -55,7 +57,8 @@ def sentence_of(failure: Failure, text: str, seconds: int = 10, megabytes: int =
     message = shortened(printable(failure.message), MOST_LINE)
     if failure.kind == "syntax":
         quoted = _quoted(failure.line, text)
-        return f"Python cannot read line {failure.line} ({message}){quoted}."
+        comma = _of_comma(failure, text)
+        return f"Python cannot read line {failure.line} ({message}){quoted}.{comma}"
     if failure.kind == "exception":
         return _of_exception(failure, text, at, message)
     if failure.kind == "missing":
@@ -96,6 +99,15 @@ def _of_exception(failure: Failure, text: str, at: str, message: str) -> str:
     if failure.name and not failure.line:
         return f"{failure.name} cannot be called as the task says: {error}."
     return f"There is an error{at} ({error})."
+
+
+def _of_comma(failure: Failure, text: str) -> str:
+    """Returns a sentence about 0,05, in which Python sees a second number that begins with 0."""
+    line = text.split("\n")[failure.line - 1:failure.line]
+    found = DECIMAL_COMMA.search(line[0]) if line else None
+    if found is None or not failure.message.startswith(("leading zeros", "invalid token")):
+        return ""
+    return f" Python writes a decimal point: {found[1]}.{found[2]}."
 
 
 def _of_missing(failure: Failure) -> str:
