@@ -148,7 +148,7 @@ def test_an_unknown_exercise_and_a_wrong_seed_are_rejected():
         exercise("rate", "7")
     with pytest.raises(ValueError, match="Limits: seconds"):
         Limits(seconds=0)
-    with pytest.raises(TypeError, match=r"check_text: text must be text, not NoneType .*call check"):
+    with pytest.raises(TypeError, match=r"check_text: text must be text, not NoneType .*check"):
         exercise("rate").check_text(None)
     with pytest.raises(TypeError, match="check_text: limits must be Limits, not int"):
         exercise("rate").check_text("", 5)
@@ -226,6 +226,46 @@ def test_every_known_wrong_update_has_its_own_sentence():
         assert any(sentence.startswith(wrong.sentence) for sentence in found)
     with pytest.raises(NotYet, match="not those of gradient descent"):
         made.marker([Answer([0.0, 0.0])] * len(made.steps))
+
+
+def test_every_known_wrong_line_of_an_update_has_its_own_sentence():
+    made = exercise("update-rule", 1)
+    rights = (update_rule.LINES_OF_W0[0], update_rule.LINES_OF_W1[0])
+    whole = {wrong.sentence for wrong in update_rule.WRONG}
+    for i, lines in enumerate((update_rule.LINES_OF_W0, update_rule.LINES_OF_W1)):
+        assert len({line.sentence for line in lines}) == len(lines) >= 15
+        for line in lines[1:]:
+            pair = (line, rights[1]) if i == 0 else (rights[0], line)
+            sentence = mark_of(made, [
+                Answer(list(update_rule.stepped(pair, step.arguments))) for step in made.steps
+            ])
+            wanted = line.sentence.format(f"w{i}")
+            assert sentence.startswith((wanted, *whole)), sentence
+            assert f"The line for w{1 - i}" not in sentence
+            assert "With your rule the loss goes from" in sentence
+
+
+@pytest.mark.parametrize(("first", "second", "sentence"), [
+    ("alpha * sum(errors) / len(xs)", "alpha * sum(e * x for e, x in zip(errors, xs))",
+     r"^The line for w0 divides the sum by the number of samples; .* sum alone\. With"),
+    ("2 * alpha * sum(errors)", "alpha * sum(errors) / len(xs)",
+     r"^The line for w0 has a factor 2 .* derivative\. The line for w1 has the mean of"),
+    ("alpha * sum(errors) / len(xs)", "alpha * sum(errors) * sum(xs)",
+     r"^The line for w0 divides .*\. The line for w1 multiplies two sums; .* products\. With your"),
+    ("alpha * sum(errors)", "7 * alpha",
+     r"^The line for w0 is right\. The line for w1 is not that of gradient descent\.$"),
+    ("7 * alpha", "-alpha * sum(e * x for e, x in zip(errors, xs))",
+     r"^The line for w0 is not that of gradient descent\. The sign of the line for w1 is wrong\.$"),
+    ("7 * alpha", "7 * alpha", r"^The new weights are not those of gradient descent\.$"),
+])
+def test_the_lines_of_an_update_are_explained_one_by_one(first, second, sentence):
+    made = exercise("update-rule", 1)
+    text = edited(
+        made.solution,
+        ("w0 + alpha * sum(errors)", f"w0 + {first}"),
+        ("w1 + alpha * sum(e * x for e, x in zip(errors, xs))", f"w1 + {second}"),
+    )
+    assert re.search(sentence, made.check_text(text).sentence), made.check_text(text)
 
 
 def test_every_known_wrong_backward_pass_has_its_own_sentence():
