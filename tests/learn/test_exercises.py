@@ -30,6 +30,7 @@ from tinygrad_edu.learn.exercises import (
     evaluation,
     exercise,
     gradient_descent,
+    network,
     update_rule,
 )
 from tinygrad_edu.learn.exercises.exercise import NotYet, _without_repeats
@@ -83,7 +84,7 @@ def failure_of(body, limits=SMALL, *, head=""):
 
 # How many sentences the starters of ten seeds get, numbers aside: one for each fault.
 FAULTS = {
-    "derivative": 1, "backward": 5, "update-rule": 5, "rate": 3, "gradient-descent": 4,
+    "derivative": 1, "backward": 7, "update-rule": 5, "rate": 3, "gradient-descent": 6,
     "network": 5, "evaluation": 4,
 }
 
@@ -123,6 +124,34 @@ def test_an_exercise_says_what_to_do(name):
         assert made.starter != made.solution
         assert made.starter == exercise(name, seed).starter
         assert repr(made).startswith(f"Exercise(name='{name}', seed={seed}")
+
+
+def test_the_guide_for_teachers_counts_the_variants():
+    counts = {
+        "derivative": len(derivative.FUNCTIONS),
+        "backward": len(backward.LINES),
+        "update-rule": 2 * len(update_rule.FAULTS),
+        "rate": 3,
+        "gradient-descent": len(gradient_descent.PLANTED),
+        "network": len(network.FAULTS),
+        "evaluation": len(evaluation.FAULTS),
+    }
+    assert list(counts) == list(EXERCISES)
+    guide = Path(tinygrad_edu.__file__).with_name("guides") / "teaching.md"
+    text = guide.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| [^|]+ \| (\d+)[^|]* \|$", text, re.MULTILINE)
+    assert {name: int(count) for name, count in rows} == counts
+    for name, count in counts.items():
+        assert len({varied(name, seed) for seed in range(count)}) == count
+    for name in ("backward", "rate", "gradient-descent"):
+        assert len({varied(name, seed) for seed in range(30)}) > 25
+
+
+def varied(name, seed):
+    """Returns the starter without what names its random seed."""
+    made = exercise(name, seed)
+    text = made.starter.replace(f"{name}-{seed}.py", "").replace(f"SEED = {seed}\n", "")
+    return text.split("\n", 1)[1]
 
 
 def test_starters_are_the_same_in_every_process():
