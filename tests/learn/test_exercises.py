@@ -30,9 +30,10 @@ from tinygrad_edu.learn.exercises import (
     evaluation,
     exercise,
     gradient_descent,
+    network,
     update_rule,
 )
-from tinygrad_edu.learn.exercises.exercise import NotYet
+from tinygrad_edu.learn.exercises.exercise import NotYet, _without_repeats
 from tinygrad_edu.learn.exercises.running import (
     Answer,
     Call,
@@ -83,7 +84,7 @@ def failure_of(body, limits=SMALL, *, head=""):
 
 # How many sentences the starters of ten seeds get, numbers aside: one for each fault.
 FAULTS = {
-    "derivative": 1, "backward": 5, "update-rule": 5, "rate": 3, "gradient-descent": 4,
+    "derivative": 1, "backward": 7, "update-rule": 5, "rate": 3, "gradient-descent": 6,
     "network": 5, "evaluation": 4,
 }
 
@@ -125,6 +126,34 @@ def test_an_exercise_says_what_to_do(name):
         assert repr(made).startswith(f"Exercise(name='{name}', seed={seed}")
 
 
+def test_the_guide_for_teachers_counts_the_variants():
+    counts = {
+        "derivative": len(derivative.FUNCTIONS),
+        "backward": len(backward.LINES),
+        "update-rule": 2 * len(update_rule.FAULTS),
+        "rate": 3,
+        "gradient-descent": len(gradient_descent.PLANTED),
+        "network": len(network.FAULTS),
+        "evaluation": len(evaluation.FAULTS),
+    }
+    assert list(counts) == list(EXERCISES)
+    guide = Path(tinygrad_edu.__file__).with_name("guides") / "teaching.md"
+    text = guide.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| [^|]+ \| (\d+)[^|]* \|$", text, re.MULTILINE)
+    assert {name: int(count) for name, count in rows} == counts
+    for name, count in counts.items():
+        assert len({varied(name, seed) for seed in range(count)}) == count
+    for name in ("backward", "rate", "gradient-descent"):
+        assert len({varied(name, seed) for seed in range(30)}) > 25
+
+
+def varied(name, seed):
+    """Returns the starter without what names its random seed."""
+    made = exercise(name, seed)
+    text = made.starter.replace(f"{name}-{seed}.py", "").replace(f"SEED = {seed}\n", "")
+    return text.split("\n", 1)[1]
+
+
 def test_starters_are_the_same_in_every_process():
     code = (
         "from tinygrad_edu.learn.exercises import EXERCISES, exercise\n"
@@ -148,6 +177,10 @@ def test_an_unknown_exercise_and_a_wrong_seed_are_rejected():
         exercise("rate", "7")
     with pytest.raises(ValueError, match="Limits: seconds"):
         Limits(seconds=0)
+    with pytest.raises(TypeError, match=r"check_text: text must be text, not NoneType .*check"):
+        exercise("rate").check_text(None)
+    with pytest.raises(TypeError, match="check_text: limits must be Limits, not int"):
+        exercise("rate").check_text("", 5)
 
 
 # ---- wrong answers
@@ -224,6 +257,46 @@ def test_every_known_wrong_update_has_its_own_sentence():
         made.marker([Answer([0.0, 0.0])] * len(made.steps))
 
 
+def test_every_known_wrong_line_of_an_update_has_its_own_sentence():
+    made = exercise("update-rule", 1)
+    rights = (update_rule.LINES_OF_W0[0], update_rule.LINES_OF_W1[0])
+    whole = {wrong.sentence for wrong in update_rule.WRONG}
+    for i, lines in enumerate((update_rule.LINES_OF_W0, update_rule.LINES_OF_W1)):
+        assert len({line.sentence for line in lines}) == len(lines) >= 15
+        for line in lines[1:]:
+            pair = (line, rights[1]) if i == 0 else (rights[0], line)
+            sentence = mark_of(made, [
+                Answer(list(update_rule.stepped(pair, step.arguments))) for step in made.steps
+            ])
+            wanted = line.sentence.format(f"w{i}")
+            assert sentence.startswith((wanted, *whole)), sentence
+            assert f"The line for w{1 - i}" not in sentence
+            assert "With your rule the loss goes from" in sentence
+
+
+@pytest.mark.parametrize(("first", "second", "sentence"), [
+    ("alpha * sum(errors) / len(xs)", "alpha * sum(e * x for e, x in zip(errors, xs))",
+     r"^The line for w0 divides the sum by the number of samples; .* sum alone\. With"),
+    ("2 * alpha * sum(errors)", "alpha * sum(errors) / len(xs)",
+     r"^The line for w0 has a factor 2 .* derivative\. The line for w1 has the mean of"),
+    ("alpha * sum(errors) / len(xs)", "alpha * sum(errors) * sum(xs)",
+     r"^The line for w0 divides .*\. The line for w1 multiplies two sums; .* products\. With your"),
+    ("alpha * sum(errors)", "7 * alpha",
+     r"^The line for w0 is right\. The line for w1 is not that of gradient descent\.$"),
+    ("7 * alpha", "-alpha * sum(e * x for e, x in zip(errors, xs))",
+     r"^The line for w0 is not that of gradient descent\. The sign of the line for w1 is wrong\.$"),
+    ("7 * alpha", "7 * alpha", r"^The new weights are not those of gradient descent\.$"),
+])
+def test_the_lines_of_an_update_are_explained_one_by_one(first, second, sentence):
+    made = exercise("update-rule", 1)
+    text = edited(
+        made.solution,
+        ("w0 + alpha * sum(errors)", f"w0 + {first}"),
+        ("w1 + alpha * sum(e * x for e, x in zip(errors, xs))", f"w1 + {second}"),
+    )
+    assert re.search(sentence, made.check_text(text).sentence), made.check_text(text)
+
+
 def test_every_known_wrong_backward_pass_has_its_own_sentence():
     made = exercise("backward", 3)
     found = [
@@ -232,6 +305,10 @@ def test_every_known_wrong_backward_pass_has_its_own_sentence():
     ]
     assert found == [sentence for _, sentence in backward.WRONG]
     assert len(set(found)) >= 9
+    for value, shown in [(3.0, "3"), ([], "0 numbers"), ([1.0, 2.0], "2 numbers")]:
+        assert mark_of(made, [Answer(value)] * len(made.steps)) == (
+            f"what backward returns must be a list of 1 number, not {shown}."
+        )
     root = [Answer(backward.swept(*step.arguments, backward.Idea())) for step in made.steps]
     assert "All gradients of 9 graphs are right" in made.marker(root)
     assert "8 of 9 graphs" in mark_of(made, [*root[:-1], Answer([9.0] * len(root[-1].value))])
@@ -290,6 +367,9 @@ def test_every_combination_of_modes_has_its_own_sentence():
     ([0.1], "RATE must be a number, not a list"),
     (math.nan, "RATE is nan"),
     ({}, "RATE must be a number, not a dict"),
+    ([0, 5], r"RATE must be a number, not a list. Python writes a decimal point: 0\.5\.$"),
+    ([1, -2], r"Python writes a decimal point: 1\.2\.$"),
+    ([0, 0.5], r"RATE must be a number, not a list\.$"),
 ])
 def test_a_wrong_rate_is_explained(rate, sentence):
     assert re.search(sentence, mark_of(exercise("rate", 0), [Answer(rate)]))
@@ -376,6 +456,9 @@ def test_a_network_may_be_repaired_in_another_way():
 @pytest.mark.parametrize(("head", "body", "sentence"), [
     ("x = (1", "pass", "Python cannot read line 1 .*, 'x = \\(1'"),
     ("", "return 2 x", "Python cannot read line 3 .*'return 2 x'"),
+    ("RATE = 0,05", "pass", "line 1 .*'RATE = 0,05'. Python writes a decimal point: 0.05.$"),
+    ("RATE = 05", "pass", "line 1 .*'RATE = 05'.$"),
+    ("x = [(1,02]", "pass", r"Python cannot read line 1 \("),
     ("", "return x\n   x", "Python cannot read line 4 .*indent"),
     ("1 / 0", "pass", r"error in line 1, '1 / 0' \(ZeroDivisionError: division by zero\)"),
     ("", "return maht.sin(x)", r"line 3, 'return maht.sin\(x\)' \(NameError: name 'maht'"),
@@ -415,7 +498,12 @@ def test_a_program_that_waits_is_stopped_too(monkeypatch):
     monkeypatch.setattr(process, "PATIENCE", 1)
     started = time.process_time()
     sentence = failure_of("time.sleep(1000)", head="import time")
-    assert re.search(r"stopped after 1 second in line 3, 'time.sleep\(1000\)'", sentence)
+    assert sentence == (
+        "The program was stopped after 1 second, most of them spent waiting in line 3, "
+        "'time.sleep(1000)'. Does it wait for something, as time.sleep() does?"
+    )
+    failure = Failure("waiting", seconds=30)
+    assert "after 30 seconds, most of them spent waiting. Does" in sentence_of(failure, "")
     assert time.process_time() - started < 1
 
 
@@ -438,7 +526,7 @@ def test_nothing_goes_on_after_a_check(monkeypatch):
     found = run_f(f"{thread}; return [os.getpid(), {sleep}]", head=head).answers[0].value
     monkeypatch.setattr(process, "PATIENCE", 1)
     stopped = run_f(f"print({sleep}, os.getpid(), flush=True); time.sleep(1000)", head=head)
-    assert stopped.failure.kind == "time"
+    assert stopped.failure.kind == "waiting"
     for pid in [*found, *map(int, stopped.printed[0].split())]:
         for _ in range(100):
             if not is_running(pid):
@@ -478,6 +566,24 @@ def test_a_result_shows_the_first_lines_that_a_file_printed():
     assert str(result).startswith("Right: The derivative of tanh(x)")
     assert "Your file printed:" in str(result)
     assert str(made.check_text(made.starter)).startswith("Not yet: ")
+
+
+def test_a_warning_is_shown_once_with_short_numbers():
+    made = exercise("gradient-descent", 0)
+    assert "zero_grad is missing" in made.check_text(made.starter).sentence
+    printed = "\n".join(made.check_text(made.starter).details).split("Your file printed:\n")[1]
+    assert printed.count("GradientWarning") == 1
+    assert "gradient of parameter w0, 0.8629, still" in " ".join(printed.split())
+    assert printed.endswith("\n    optimizer.step()")
+    lines = [
+        "your file:3: GradientWarning: 0.12345678", "  step()", "a 0.12345678", "  b",
+        "your file:3: GradientWarning: 0.23456789", "  step()", "your file:4: GradientWarning: 1",
+        "  step()", "your file:3: GradientWarning: 2", "  step()", "end",
+    ]
+    assert _without_repeats(lines) == [
+        "your file:3: GradientWarning: 0.1235", "  step()", "a 0.12345678", "  b",
+        "your file:4: GradientWarning: 1", "  step()", "end",
+    ]
 
 
 def test_only_plain_values_come_back():
@@ -543,7 +649,7 @@ def test_nothing_is_left_among_temporary_files(monkeypatch, tmp_path):
     assert run_f("os.makedirs('a/b'); os.chmod('a', 0); return 1", head=head).answers
     assert run_f("os._exit(3)", head=head).failure.kind == "ended"
     monkeypatch.setattr(process, "PATIENCE", 1)
-    assert run_f("time.sleep(1000)", head="import time").failure.kind == "time"
+    assert run_f("time.sleep(1000)", head="import time").failure.kind == "waiting"
     assert run_f("return 2 x").failure.kind == "syntax"
     assert list(tmp_path.iterdir()) == []
 
@@ -591,8 +697,9 @@ def test_a_file_is_read_as_editors_write_it(convert, tmp_path):
     (b"# exercise: rate, seed x\n", "It is '# exercise: rate, seed x'"),
     (b"# exercise: rats, seed 7\n", "names the exercise 'rats', which does not .* back: rate."),
     (b"# exercise: xyz, seed 7\n", "'xyz', .* back: derivative or backward or update-rule or"),
-    (b"# exercise: rate, seed 99999999\n", "a seed of more than 10,000,000"),
-    (b"# exercise: rate, seed 9999999999999\n", "which exercise the file is"),
+    (b"# exercise: rate, seed 99999999\n", "the seed 99999999; a seed is at most 10,000,000. Put"),
+    (b"# exercise: rate, seed 9999999999999\n", "the seed 9999999999999; a seed is at most 10,"),
+    (b"# exercise: rate, seed " + b"9" * 90 + b"\n", r"the seed 9+\.\.\.; a seed is at most 10,0"),
     ("# exercise: rate, seed 7\n# ü".encode("latin-1"), "^The file is not text in UTF-8: save it"),
     ("# exercise: rate, seed 7\n".encode("utf-16"), "The file is text in UTF-16, not in UTF-8"),
     (b"# exercise: rate, seed 7\n\0", "The file is not text: it has bytes of 0"),
@@ -633,12 +740,29 @@ def test_a_starter_is_written_and_never_overwritten(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError, match=r"'rate-7.py' exists already, and is not over"):
         made.write()
     assert Path("rate-7.py").read_text() == "mine"
-    with pytest.raises(FileExistsError):
-        made.write(tmp_path)
+    for folder in (tmp_path, ".", f"{tmp_path}/"):
+        with pytest.raises(IsADirectoryError, match=r"is a folder; name .*such as '.*rate-7.py'"):
+            made.write(folder)
+    with pytest.raises(FileNotFoundError, match="the folder 'class/' does not exist; create it"):
+        made.write("class/")
     with pytest.raises(FileNotFoundError, match="is not a folder; create it first"):
         made.write("missing/rate.py")
     with pytest.raises(TypeError, match="write: path must be text or a Path"):
         made.write(7)
+
+
+@pytest.mark.parametrize(("file", "shown"), [
+    ("mine.py", "mine.py"), ("my rate.py", '"my rate.py"'), ("über.py", "über.py"),
+    ('a"""b.py', "rate-7.py"), ("-x.py", "rate-7.py"), ("a\\b.py", "rate-7.py"),
+])
+@pytest.mark.skipif(os.name != "posix", reason="names that other systems do not have")
+def test_the_commands_in_a_starter_name_its_file(file, shown, tmp_path):
+    text = exercise("rate", 7).write(tmp_path / file).read_text(encoding="utf-8")
+    assert f"practice check {shown}\n" in text
+    assert f"practice check {shown} --hint 1\n" in text
+    assert f"To see the steps:  python {shown}\n" in text
+    assert text.startswith("# exercise: rate, seed 7\n")
+    compile(text, file, "exec")
 
 
 # ---- the commands
@@ -687,14 +811,18 @@ def test_one_file_is_checked_with_a_next_step(tmp_path, monkeypatch, capsys):
     assert "--hint 2" in told
     assert command("check", path, "--hint", 9) == 1
     told = capsys.readouterr().out
-    assert f"Hint {len(made.hints)} of {len(made.hints)}" in told
+    assert told.endswith("\n\nThere are 3 hints: pass --hint 1 to --hint 3.\n")
+    assert made.hints[2][:20] not in told
+    assert command("check", path, "--hint", 3) == 1
+    told = capsys.readouterr().out
+    assert "Hint 3 of 3" in told
     assert "--hint" not in told
     path.write_text(made.solution)
     assert command("check", path, "--hint", 1) == 0
     told = capsys.readouterr().out
     assert told.startswith("update-rule-1.py: right: ")
     assert "tinygrad-edu practice update-rule --seed 2" in told
-    assert "tinygrad-edu learn descent" in told
+    assert "tinygrad-edu learn descent (Gradient descent" in told
     assert "\x1b" not in told
 
 
@@ -719,6 +847,29 @@ def test_many_files_are_marked_one_line_each_and_one_that_fails_stops_no_other(t
         ["rate", "3", "1"], ["rate", "3", "0"], ["rate", "3", "1"], ["rate", "3", "0"],
         ["", "", "0"], ["", "", "0"], ["", "", "0"]]
     assert all(row[4] for row in rows[1:])
+
+
+def test_marks_replace_marks_of_an_earlier_check_and_nothing_else(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").write_text("1")
+    out = Path("marks.csv")
+    out.write_text("")
+    assert command("check", "a.py", "--csv", out) == 1
+    assert "wrote marks.csv, which replaces the one from before\n" in capsys.readouterr().out
+    out.unlink()
+    assert command("check", "a.py", "--csv", "marks") == 1
+    assert "wrote marks.csv\n" in capsys.readouterr().out
+    marks = out.read_bytes()
+    out.write_bytes(marks.replace(b"\n", b"\r\n") + b"more")
+    assert command("check", "a.py", "--csv", out) == 1
+    assert out.read_bytes() == marks
+    assert "wrote marks.csv, which replaces the one from before\n" in capsys.readouterr().out
+    for content in (b"name,grade\n", b"\xef\xbb\xbf\xff", marks.replace(b",", b";"), b"x" * 10_000):
+        out.write_bytes(content)
+        with pytest.raises(FileExistsError, match=r"'marks.csv' exists, .*choose another name"):
+            command("check", "a.py", "--csv", out)
+        assert out.read_bytes() == content
+        assert capsys.readouterr().out == ""
 
 
 def test_marks_on_standard_output_are_csv_alone(tmp_path, capsys, monkeypatch):

@@ -29,11 +29,12 @@ SAVES_BEFORE_HINT = 3  # that were not right, before a watched file gets its nex
 COLUMNS = ("file", "exercise", "seed", "mark", "sentence")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a cell of a spreadsheet begins to compute
 
-SECONDS = option("--seconds", 10, "processor time that a file may use", positive)
+SECONDS = option("--seconds", 10, "seconds of processor time that a file may use; it may wait "
+                 "three times as long", positive)
 CHECK_ARGUMENTS = (
     argument("files", nargs="+", metavar="FILE", help="files that practice NAME has written"),
-    argument("--csv", metavar="OUT", help="also write the marks to a CSV file; - is standard "
-             "output"),
+    argument("--csv", metavar="OUT", help="also write the marks to a CSV file, which may replace "
+             "marks of an earlier check; - is standard output"),
     argument("--hint", metavar="N", type=positive, help="show the hint with this number"),
     SECONDS,
 )
@@ -61,6 +62,7 @@ def run_check(options: argparse.Namespace) -> int:
     out = options.csv
     if out not in (None, "-"):
         out = destination(out, "the marks", [".csv"], "marks.csv")
+        _check_replaceable(out)
     files = [path for name in options.files for path in _expanded(name)]
     if len(files) > 1 and options.hint is not None:
         raise ValueError("--hint is about one file; name one")
@@ -166,6 +168,8 @@ def _mark(result: Result) -> str:
 
 def _show(path: str, result: Result, hint: int | None) -> None:
     """Prints the result of a single file, and what to do next."""
+    from ...learn.lessons import lesson
+
     print(textwrap.fill(f"{printable(path)}: {_mark(result)}: {result.sentence}", WIDTH,
                         subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
     for line in result.details:
@@ -175,18 +179,24 @@ def _show(path: str, result: Result, hint: int | None) -> None:
         return
     if result.right:
         print(f"\nAnother one:  tinygrad-edu practice {made.name} --seed {made.seed + 1}")
-        print(f"The lesson:   tinygrad-edu learn {made.lesson}", flush=True)
+        print(f"The lesson:   tinygrad-edu learn {made.lesson} ({lesson(made.lesson).title})",
+              flush=True)
         return
-    shown = min(hint or 0, len(made.hints))
+    count = len(made.hints)
+    shown = hint or 0
+    if shown > count:
+        print(f"\nThere are {count} hints: pass --hint 1 to --hint {count}.", flush=True)
+        return
     if shown:
         _print_hint(made, shown)
-    if shown < len(made.hints):
+    if shown < count:
         print(f"\nA hint:  {_command('check', path)} --hint {shown + 1}", flush=True)
 
 
 def _show_watched(path: str, result: Result, saves: int) -> None:
     """Prints the result of a file that is watched, with a hint after some saves."""
-    _show(path, result, None if result.right else saves // SAVES_BEFORE_HINT)
+    most = len(result.exercise.hints) if result.exercise else 0
+    _show(path, result, min(saves // SAVES_BEFORE_HINT, most))
     print(flush=True)
 
 
@@ -210,7 +220,26 @@ def _write_marks(out: str | Path, files: Sequence[str], results: Sequence[Result
     if out == "-":
         print(text.getvalue(), end="")
         return
-    print(f"wrote {write_atomically(out, text.getvalue())}")
+    end = ", which replaces the one from before" if os.path.exists(out) else ""
+    print(f"wrote {write_atomically(out, text.getvalue())}{end}")
+
+
+def _check_replaceable(path: Path) -> None:
+    """Checks that a file, if it exists, has marks that this command wrote.
+
+    Raises:
+        FileExistsError: it has something else.
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        first = file.readline(100).strip()
+    if first not in (b"", ",".join(COLUMNS).encode()):
+        raise FileExistsError(
+            f"{str(path)!r} exists, and does not begin with the line {','.join(COLUMNS)!r} of "
+            "marks from an earlier check; it is not overwritten: choose another name"
+        )
 
 
 def _state_of(path: str) -> tuple[int, int] | None:

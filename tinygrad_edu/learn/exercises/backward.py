@@ -66,7 +66,10 @@ LINES = (
     "grads[j] += partial",
     "grads[j] = partial",
     "grads[j] += grads[i] + partial",
+    "grads[j] += grads[i]",
+    "grads[j] = grads[i]",
 )
+FACTORS = tuple([float(n) for n in range(-9, 10) if abs(n) > 1])  # of the product in the task
 RIGHT = "grads[j] += grads[i] * partial"
 
 
@@ -74,23 +77,25 @@ def make(seed: int) -> Exercise:
     """Returns the exercise: the inner line has the fault that this random seed chooses."""
     draw = random.Random(f"backward {seed}")
     graphs = [*_fixed(), *[as_operands(graph(1 + i % 5, draw)) for i in range(GRAPHS)]]
-    task = """Write the inner line of a backward pass.
+    a, b = random.Random(f"example {seed}").sample(FACTORS, 2)
+    task = f"""Write the inner line of a backward pass.
 
 A graph is a list with an entry for each node, in the order of the forward
 pass; the last node is the output.  operands[i] lists the operands of node i as
 pairs (j, partial): j is the index of the operand, and partial the local
-derivative d node i / d node j.  For c = a * b with a = 2 and b = 5:
+derivative d node i / d node j.  For c = a * b with
+a = {a:g} and b = {b:g}:
 
-    operands = [[], [], [(0, 5.0), (1, 2.0)]]
+    operands = {[[], [], [(0, b), (1, a)]]}
 
-backward returns d output / d node for every node; here [5.0, 2.0, 1.0]."""
+backward returns d output / d node for every node; here {[b, a, 1.0]}."""
     return Exercise(
         name="backward",
         seed=seed,
         lesson="backward",
         title="write the inner line of a backward pass",
-        starter=file_text("backward", seed, task, _code(LINES[seed % len(LINES)])),
-        solution=file_text("backward", seed, task, _code(RIGHT)),
+        starter=file_text("backward", seed, task, _code(LINES[seed % len(LINES)], a, b)),
+        solution=file_text("backward", seed, task, _code(RIGHT, a, b)),
         hints=(
             "Think of y = a + a: node a is an operand twice, with a local derivative of 1 each. "
             "What must its gradient be?",
@@ -104,7 +109,8 @@ backward returns d output / d node for every node; here [5.0, 2.0, 1.0]."""
     )
 
 
-def _code(line: str) -> str:
+def _code(line: str, a: float, b: float) -> str:
+    """Returns the file with this inner line; a and b are the factors of its example."""
     return f"""
 def backward(operands):
     grads = [0.0] * len(operands)
@@ -116,7 +122,7 @@ def backward(operands):
 
 
 if __name__ == "__main__":
-    print(backward([[], [], [(0, 5.0), (1, 2.0)]]))  # 5, 2, 1
+    print(backward({[[], [], [(0, b), (1, a)]]}))  # {b:g}, {a:g}, 1
     print(backward([[], [(0, 1.0), (0, 1.0)]]))  # 2, 1
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import textwrap
 from collections.abc import Callable, Sequence
 from math import cos, exp, log, tanh
 from typing import Any, NamedTuple
@@ -190,15 +189,13 @@ def make(seed: int) -> Exercise:
     names = ["x", "z"] if isinstance(function.edges[0], tuple) else ["x"]
     given = ", ".join([*names, "o"])
     points = _points(function, len(names), random.Random(f"rule {seed}"))
-    wanted = "d o / d x" if len(names) == 1 else "the two numbers d o / d x and d o / d z"
+    wanted = "d o / d x" if len(names) == 1 else "two: d o / d x and d o / d z"
     task = f"""Write the local derivative of o = {function.call}.
 
 In the forward pass the engine computes the output o.  In the backward pass it
 multiplies the gradient of o by the local derivative, and adds the product to
 the gradient of the argument.  rule gets numbers, and returns
 {wanted}.  {function.note}"""
-    paragraphs = [textwrap.fill(part, 79) for part in task.split("\n\n")]
-    task = "\n\n".join(paragraphs)
     start = "0.0" if len(names) == 1 else "0.0, 0.0"
     code = f"import math\n\n\ndef rule({given}):\n    return {{}}"
     return Exercise(

@@ -7,6 +7,7 @@ function that marks what comes back.
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from collections.abc import Callable, Sequence
@@ -16,15 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from ...debug.text import short_number
-from ...errors import shortened
+from ...errors import check_text, check_type, counted, shortened
 from ...files import FilePath, check_folder_of, check_path, read_text
 from .running import LIMITS, Answer, Failure, Limits, Step, run, sentence_of
 
 MOST_BYTES = 100_000  # of a learner's file
 FIRST_LINES = 20  # in which the line that names the exercise may stand
-NAMED = re.compile(r"#\s*exercise:\s*([\w-]+)\s*,\s*seed\s*(\d{1,9})\s*", re.IGNORECASE)
+NAMED = re.compile(r"#\s*exercise:\s*([\w-]+)\s*,\s*seed\s*(\d{1,1000})\s*", re.IGNORECASE)
 MOST_PRINTED_LINES = 10  # that a result shows
 MOST_WIDTH = 76  # characters of a line of details
+TASK_WIDTH = 79  # characters of a line of the task
+PLAIN_NAME = re.compile(r"\w[\w. +-]{,39}")  # a file name that can stand in the docstring
+WARNING = re.compile(r"(your file:\d+: \w+Warning): .*")
+LONG_NUMBER = re.compile(r"-?\d+\.\d{6,}(e[+-]\d+)?")
 
 
 class NotYet(Exception):  # noqa: N818  (it is a mark)
@@ -97,7 +102,14 @@ class Exercise:
         return self.check_text(text, limits)
 
     def check_text(self, text: str, limits: Limits = LIMITS) -> Result:
-        """Returns the mark of a file from its text (see `check`)."""
+        """Returns the mark of a file from its text (see `check`).
+
+        Raises:
+            TypeError: ``text`` is not text, or ``limits`` is not a `Limits`.
+            OSError: no process could be started.
+        """
+        check_text(text, "check_text: text", "to check a file, call check")
+        check_type(limits, "check_text: limits", Limits, "Limits", "write Limits(seconds=10)")
         found = run(text, self.steps, limits)
         printed = _printed(found.printed)
         try:
@@ -114,25 +126,44 @@ class Exercise:
     def write(self, path: FilePath | None = None) -> Path:
         """Writes the starter file, and returns its path.
 
-        path: the file, by default one such as ``rate-7.py`` in the present folder.
+        path: the file, by default one such as ``rate-7.py`` in the present folder.  The commands in
+            the starter name this file.
 
         Raises:
             TypeError: ``path`` is not a path.
             FileExistsError: the file exists.  It is never overwritten.
+            IsADirectoryError: ``path`` is a folder.
             OSError: it cannot be written.
         """
-        path = f"{self.name}-{self.seed}.py" if path is None else path
-        check_path(path, "write", f"{self.name}-{self.seed}.py")
+        default = f"{self.name}-{self.seed}.py"
+        path = default if path is None else path
+        check_path(path, "write", default)
+        _check_is_no_folder(path, default)
         check_folder_of(path)
+        name = Path(path).name
+        name = f'"{name}"' if " " in name else name
+        is_plain = PLAIN_NAME.fullmatch(Path(path).name) is not None
+        text = self.starter.replace(default, name) if is_plain else self.starter
         try:
             with open(path, "x", encoding="utf-8", newline="\n") as file:
-                file.write(self.starter)
+                file.write(text)
         except FileExistsError:
             raise FileExistsError(
                 f"{str(path)!r} exists already, and is not overwritten; choose another name, or "
                 "check the file"
             ) from None
         return Path(path)
+
+
+def _check_is_no_folder(path: FilePath, default: str) -> None:
+    """Raises IsADirectoryError or FileNotFoundError for a path that names a folder."""
+    text = os.fspath(path)
+    if os.path.isdir(path):
+        raise IsADirectoryError(
+            f"{text!r} is a folder; name a file in it, such as {os.path.join(text, default)!r}"
+        )
+    if not os.path.basename(text):
+        raise FileNotFoundError(f"the folder {text!r} does not exist; create it first")
 
 
 @dataclass(frozen=True)
@@ -191,14 +222,21 @@ def file_text(name: str, seed: int, task: str, code: str) -> str:
     """Returns the text of a learner's file.
 
     name, seed: the exercise; the first line has them.
-    task: the docstring.
+    task: the docstring.  Its paragraphs are wrapped, except indented ones.
     code: what follows it.
     """
+    paragraphs = [
+        part if part.startswith(" ") else textwrap.fill(
+            part, TASK_WIDTH, fix_sentence_endings=True, break_on_hyphens=False
+        )
+        for part in task.strip().split("\n\n")
+    ]
+    task = "\n\n".join(paragraphs)
     file = f"{name}-{seed}.py"
     code = code.strip()
     gap = "\n\n" if code.startswith("def ") else "\n"
     return (
-        f'# exercise: {name}, seed {seed}\n"""{task.strip()}\n\n'
+        f'# exercise: {name}, seed {seed}\n"""{task}\n\n'
         f"Check it:  tinygrad-edu practice check {file}\n"
         f'A hint:    tinygrad-edu practice check {file} --hint 1\n"""\n{gap}{code}\n'
     )
@@ -227,7 +265,7 @@ def number_of(x: Any, what: str, at: str = "") -> float:
     if x is None:
         raise NotYet(f"{what} is None, not a number. Is there a return missing?{end}")
     if not isinstance(x, (bool, int, float)):
-        raise NotYet(f"{what} must be a number, not {kind_of(x)}.{end}")
+        raise NotYet(f"{what} must be a number, not {kind_of(x)}.{_of_comma(x)}{end}")
     if isinstance(x, float) and not isfinite(x):
         kind = "nan, which is not a number" if isnan(x) else "infinite"
         raise NotYet(f"{what} is {kind}.{end}")
@@ -242,10 +280,12 @@ def numbers_of(x: Any, count: int, what: str, at: str = "") -> list[float]:
     """
     if x is None:
         raise NotYet(f"{what} is None. Is there a return missing?")
+    wanted = "a list of 1 number" if count == 1 else f"{count} numbers"
     if not isinstance(x, list):
-        raise NotYet(f"{what} must be {count} numbers, not {kind_of(x)}.")
+        raise NotYet(f"{what} must be {wanted}, not {kind_of(x)}.")
     if len(x) != count:
-        raise NotYet(f"{what} must be {count} numbers, not {len(x)}.")
+        found = counted(len(x), "number") if count == 1 else len(x)
+        raise NotYet(f"{what} must be {wanted}, not {found}.")
     return [number_of(entry, f"an entry of {what}", at) for entry in x]
 
 
@@ -263,8 +303,38 @@ def is_close(x: float, y: float) -> bool:
     return abs(x - y) <= 1e-9 + 1e-6 * abs(y)
 
 
+def _of_comma(x: Any) -> str:
+    """Returns a sentence about two whole numbers, which 0,5 is for Python, or else ""."""
+    if isinstance(x, list) and len(x) == 2 and all(isinstance(n, int) for n in x):
+        return f" Python writes a decimal point: {x[0]:d}.{abs(x[1]):d}."
+    return ""
+
+
+def _without_repeats(lines: Sequence[str]) -> list[str]:
+    """Returns lines without warnings that come up again, and with short numbers in warnings.
+
+    A warning is repeated if a number in its message is another one.
+    """
+    kept: list[str] = []
+    known: set[str] = set()
+    is_source = False  # whether this line is the source line of a warning that was left out
+    for line in lines:
+        found = WARNING.fullmatch(line)
+        if not found and is_source and line.startswith("  "):
+            continue
+        is_source = found is not None and found[1] in known
+        if is_source:
+            continue
+        if found:
+            known.add(found[1])
+            line = LONG_NUMBER.sub(lambda number: short_number(float(number[0])), line)
+        kept.append(line)
+    return kept
+
+
 def _printed(lines: Sequence[str]) -> tuple[str, ...]:
     """Returns the first lines that a file printed, below a heading."""
+    lines = _without_repeats(lines)
     shown: list[str] = []
     for line in lines[:MOST_PRINTED_LINES]:
         wrapped = textwrap.wrap(line, MOST_WIDTH, subsequent_indent="  ")

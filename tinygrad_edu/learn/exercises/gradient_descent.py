@@ -53,27 +53,29 @@ WRONG = (
     Loop("", "bs", "", "step is called for every sample, and the gradients are never set to 0."),
     Loop("z", "b", "ss", "step is called twice."),
 )
-PLANTED = WRONG[:4]
+PLANTED = WRONG[:6]
 
 
 def make(seed: int) -> Exercise:
     """Returns the exercise: a loop with the mistake that this random seed chooses."""
     draw = random.Random(f"gradient-descent {seed}")
+    example = _example(random.Random(f"example {seed}"))
     task = """Find the mistake in a training loop.
 
 train fits the line w0 + w1 x by batch gradient descent on the mean squared
 error: every step uses the gradient of all samples.  It returns the weights
-after each step.  All lines are there, but their order is wrong, or one is
-missing: zero_grad sets the gradients to 0, backward adds to them, and step
-moves the weights."""
+after each step.  Lines are missing or in the wrong place: zero_grad
+sets the gradients to 0, backward adds to them, and step moves the weights."""
     cases = [_case(draw) for _ in range(2)]
     return Exercise(
         name="gradient-descent",
         seed=seed,
         lesson="optimisers",
         title="find the mistake in a training loop",
-        starter=file_text("gradient-descent", seed, task, _code(PLANTED[seed % len(PLANTED)])),
-        solution=file_text("gradient-descent", seed, task, _code(RIGHT)),
+        starter=file_text(
+            "gradient-descent", seed, task, _code(PLANTED[seed % len(PLANTED)], example)
+        ),
+        solution=file_text("gradient-descent", seed, task, _code(RIGHT, example)),
         hints=(
             "Say for each of the three calls how often it must run: once for all samples, or once "
             "for each sample?",
@@ -85,11 +87,19 @@ moves the weights."""
     )
 
 
-def _code(loop: Loop) -> str:
-    """Returns the file with the calls of a loop."""
+def _example(draw: random.Random) -> str:
+    """Returns the arguments of train, as Python, with which the file tries itself: a line."""
+    xs = sorted(map(float, draw.sample(range(-2, 3), 3)))
+    slope, height = draw.choice((-3, -2, 2, 3)), draw.randint(-2, 2)
+    return f"[0.0, 0.0], {xs}, {[slope * x + height for x in xs]}, {RATE}, {STEPS}"
+
+
+def _code(loop: Loop, example: str) -> str:
+    """Returns the file with the calls of a loop, tried with the arguments of an example."""
     calls = {"z": ZERO, "s": STEP, "b": BACKWARD}
     before = "".join([f"        {calls[letter]}\n" for letter in loop.before])
     zero = f"            {ZERO}\n" if "z" in loop.each else ""
+    step = f"            {STEP}\n" if "s" in loop.each else ""
     after = "".join([f"        {calls[letter]}\n" for letter in loop.after])
     return f"""
 from tinygrad_edu import Value, optim
@@ -104,12 +114,12 @@ def train(start, xs, ys, rate, steps):
 {before}        for x, y in zip(xs, ys):
 {zero}            loss = (w0 + w1 * x - y) ** 2 / len(xs)
             loss.backward()
-{after}        path.append([w0.data, w1.data])
+{step}{after}        path.append([w0.data, w1.data])
     return path
 
 
 if __name__ == "__main__":
-    for w in train([0.0, 0.0], [-1.0, 0.0, 2.0], [-1.0, 1.0, 5.0], {RATE}, {STEPS}):
+    for w in train({example}):
         print(w)
 """
 

@@ -101,5 +101,6 @@ def named_in(text: str) -> Exercise:
             f"the name back: {' or '.join(near)}."
         )
     if seed > MOST:
-        raise NotYet(f"The first line has a seed of more than {MOST:,}. Put it back.")
+        raise NotYet(f"The first line has the seed {shortened(str(seed), 20)}; a seed is at most "
+                     f"{MOST:,}. Put it back.")
     return EXERCISES[name].make(seed)

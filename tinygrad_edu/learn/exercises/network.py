@@ -75,9 +75,10 @@ def make(seed: int) -> Exercise:
     task = f"""Repair a network that does not learn.
 
 It should learn exclusive or: points around the corners of a square have the
-label 1 if the signs of their coordinates differ, and else -1.  It trains on
-{SAMPLES} points for {EPOCHS} epochs, and is checked on {UNSEEN} others: at least {WANTED:.0%}
-must get a score of the right sign.  There is one fault, in RATE or in
+label 1 if the signs of their coordinates differ, and else -1.
+
+It trains on {SAMPLES} points for {EPOCHS} epochs, and is checked on {UNSEEN} others:
+at least {WANTED:.0%} must get a score of the right sign.  There is one fault, in RATE or in
 make_model.
 
 To see the loss of each epoch:  python network-{seed}.py"""

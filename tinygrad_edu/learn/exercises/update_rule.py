@@ -18,6 +18,7 @@ STEPS = 50  # of the descent that shows what a wrong rule does
 SAMPLES = 20
 CASES = 8  # steps that are compared, each with other data
 Weights = tuple[float, float]
+Case = tuple[float, float, list[float], list[float], float]
 Update = Callable[[float, float, Sequence[float], Sequence[float], float], Weights]
 
 
@@ -119,6 +120,83 @@ WRONG = (
 )
 
 
+class Line(NamedTuple):
+    """A line of the rule for one weight, right or wrong.
+
+    change: called with the right sum over the samples, alpha, the errors and the xs; returns by how
+        much the weight changes.
+    sentence: what is wrong, with {} for the name of the weight; "" for the right line.
+    """
+
+    change: Callable[[float, float, Sequence[float], Sequence[float]], float]
+    sentence: str = ""
+
+
+UPHILL = ", and its sign is wrong"
+MEAN = "The line for {} divides the sum by the number of samples; the task has the sum alone"
+TWICE = (
+    "The line for {} has a factor 2 too much: the 1/2 of the loss cancels the 2 of its derivative"
+)
+TWO_SUMS = (
+    "The line for {} multiplies two sums; multiply each error by its x, and add the products"
+)
+HALF = "The line for {} has a factor 1/2 too much"
+LINES = (
+    Line(lambda total, alpha, errors, xs: alpha * total),
+    Line(lambda total, alpha, errors, xs: -alpha * total,
+         "The sign of the line for {} is wrong."),
+    Line(lambda total, alpha, errors, xs: alpha * total / len(xs), f"{MEAN}."),
+    Line(lambda total, alpha, errors, xs: -alpha * total / len(xs), f"{MEAN}{UPHILL}."),
+    Line(lambda total, alpha, errors, xs: 2 * alpha * total, f"{TWICE}."),
+    Line(lambda total, alpha, errors, xs: -2 * alpha * total, f"{TWICE}{UPHILL}."),
+    Line(lambda total, alpha, errors, xs: 2 * alpha * total / len(xs),
+         "The line for {} has the derivative of the mean squared error: 2 over the number of "
+         "samples, times the sum. The loss of the task has 1/2 of the sum."),
+    Line(lambda total, alpha, errors, xs: alpha * total / 2, f"{HALF}."),
+    Line(lambda total, alpha, errors, xs: total, "The line for {} lacks alpha."),
+    Line(lambda total, alpha, errors, xs: -total, f"The line for {{}} lacks alpha{UPHILL}."),
+    Line(lambda total, alpha, errors, xs: alpha + total,
+         "The line for {} adds alpha to the sum; it multiplies the sum."),
+    Line(lambda total, alpha, errors, xs: 0.0, "The line for {} leaves the weight as it was."),
+    Line(lambda total, alpha, errors, xs: alpha * errors[0],
+         "The line for {} uses the first sample alone; the sum is over all samples."),
+    Line(lambda total, alpha, errors, xs: alpha * errors[-1],
+         "The line for {} uses the last sample alone; the sum is over all samples."),
+)
+LINES_OF_W0 = (*LINES, Line(
+    lambda total, alpha, errors, xs: alpha * _product(errors, xs),
+    "The line for {} has a factor x too much: w0 is not multiplied by x in the line.",
+))
+LINES_OF_W1 = (
+    *LINES,
+    Line(lambda total, alpha, errors, xs: alpha * sum(errors), "The line for {} lacks the factor "
+         "x."),
+    Line(lambda total, alpha, errors, xs: -alpha * sum(errors),
+         f"The line for {{}} lacks the factor x{UPHILL}."),
+    Line(lambda total, alpha, errors, xs: alpha * sum(errors) / len(xs),
+         "The line for {} has the mean of the errors; the task has the sum of errors times x."),
+    Line(lambda total, alpha, errors, xs: alpha * sum(errors) * sum(xs),
+         f"{TWO_SUMS}."),
+    Line(lambda total, alpha, errors, xs: -alpha * sum(errors) * sum(xs),
+         f"{TWO_SUMS}. Its sign is wrong, too."),
+)
+
+
+def _product(errors: Sequence[float], xs: Sequence[float]) -> float:
+    return sum([error * x for error, x in zip(errors, xs)])
+
+
+def stepped(lines: tuple[Line, Line], case: Case) -> Weights:
+    """Returns the new weights, as two lines compute them."""
+    w0, w1, xs, ys, alpha = case
+    errors = [y - (w0 + w1 * x) for x, y in zip(xs, ys)]
+    first, second = lines
+    return (
+        w0 + first.change(sum(errors), alpha, errors, xs),
+        w1 + second.change(_product(errors, xs), alpha, errors, xs),
+    )
+
+
 def _exchanged(weights: Weights) -> Weights:
     return weights[1], weights[0]
 
@@ -192,16 +270,11 @@ def _line(weight: str, fault: str, is_reversed: bool, total: str) -> str:
     return f"new_{weight} = {weight} {'-' if is_minus else '+'} alpha{star}{total}"
 
 
-def _case(
-    draw: random.Random, count: int
-) -> tuple[float, float, list[float], list[float], float]:
+def _case(draw: random.Random, count: int) -> Case:
     """Returns arguments of update."""
     numbers = [round(draw.uniform(-3, 3), 2) for _ in range(2 * count + 2)]
     w0, w1, *rest = numbers
     return w0, w1, rest[:count], rest[count:], draw.choice((0.01, 0.1, 0.25))
-
-
-Case = tuple[float, float, list[float], list[float], float]
 
 
 def _mark(cases: Sequence[Case], answers: Sequence[Answer], seed: int) -> str:
@@ -223,13 +296,42 @@ def _mark(cases: Sequence[Case], answers: Sequence[Answer], seed: int) -> str:
     ))
     for update, sentence in WRONG:
         if _same(given, [update(*case) for case in cases]):
-            first, last = _losses(update, seed)
-            raise NotYet(
-                f"{sentence} With your rule the loss goes from {short_number(first)} to "
-                f"{short_number(last)} in {STEPS} steps on {SAMPLES} points.",
-                details,
-            )
-    raise NotYet("The new weights are not those of gradient descent.", details)
+            raise NotYet(f"{sentence} {_effect(update, seed)}", details)
+    raise NotYet(_of_lines(cases, given, seed), details)
+
+
+def _of_lines(cases: Sequence[Case], given: Sequence[Sequence[float]], seed: int) -> str:
+    """Returns a sentence on each of the two lines that is recognised."""
+    found: list[Line | None] = []
+    for i, lines in enumerate((LINES_OF_W0, LINES_OF_W1)):
+        wanted = [[stepped((line, line), case)[i] for case in cases] for line in lines]
+        mine = [weights[i] for weights in given]
+        found.append(next(
+            (line for line, ws in zip(lines, wanted) if all(map(is_close, mine, ws))), None
+        ))
+    first, second = found
+    if first is None and second is None:
+        return "The new weights are not those of gradient descent."
+    told = []
+    for name, line in (("w0", first), ("w1", second)):
+        if line is None:
+            told.append(f"The line for {name} is not that of gradient descent.")
+        elif line.sentence:
+            told.append(line.sentence.format(name))
+        elif None in found:
+            told.append(f"The line for {name} is right.")
+    if first is not None and second is not None:
+        told.append(_effect(lambda *case: stepped((first, second), case), seed))
+    return " ".join(told)
+
+
+def _effect(update: Update, seed: int) -> str:
+    """Returns a sentence on the loss, as a wrong rule changes it."""
+    first, last = _losses(update, seed)
+    return (
+        f"With your rule the loss goes from {short_number(first)} to {short_number(last)} in "
+        f"{STEPS} steps on {SAMPLES} points."
+    )
 
 
 def _same(given: Sequence[Sequence[float]], others: Sequence[Weights]) -> bool:

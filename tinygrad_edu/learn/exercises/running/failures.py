@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,6 +11,7 @@ from ....debug.text import printable
 from ....errors import counted, near_names, shortened
 
 MOST_LINE = 60  # characters of a line or a message that a sentence shows
+DECIMAL_COMMA = re.compile(r"\b(\d+),(0\d+)\b")
 TYPES = {"str": "a text", "NoneType": "None", "list": "a list", "tuple": "a tuple",
          "dict": "a dict", "function": "a function", "set": "a set", "complex": "a complex number"}
 
@@ -19,11 +21,12 @@ class Failure:
     """Why a learner's file, or a call of one of its functions, gave no value.
 
     kind: "syntax", "exception", "memory", "exit", "missing", "model", "type" or "size"; or, if the
-        process was stopped, "time", "killed", "crash" or "ended".
+        process was stopped, "time", "waiting", "killed", "crash" or "ended".
     name: the function that was called or the variable that was read, "" for the file.
     line: the number of the line of the learner's file, 0 if it is unknown.
     type, message: the name and the message of the exception, or the name of a type.
     names: the names that the file has, if the one that was asked for is missing.
+    seconds: how many passed, if the program spent most of them waiting.
     """
 
     kind: str
@@ -32,6 +35,7 @@ class Failure:
     type: str = ""
     message: str = ""
     names: tuple[str, ...] = ()
+    seconds: int = 0
 
     @classmethod
     def read(cls, found: Mapping[str, Any] | None) -> Failure | None:
@@ -53,7 +57,8 @@ def sentence_of(failure: Failure, text: str, seconds: int = 10, megabytes: int =
     message = shortened(printable(failure.message), MOST_LINE)
     if failure.kind == "syntax":
         quoted = _quoted(failure.line, text)
-        return f"Python cannot read line {failure.line} ({message}){quoted}."
+        comma = _of_comma(failure, text)
+        return f"Python cannot read line {failure.line} ({message}){quoted}.{comma}"
     if failure.kind == "exception":
         return _of_exception(failure, text, at, message)
     if failure.kind == "missing":
@@ -71,6 +76,8 @@ def sentence_of(failure: Failure, text: str, seconds: int = 10, megabytes: int =
                 "task asks for.",
         "time": f"The program was stopped after {counted(seconds, 'second')}{at}. Is there a "
                 "loop that never ends?",
+        "waiting": f"The program was stopped after {counted(failure.seconds, 'second')}, most of "
+                   f"them spent waiting{at}. Does it wait for something, as time.sleep() does?",
         "killed": "The system stopped the program: it needed too much time or memory.",
         "crash": f"Python itself crashed{at}. A recursion that never ends can be the cause.",
     }
@@ -92,6 +99,15 @@ def _of_exception(failure: Failure, text: str, at: str, message: str) -> str:
     if failure.name and not failure.line:
         return f"{failure.name} cannot be called as the task says: {error}."
     return f"There is an error{at} ({error})."
+
+
+def _of_comma(failure: Failure, text: str) -> str:
+    """Returns a sentence about 0,05, in which Python sees a second number that begins with 0."""
+    line = text.split("\n")[failure.line - 1:failure.line]
+    found = DECIMAL_COMMA.search(line[0]) if line else None
+    if found is None or not failure.message.startswith(("leading zeros", "invalid token")):
+        return ""
+    return f" Python writes a decimal point: {found[1]}.{found[2]}."
 
 
 def _of_missing(failure: Failure) -> str:

@@ -165,7 +165,7 @@ def run(text: str, steps: Sequence[Step], limits: Limits = LIMITS) -> Run:
         lines = [printable(line) for line in shown.splitlines()]
         found = _result(place)
         if found is None:
-            return Run([], _stopped(place, code), lines)
+            return Run([], _stopped(place, code, limits), lines)
     failure = found.get("failure")
     answers = [
         Answer(answer.get("value"), Failure.read(answer.get("failure")))
@@ -230,7 +230,7 @@ def _result(place: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _stopped(place: Path, code: int | None) -> Failure:
+def _stopped(place: Path, code: int | None, limits: Limits) -> Failure:
     """Returns why a process ended without a result, and at which line if that is known."""
     try:
         trace = (place / "trace.txt").read_text(encoding="utf-8", errors="replace")
@@ -238,8 +238,12 @@ def _stopped(place: Path, code: int | None) -> Failure:
         trace = ""
     found = PLACE.search(trace)
     line = int(found[1]) if found else 0
-    if code is None or trace.startswith("Timeout") or code == -getattr(signal, "SIGXCPU", 0):
+    if code == -getattr(signal, "SIGXCPU", 0):
         return Failure("time", line=line)
+    if code is None or trace.startswith("Timeout"):
+        if not hasattr(signal, "SIGXCPU"):  # waiting counts as computing there
+            return Failure("time", line=line)
+        return Failure("waiting", line=line, seconds=PATIENCE * limits.seconds)
     if code == -getattr(signal, "SIGKILL", 0):
         return Failure("killed")
     return Failure("crash" if "Fatal" in trace else "ended", line=line)
