@@ -177,6 +177,18 @@ def test_progress_and_map_say_what_is_done_and_next(say):
     assert str(Progress().path) in say("progress")[1].replace(" ", "")
 
 
+def test_an_exercise_that_is_right_is_noted(say, home):
+    assert say("practice update-rule")[0] == 0
+    assert say("practice update-rule")[0] == 0  # another one: no file is overwritten
+    files = sorted(path.name for path in home.glob("*.py"))
+    assert files == ["update-rule-0.py", "update-rule-1.py"]
+    assert say(f"practice check {files[0]}")[0] == 1
+    solution = learn.exercise("update-rule", 0).solution
+    (home / files[0]).write_text(solution, encoding="utf-8")
+    assert say(f"practice check --hint 1 {files[0]}")[0] == 0
+    assert "Exercises in code that were right: update-rule" in say("progress")[1]
+
+
 def test_profiles_are_kept_apart(say):
     say("learn rate --profile anna", "a", "q")
     assert "rate" in Progress("anna").read().lessons

@@ -25,12 +25,18 @@ def run_practice(options: argparse.Namespace) -> int:
     if what == "check":
         if not options.files:
             raise ValueError("name the files to check: tinygrad-edu practice check rate-0.py")
-        return run_check(options)
+        status = run_check(options)
+        if status == 0 and len(options.files) == 1:
+            _note(options)
+        return status
     if what == "watch":
         if len(options.files) != 1:
             raise ValueError("name one file to watch: tinygrad-edu practice watch rate-0.py")
         options.file = options.files[0]
-        return run_watch(options)
+        status = run_watch(options)
+        if status == 0:
+            _note(options)
+        return status
     if options.files:
         raise ValueError(f"{what} takes no files; to check one: tinygrad-edu practice check FILE")
     check_name(what, "practice: what", ["check", "watch", *KINDS, *EXERCISES],
@@ -39,6 +45,16 @@ def run_practice(options: argparse.Namespace) -> int:
         return practise(what, options)
     return write_starter(what, _free_seed(what) if options.seed is None else options.seed,
                          options.out)
+
+
+def _note(options: argparse.Namespace) -> None:
+    """Notes in the progress that the exercise of a file is right; teachers check several files."""
+    from ...learn.exercises.exercise import name_in, text_of
+    from ...learn.progress import Progress
+
+    if (found := name_in(text_of(options.files[0]))) is not None:
+        with Progress(options.profile).change() as state:
+            state.exercises[found[0]] = state.exercises.get(found[0], 0) + 1
 
 
 def _free_seed(name: str) -> int:
@@ -79,8 +95,8 @@ PRACTICE = Command(
         argument("--level", type=_level, help="how hard questions are, from 1 to 5 (default: it "
                  "rises as you answer)"),
         argument("-o", "--out", help="the file of an exercise (default: such as rate-0.py)"),
-        argument("--csv", metavar="OUT", help="check: also write the marks to a CSV file; - is "
-                 "standard output"),
+        argument("--csv", metavar="OUT", help="check: also write the marks to a CSV file, which "
+                 "replaces the marks from before; - is standard output"),
         argument("--hint", metavar="N", type=positive, help="check: show this hint"),
         SECONDS,
         PROFILE,
