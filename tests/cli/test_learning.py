@@ -61,7 +61,7 @@ def test_the_first_minutes_of_a_learner(say):
     assert set(state.lessons) == {"chain", "backward"}
     assert len(state.cards) == 3
     assert "Next" not in say("learn", "q")[1]
-    assert "All that a gets, done right: dc/da += dc/db · ∂b/∂a = 2 × 1 = 2 (first a" in out  # after the second wrong idea, where it goes wrong
+    assert "All that a gets, done right: dc/da += dc/db · ∂b/∂a = 2 × 1 = 2 (first a" in out
 
 
 @pytest.mark.parametrize("name", learn.lessons.LESSONS)
