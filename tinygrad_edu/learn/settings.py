@@ -90,7 +90,8 @@ def _value(value: Any, name: str, hint: Any, usual: tuple[Any, Any]) -> Any:
         return value
     if kind in (int, float):
         return _number(value, name, kind, limits or _usual_range(usual))
-    check_type(value, name, type(usual[0]), f"{type(usual[0]).__name__}")
+    wanted = "text" if isinstance(usual[0], str) else f"of type {type(usual[0]).__name__}"
+    check_type(value, name, type(usual[0]), wanted)
     return value
 
 

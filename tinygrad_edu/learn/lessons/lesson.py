@@ -63,7 +63,7 @@ class Card(NamedTuple):
 class Cover(NamedTuple):
     """What covers a point of the course, by names.
 
-    question: a kind of question, or the name of an idea.
+    question: a kind of question, or the name of an idea; `learn.question` takes both.
     """
 
     claim: str

@@ -152,10 +152,10 @@ def ravine(seed: int, condition: Annotated[float, Range(1, CONDITION)] = CONDITI
     return Evidence(
         steps["descent"] > 1.5 * slowest,
         {**steps, "condition": condition},
-        f"With {condition:g} times the curvature across, the steps until the loss has fallen to a "
-        f"thousandth are: descent {steps['descent']}, momentum {steps['momentum']}, RMSprop "
-        f"{steps['RMSprop']}, Adam {steps['Adam']}. The table has the loss, as a part of the loss "
-        "at the start.",
+        f"With a curvature of {condition:g} across and 1 along, the steps until the loss has "
+        f"fallen to a thousandth are: descent {steps['descent']}, momentum {steps['momentum']}, "
+        f"RMSprop {steps['RMSprop']}, Adam {steps['Adam']}. The table has the loss, as a part of "
+        "the loss at the start.",
         (("step", *paths), *rows),
     )
 

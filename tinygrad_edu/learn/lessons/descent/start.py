@@ -60,10 +60,8 @@ def decides(seed: int, hill: Hill = 1.0) -> Evidence:
         f"{f(left):.3f}; all starts to the right end at {right:.3f}, where f is {f(right):.3f}."
     )
     if not sides or right - left < 1.0:
-        found = (
-            f"All starts, left and right of x = {top:.2f}, end from {left:.3f} to {right:.3f}, "
-            f"where f is {f(left):.3f} to {f(right):.3f}."
-        )
+        where = f"at {left:.3f}" if right - left < 1e-3 else f"from {left:.3f} to {right:.3f}"
+        found = f"All starts, left and right of x = {top:.2f}, end {where}."
     return Evidence(
         sides and right - left > 1.0 and abs(jumped - left) < 1e-3,
         {

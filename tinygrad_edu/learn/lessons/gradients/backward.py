@@ -131,7 +131,8 @@ def waits(seed: int, most: Annotated[int, Range(1, 8)] = 4) -> Evidence:
         {"times": last[0], "right": last[1], "naive": last[2], "wrong": wrong,
          "weights": len(weights), "twice": rows[min(1, most - 1)][2]},
         f"After {counted(last[0], 'doubling')} dc/da is {last[1]:g}; passing on at once "
-        f"gives {last[2]:g}. In a network with two hidden layers it gets {wrong} of {len(weights)} weights wrong.",
+        f"gives {last[2]:g}. In a network with two hidden layers it gets {wrong} of "
+        f"{len(weights)} weights wrong.",
         (("doublings", "right", "passed on at once"), *shown),
     )
 

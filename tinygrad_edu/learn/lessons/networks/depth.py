@@ -81,7 +81,7 @@ def learns_xor(seed: int, activation: Activation = "tanh") -> Evidence:
             "steps": STEPS, "layers": DEEP,
         },
         f"After {STEPS} steps the loss is {line:.3f} without a hidden layer, and {stacked:.3f} "
-        f"with {DEEP} layers that have no activation function. With {activation} it is "
+        f"with {DEEP} layers that have no activation function. With {activation} units it is "
         f"{one:.3f} for one hidden layer and {deep:.3f} for {DEEP}.",
         (("hidden layers", "loss"), *rows),
     )

@@ -130,7 +130,8 @@ def adds_derivative(seed: int, misconception: Annotated[str, WRONG] = "") -> Evi
         {"gap": gap, "name": name, "error": error, "pull": pull, "total": found[name]},
         f"For the weight {name} the cross-entropy alone has the gradient {error:.4f}, and "
         f"2λ{name} is {pull:.4f}. The backward pass from the whole loss{how} gives "
-        f"{found[name]:.4f}. For all {len(weights)} weights it differs from the sum of the two by {gap:.1g} at most.",
+        f"{found[name]:.4f}. For all {len(weights)} weights it differs from the sum of the two by "
+        f"{gap:.1g} at most.",
         (("weight w", "cross-entropy", "2λw", "whole loss"), *rows),
     )
 
