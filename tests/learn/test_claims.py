@@ -93,7 +93,7 @@ def test_settings_without_annotations_are_checked_by_their_defaults():
         checked({"name": 3}, experiment, {}, "claim 'x'")
     with pytest.raises(TypeError, match="no setting 'rat'; did you mean 'rate'"):
         checked({"rat": 1}, experiment, {}, "claim 'x'")
-    with pytest.raises(TypeError, match="no setting 'rate'; it has no settings"):
+    with pytest.raises(TypeError, match="no setting 'rate'; there are none"):
         checked({"rate": 1}, lambda seed: seed, {}, "claim 'x'")
 
 
@@ -111,6 +111,24 @@ def test_a_loss_that_is_not_finite_diverges(factor):
 
 def test_a_run_that_diverges_is_not_slow():
     assert not learn.claims["too small a rate is slow"].run(factor=3.0).holds
+
+
+def test_a_large_step_jumps_across_the_hill():
+    numbers = learn.claims["the start decides which minimum is reached"].run().numbers
+    assert numbers["jumped"] == pytest.approx(numbers["left"], abs=1e-3)
+
+
+@pytest.mark.parametrize("hill", [0.8, 1.0, 1.5])
+def test_starts_decide_for_other_hills_too(hill):
+    evidence = learn.claims["the start decides which minimum is reached"].run(hill=hill)
+    assert evidence.holds
+    top = evidence.numbers["top"]
+    assert top**3 - hill * top + 0.1 == pytest.approx(0)
+
+
+def test_a_low_saddle_is_left_too():
+    evidence = learn.claims["a tiny push is enough to leave a saddle"].run(hill=0.8)
+    assert evidence.holds
 
 
 @pytest.mark.parametrize("turn", [0, 90, 179, 180])

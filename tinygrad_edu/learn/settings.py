@@ -69,9 +69,9 @@ def checked(
 def _listed(setting: str, known: Mapping[str, Any]) -> str:
     """Returns which settings there are, and similar ones first."""
     near = near_names(setting, known)
-    meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    meant = f"did you mean {' or '.join(map(repr, near))}? Its" if near else "its"
     listed = ", ".join([f"{name}={default!r}" for name, default in known.items()])
-    return f"{meant}Its settings are {listed}" if known else "it has no settings"
+    return f"{meant} settings are {listed}" if known else "there are none"
 
 
 def _value(value: Any, name: str, hint: Any, usual: tuple[Any, Any]) -> Any:
