@@ -88,8 +88,8 @@ def _end(slope: Callable[[float], float], x: float, rate: float) -> float:
 def steps_to_leave(x: float, push: float, hill: float = 1.0) -> int | None:
     """Returns the number of steps from (x, push) on `saddle` to the valley.
 
-    It is reached when |y| is nine tenths of the way to the minimum; without a hill, when it is above
-    0.9.  None if that takes more than `SADDLE_STEPS` steps.
+    It is reached when |y| is nine tenths of the way to the minimum; without a hill, when |y| is
+    above 0.9.  None if that takes more than `SADDLE_STEPS` steps.
     """
     f = saddle(hill)
     far = 0.9 * sqrt(hill) if hill > 0 else 0.9
