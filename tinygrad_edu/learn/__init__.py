@@ -10,7 +10,7 @@
 The same from a terminal: ``tinygrad-edu learn``.
 """
 
-from . import misconceptions
+from . import coverage, misconceptions
 from .evidence import CLAIMS as claims  # noqa: N811
 from .evidence import Claim, Evidence, claim
 from .exercises import Exercise, Result, exercise
@@ -19,5 +19,5 @@ from .questions import Mark, Question, question
 
 __all__ = [
     "Claim", "Evidence", "Exercise", "Lesson", "Mark", "Question", "Result", "claim", "claims",
-    "exercise", "lesson", "misconceptions", "question",
+    "coverage", "exercise", "lesson", "misconceptions", "question",
 ]

@@ -1,8 +1,32 @@
 """The 49 points that a learner should know, and what covers each of them.
 
-The points come from four study packs on backpropagation and gradient descent; the number before
-the dot is the pack, and the letter says what it was there: a note, a key point, a card, a question.
-Each lesson says which of them it teaches, and with which claim, card and question.
+    >>> from tinygrad_edu import learn
+    >>> learn.coverage.POINTS["002.c5"]
+    'The concept of the chain rule.'
+    >>> lesson, cover = learn.coverage.covers()["002.c5"]
+    >>> lesson.name, cover.claim
+    ('chain', 'local derivatives multiply along a path')
+    >>> learn.question(cover.question).kind
+    'path'
+
+The points come from four study packs on backpropagation and gradient descent.  In the id of a
+point, such as "002.c5", the number before the dot is the pack, from 000 to 003, and what follows
+says where the point stands in it, with a number if there are several:
+
+========  ==========================================================================================
+``n``     a note
+``c``     a card, or a concept
+``q``     a question
+``def``   the definition
+``f``     a fact
+``r``     a question for review
+``why``   why it matters
+``k``     a key point
+``code``  a program
+``b``     from a book
+========  ==========================================================================================
+
+Each lesson says which points it teaches, and with which claim, card and question: `covers`.
 """
 
 from __future__ import annotations
@@ -71,7 +95,10 @@ POINTS = {
 def covers() -> dict[str, tuple[Lesson, Cover]]:
     """Returns for each point the lesson that teaches it, and what covers it.
 
-    A further aspect of a point has a key of its own, such as "002.k7 (saddles)".
+    A further aspect of a point has a key of its own, such as "002.k7 (saddles)": its point is what
+    stands before the space, ``key.partition(" ")[0]``.  The names of a cover lead to what they
+    name: ``learn.claims[cover.claim]``, ``learn.question(cover.question)`` and
+    `learn.cards.CARDS`.
     """
     return {
         point: (lesson, cover)

@@ -6,16 +6,28 @@
 
 A claim is a function of a random seed.  It runs its experiment and returns `Evidence`: whether the
 claim holds, the numbers that were measured, and a sentence with these numbers in it.  No number in
-a lesson is typed by hand, so a sentence that stopped being true fails the tests.
+a lesson is typed by hand, so a sentence that stopped being true fails the tests.  An experiment has
+settings, and with other ones a claim may fail: the sentence then says what was measured instead.
+
+    >>> claim = learn.claims["too large a rate diverges"]
+    >>> dict(claim.settings)
+    {'factor': 2.1}
+    >>> claim.run(factor=1.9).holds
+    False
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..errors import check_int
+from .names import Named
+from .settings import checked, settings_of
+
+FAILED = "This does not hold here."  # the first line of the evidence against a claim
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +46,8 @@ class Evidence:
     table: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join([self.sentence, *aligned(self.table)])
+        first = [] if self.holds else [FAILED]
+        return "\n".join([*first, self.sentence, *aligned(self.table)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +66,45 @@ class Claim:
     experiment: Callable[..., Evidence]
     negation: Mapping[str, Any]
 
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of the experiment with their usual values, by name."""
+        return settings_of(self.experiment)
+
     def run(self, seed: int = 0, **settings: Any) -> Evidence:
-        """Runs the experiment, in less than two seconds.
+        """Runs the experiment, with the usual settings in less than two seconds.
 
         seed: the random seed of the data, starts and orders of the experiment.
-        settings: arguments of the experiment other than the usual ones.
+        settings: values for some of `settings`, instead of the usual ones.
 
         Raises:
-            TypeError: ``seed`` is not an int, or the experiment has no such setting.
-            ValueError: ``seed`` is negative.
+            TypeError: ``seed`` is not an int, the experiment has no such setting, or a value is of
+                another type than the usual one.
+            ValueError: ``seed`` is negative, or the experiment is not made for a value.
         """
-        return self.experiment(check_int(seed, "run: seed", 0), **settings)
+        seed = check_int(seed, "run: seed", 0)
+        name = f"claim {self.name!r}"
+        return self.experiment(seed, **checked(settings, self.experiment, self.negation, name))
 
     def __repr__(self) -> str:
         return f"<Claim of lesson {self.lesson}: {self.name}>"
 
 
-CLAIMS: dict[str, Claim] = {}
+class Claims(Named[Claim]):
+    """Claims by their names; shown with a claim a line, after the name of its lesson."""
+
+    def arrange(self, lessons: Iterable[str]) -> None:
+        """Puts the claims in the order of the lessons, which must include those of all claims."""
+        order = {lesson: i for i, lesson in enumerate(lessons)}
+        arranged = sorted(self.items(), key=lambda item: order[item[1].lesson])
+        self.clear()
+        self.update(arranged)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{claim.lesson:12}{name}" for name, claim in self.items()])
+
+
+CLAIMS = Claims("learn.claims")
 
 
 def claim(
@@ -78,11 +113,12 @@ def claim(
     """Makes a claim of the function below it, and adds it to `CLAIMS`.
 
         @claim("too large a rate diverges", lesson="rate", negation={"factor": 1.9})
-        def diverges(seed, factor=2.1):
+        def diverges(seed: int, factor: float = 2.1) -> Evidence:
             ...
             return Evidence(last > first, {"first": first, "last": last}, f"...")
 
-    name, lesson, negation: see `Claim`.
+    name, lesson, negation: see `Claim`.  The annotations of the function say which values its
+        settings may have (see `settings`).
 
     Raises:
         ValueError: there is a claim of this name.

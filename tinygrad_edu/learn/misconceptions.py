@@ -20,13 +20,14 @@ from ..debug.stepper import Stepper
 from ..engine.primitive import lookup
 from ..engine.value import Value
 from ..errors import check_choice
+from .names import Named
 from .wrong_answers import COUNTS, PATHS, UPDATES, Idea
 from .wrong_rules import FORWARD, LOCAL
 
 __all__ = ["BACKWARD", "FORWARD", "LOCAL", "MISCONCEPTIONS", "Idea", "forward", "sweep"]
 
 
-MISCONCEPTIONS: dict[str, Idea] = {
+MISCONCEPTIONS: Named[Idea] = Named("learn.misconceptions.MISCONCEPTIONS", {
     **{name: Idea(wrong.title, wrong.truth) for name, wrong in BACKWARD.items()},
     # forward passes and paths
     **{name: Idea(wrong.title, wrong.truth) for name, wrong in FORWARD.items()},
@@ -300,8 +301,8 @@ MISCONCEPTIONS: dict[str, Idea] = {
     ),
     "adam always": Idea(
         "Adam is taken to be the best optimiser for every loss",
-        "In a ravine it is fast. On a round bowl plain descent wins, with one step. It depends "
-        "on the shape of the loss.",
+        "In a narrow ravine it is fast. On a round bowl plain descent wins, with one step. It "
+        "depends on the shape of the loss.",
     ),
     "steepest is shortest": Idea(
         "the steepest way is taken for the shortest",
@@ -341,7 +342,7 @@ MISCONCEPTIONS: dict[str, Idea] = {
     "first layers matter less": Idea(
         "first layers are thought to matter less",
         "All that the network computes goes through its first layers. With tanh or relu, and "
-        "suitable initial weights, they get as much gradient as the others.",
+        "suitable initial weights, much more of the gradient reaches them than through sigmoids.",
     ),
     "training loss is all": Idea(
         "the training loss is taken for the loss on new data",
@@ -417,7 +418,7 @@ MISCONCEPTIONS: dict[str, Idea] = {
         "How well it went says which actions to make more probable, and that can be written as a "
         "loss.",
     ),
-}
+})
 
 
 def sweep(y: Value | Recording | Stepper, name: str) -> dict[str, float]:

@@ -178,6 +178,7 @@ def _teach(lesson: Lesson, progress: Progress, again: bool) -> int:
 
 
 def _predict(part: Part, number: str) -> None:
+    from ...learn.evidence import FAILED
     from ...learn.lessons import explained
 
     say(f"{number}{part.ask}")
@@ -190,7 +191,7 @@ def _predict(part: Part, number: str) -> None:
     say()
     say("The experiment:")
     for line in str(evidence).split("\n"):
-        say(line if line == evidence.sentence else f"  {line}")
+        say(line if line in (FAILED, evidence.sentence) else f"  {line}")
     say()
     at = part.choices.index(taken)
     say(f"{'As you expected.' if at == 0 else 'It came out otherwise.'} {part.meant[at]}")

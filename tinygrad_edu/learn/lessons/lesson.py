@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...errors import check_int
-from ..evidence import Claim, Evidence
+from ..evidence import FAILED, Claim, Evidence
 
 
 class Part(NamedTuple):
@@ -63,7 +63,7 @@ class Card(NamedTuple):
 class Cover(NamedTuple):
     """What covers a point of the course, by names.
 
-    question: a kind of question, or the name of an idea.
+    question: a kind of question, or the name of an idea; `learn.question` takes both.
     """
 
     claim: str
@@ -128,7 +128,8 @@ class Reading:
         """The whole lesson as Markdown."""
         pieces = [f"# {self.lesson.title}", self.lesson.intro]
         for part, evidence in zip(self.lesson.parts, self.evidence):
-            pieces += [f"**{part.ask}**", evidence.sentence, *_tables([evidence])]
+            failed = [] if evidence.holds else [FAILED]
+            pieces += [f"**{part.ask}**", *failed, evidence.sentence, *_tables([evidence])]
             pieces.append(explained(part, evidence))
         return "\n\n".join([*pieces, f"*{self.lesson.remember}*"]) + "\n"
 

@@ -45,7 +45,11 @@ def question(kind: str = "gradient", seed: int = 0, level: int = 2) -> Question:
 
     The same arguments give the same question in every process.
 
-    kind: one of `KINDS`: "gradient", "value", "path", ...
+        >>> question("what a gradient says").kind
+        'idea'
+
+    kind: one of `KINDS`: "gradient", "value", "path", ...; or the name of an idea of a lesson, for
+        the question about it, of which the seed shuffles the choices.
     seed: the random seed of its numbers.
     level: from 1, easy, to 5.
 
@@ -53,9 +57,11 @@ def question(kind: str = "gradient", seed: int = 0, level: int = 2) -> Question:
         TypeError: an argument is of a wrong type.
         ValueError: ``kind`` is unknown, ``seed`` negative, or ``level`` not from 1 to 5.
     """
-    check_name(kind, "question: kind", KINDS)
+    check_name(kind, "question: kind", [*KINDS, *ideas.IDEAS])
     seed = check_int(seed, "question: seed", 0)
     level = check_int(level, "question: level", 1, most=LEVELS)
+    if kind in ideas.IDEAS:
+        return replace(ideas.about(kind, seed), level=level)
     made = KINDS[kind].make(random.Random(f"{kind} {level} {seed}"), level)
     answer = made.answer if isinstance(made.answer, str) else made.answer + 0.0  # -0.0 is 0
     return replace(made, answer=answer, kind=kind, seed=seed, level=level)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from math import ceil
 from statistics import fmean, pstdev
+from typing import Annotated, Literal
 
 from .... import data, nn, optim
 from ....engine.interpreter import no_grad
+from ....errors import counted
 from ....train import fit
 from ...evidence import Evidence, claim
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .descent import best_line
 
@@ -20,13 +24,17 @@ DRAWS = 400  # batches of each size
 MOONS = 200
 # learning rates that suit a batch size: small batches are noisy, and need smaller ones
 RATES = {MOONS: 1.0, 50: 1.0, 10: 0.5, 1: 0.1}
+Size = Literal[200, 50, 10, 1]  # of a batch of the moons
 LINE = 100  # samples of the fourth experiment
 LINE_EPOCHS = 40
 
 
 @claim("an epoch has one step for each batch", lesson="batches", negation={"rest": False})
 def counted_steps(seed: int, rest: bool = True) -> Evidence:
-    """The steps of a run are its epochs times the batches of an epoch, the last one included."""
+    """The steps of a run are its epochs times the batches of an epoch, the last one included.
+
+    rest: whether a smaller batch at the end of an epoch is counted.
+    """
     samples, targets = data.line(SMALL_SET, rng=seed)
     rows = []
     agree = []
@@ -39,13 +47,16 @@ def counted_steps(seed: int, rest: bool = True) -> Evidence:
         )
         batches = ceil(SMALL_SET / size) if rest else SMALL_SET // size
         agree.append(optimizer.steps == EPOCHS * batches)
-        rows.append((f"{size}", f"{batches}", f"{optimizer.steps}"))
-    steps = int(rows[1][2])
+        rows.append((f"{size}", f"{batches}", f"{EPOCHS * batches}", f"{optimizer.steps}"))
+    _, batches_, expected, made = rows[1]
+    steps = int(made)
+    kind = "batches" if rest else "full batches"
     return Evidence(
         all(agree),
         {"samples": SMALL_SET, "epochs": EPOCHS, "steps": steps, "batches": steps // EPOCHS},
-        f"{EPOCHS} epochs of {SMALL_SET} samples in batches of 20 are {steps} steps.",
-        (("batch size", "batches an epoch", f"steps in {EPOCHS} epochs"), *rows),
+        f"{SMALL_SET} samples are {batches_} {kind} of 20, which makes {expected} in {EPOCHS} "
+        f"epochs. The optimiser has made {steps} steps.",
+        (("batch size", f"{kind} an epoch", f"in {EPOCHS} epochs", "steps made"), *rows),
     )
 
 
@@ -54,7 +65,7 @@ def counted_steps(seed: int, rest: bool = True) -> Evidence:
     lesson="batches",
     negation={"power": 1.0},
 )
-def noise(seed: int, power: float = 0.5) -> Evidence:
+def noise(seed: int, power: Annotated[float, Range(-4, 4)] = 0.5) -> Evidence:
     """Batch gradients scatter around the full gradient; four times the samples halve the scatter.
 
     Batches are drawn with replacement.
@@ -72,14 +83,15 @@ def noise(seed: int, power: float = 0.5) -> Evidence:
         scaled.append(spread * size**power)
         rows.append((f"{size}", f"{fmean(batches):.2f}", f"{spread:.2f}", f"{scaled[-1]:.2f}"))
     spreads = [float(row[2]) for row in rows]
-    symbol = "std × sqrt(size)" if power == 0.5 else "std × size"
+    symbol = {0.5: "sqrt(size)", 1.0: "size"}.get(power, f"size^{power:g}")
     return Evidence(
         max(scaled) < 1.25 * min(scaled),
         {"full": full, "one": spreads[0], "four": spreads[1], "most": spreads[-1]},
         f"The full gradient is {full:.2f}. {DRAWS} batch gradients of each size scatter around it: "
         f"with a standard deviation (std) of {spreads[0]:.2f} for one sample, "
-        f"{spreads[1]:.2f} for 4 and {spreads[-1]:.2f} for 64.",
-        (("batch size", "mean", "std", symbol), *rows),
+        f"{spreads[1]:.2f} for 4 and {spreads[-1]:.2f} for 64. Multiplied by {symbol} it is "
+        f"{min(scaled):.2f} to {max(scaled):.2f}.",
+        (("batch size", "mean", "std", f"std × {symbol}"), *rows),
     )
 
 
@@ -104,22 +116,24 @@ def trained(seed: int, size: int) -> tuple[int, float]:
     lesson="batches",
     negation={"large": 1, "small": MOONS},
 )
-def further(seed: int, large: int = MOONS, small: int = 1) -> Evidence:
+def further(seed: int, large: Size = 200, small: Size = 1) -> Evidence:
     """The same number of sample gradients gives more steps if the batches are smaller."""
     runs = {size: trained(seed, size) for size in RATES}
     rows = [
         (f"{size}", f"{RATES[size]:g}", f"{steps}", f"{loss:.3f}")
         for size, (steps, loss) in runs.items()
     ]
+    losses = [runs[size][1] for size in RATES if small <= size <= large]  # from large to small
     return Evidence(
-        runs[small][1] < runs[10][1] < runs[50][1] < runs[large][1],
+        len(losses) > 1 and all(x > z for x, z in pairwise(losses)),
         {
             "full": runs[large][1], "single": runs[small][1], "gradients": MOONS * EPOCHS,
             "full_steps": runs[large][0], "single_steps": runs[small][0],
         },
-        f"In {EPOCHS} epochs every run computes {MOONS * EPOCHS} sample gradients. The full batch "
-        f"makes {runs[large][0]} steps of them and gets to a loss of {runs[large][1]:.3f}; single "
-        f"samples make {runs[small][0]} steps and get to {runs[small][1]:.3f}.",
+        f"In {EPOCHS} epochs every run computes {MOONS * EPOCHS} sample gradients. Batches of "
+        f"{large} make {counted(runs[large][0], 'step')} of them and get to a loss of "
+        f"{runs[large][1]:.3f}; batches of {small} make {counted(runs[small][0], 'step')} and get "
+        f"to {runs[small][1]:.3f}.",
         (("batch size", "learning rate", "steps", "loss"), *rows),
     )
 
@@ -157,7 +171,7 @@ def excess(seed: int, rate: float, falls: bool = False, size: int = 1) -> float:
     lesson="batches",
     negation={"size": LINE},
 )
-def unsettled(seed: int, size: int = 1) -> Evidence:
+def unsettled(seed: int, size: Annotated[int, Range(1, LINE)] = 1) -> Evidence:
     """The weights keep moving around the minimum, less with a smaller or falling learning rate."""
     settings = ((0.3, False), (0.1, False), (0.03, False), (0.3, True))
     found = [excess(seed, rate, falls, size) for rate, falls in settings]
@@ -169,8 +183,8 @@ def unsettled(seed: int, size: int = 1) -> Evidence:
     return Evidence(
         high > 1.5 * middle > 0 and middle > 1.5 * low and high > 3 * falling > 0,
         {"high": high, "middle": middle, "low": low, "falling": falling},
-        f"With batches of {size} and a constant learning rate of 0.3, the loss stays {high:.3f} "
-        f"above its minimum; with 0.1 it stays {middle:.3f} above. If the learning rate falls from "
+        f"With batches of {size} and a constant learning rate of 0.3, the loss ends {high:.4f} "
+        f"above its minimum; with 0.1 it ends {middle:.4f} above. If the learning rate falls from "
         f"0.3 to 0, the loss ends {falling:.4f} above.",
         (("learning rate", "loss above minimum"), *rows),
     )

@@ -7,11 +7,12 @@ import operator
 import random
 from collections.abc import Callable, Sequence
 from math import atan2, cos, degrees, hypot, radians, sin
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from .... import data, optim
 from ....engine.value import Value
 from ...evidence import Evidence, claim
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 
 SAMPLES = 20
@@ -26,6 +27,7 @@ PRINTED = "w0 += alpha  sum(y - h(x) for x, y in samples)"
 # what may have stood there
 SIGNS: dict[str, Callable[[float, float], float]] = {"*": operator.mul, "+": operator.add}
 
+SIGN_PAIRS = ((1, 1), (-1, -1), (-1, 1), (1, -1))  # of the updates of w0 and w1
 Samples = Sequence[Sequence[float]]
 
 
@@ -80,8 +82,11 @@ def updated(
 
 
 @claim("against the gradient the loss falls fastest", lesson="descent", negation={"turn": 0})
-def fastest(seed: int, turn: int = 180) -> Evidence:
-    """Of short steps in all directions, the step opposite to the gradient lowers the loss most."""
+def fastest(seed: int, turn: Annotated[int, Range(0, 359)] = 180) -> Evidence:
+    """Of short steps in all directions, the step opposite to the gradient lowers the loss most.
+
+    turn: the angle to the gradient that is compared with all others, in degrees.
+    """
     draw = random.Random(seed)
     samples, targets = data.line(SAMPLES, rng=draw)
     w = [Value(draw.uniform(-3.0, 0.0), "w0"), Value(draw.uniform(-3.0, 0.0), "w1")]
@@ -90,7 +95,7 @@ def fastest(seed: int, turn: int = 180) -> Evidence:
     g0, g1 = [p.grad for p in w]
     uphill = atan2(g1, g0)
     changes = {}
-    for angle in range(0, 360, 15):
+    for angle in sorted({turn, *range(0, 360, 15)}):
         direction = uphill + radians(angle)
         moved = [w[0].data + LENGTH * cos(direction), w[1].data + LENGTH * sin(direction)]
         changes[angle] = mean_square(moved, samples, targets) - loss.data
@@ -98,13 +103,15 @@ def fastest(seed: int, turn: int = 180) -> Evidence:
     best = best_line(samples, targets)
     to_best = atan2(best[1] - w[1].data, best[0] - w[0].data)
     off = abs((degrees(to_best - uphill)) % 360 - 180)
-    rows = [(f"{angle}°", f"{changes[angle]:+.4f}") for angle in (0, 45, 90, 135, 180)]
+    shown = sorted({turn, 0, 45, 90, 135, 180})
+    rows = [(f"{angle}°", f"{changes[angle]:+.4f}") for angle in shown]
     return Evidence(
         lowest == turn,
         {"g0": g0, "g1": g1, "size": hypot(g0, g1), "fall": -changes[180], "off": off},
         f"At w0 = {w[0].data:.2f}, w1 = {w[1].data:.2f} the gradient is ({g0:.2f}, {g1:.2f}). "
-        f"Of {len(changes)} steps of length {LENGTH}, in directions all around, the one at "
-        f"{lowest}° to the gradient lowers the loss most.",
+        f"A step of length {LENGTH} at {turn}° to it changes the loss by {changes[turn]:+.4f}. Of "
+        f"{len(changes)} such steps, in directions all around, the one at {lowest}° lowers the "
+        f"loss most.",
         (("angle to the gradient", "change of the loss"), *rows),
     )
 
@@ -114,11 +121,10 @@ def fastest(seed: int, turn: int = 180) -> Evidence:
     lesson="descent",
     negation={"signs": (-1, -1)},
 )
-def both_plus(seed: int, signs: tuple[int, int] = (1, 1)) -> Evidence:
+def both_plus(seed: int, signs: Annotated[tuple[int, int], SIGN_PAIRS] = (1, 1)) -> Evidence:
     """With + in both updates the line is found; every other choice of signs blows up."""
     samples, targets = data.line(SAMPLES, rng=seed)
-    choices = ((1, 1), (-1, -1), (-1, 1), (1, -1))
-    runs = {s: updated(samples, targets, ALPHA, STEPS, s) for s in choices}
+    runs = {s: updated(samples, targets, ALPHA, STEPS, s) for s in SIGN_PAIRS}
     first = mean_square([0.0, 0.0], samples, targets)
     found = runs[signs]
     best = best_line(samples, targets)
@@ -129,6 +135,7 @@ def both_plus(seed: int, signs: tuple[int, int] = (1, 1)) -> Evidence:
         ("  ".join("+" if s > 0 else "-" for s in pair), rounded(run.loss, 2))
         for pair, run in runs.items()
     ]
+    chosen = " and ".join("+" if s > 0 else "-" for s in signs)
     return Evidence(
         found.loss < 1.01 * least and others > 1e6,
         {
@@ -136,8 +143,9 @@ def both_plus(seed: int, signs: tuple[int, int] = (1, 1)) -> Evidence:
             "before": first**0.5, "after": found.loss**0.5, "alpha": ALPHA,
             "difference": max(abs(found.w0 - with_sgd[0]), abs(found.w1 - with_sgd[1])),
         },
-        f"{SAMPLES} points, alpha = {ALPHA}, {STEPS} steps from w0 = w1 = 0: with + in both, the "
-        f"mean squared error falls from {first:.2f} to {found.loss:.4f}. With any - it blows up.",
+        f"{SAMPLES} points, alpha = {ALPHA}, {STEPS} steps from w0 = w1 = 0: with {chosen}, the "
+        f"mean squared error goes from {first:.2f} to {rounded(found.loss)}. With any other signs "
+        f"it goes to {rounded(others, 2)} or more.",
         (("signs for w0, w1", f"error after {STEPS} steps"), *rows),
     )
 
@@ -171,17 +179,18 @@ def more_samples(seed: int, is_mean: bool = False) -> Evidence:
     few = losses[20, 0.05]
     many = losses[200, 0.05]
     blow_up = min(many, losses[20, 0.101])
+    kind = "mean" if is_mean else "sum"
     return Evidence(
         max(few, losses[20, 0.099], losses[200, 0.0099]) < 0.1 and blow_up > 1e6,
         {"few": few, "many": many},
-        f"With alpha = 0.05 the error of 20 samples goes down to {rounded(few, 2)}, the error of "
-        f"200 samples up to {rounded(many, 2)}.",
+        f"With alpha = 0.05 and a {kind} over the samples, the error of 20 samples goes to "
+        f"{rounded(few, 2)}, and the error of 200 samples to {rounded(many, 2)}.",
         (("samples n", "2/n", "alpha", "steps", "error"), *rows),
     )
 
 
 @claim("an update without its * does not run", lesson="descent", negation={"repair": "+"})
-def lost_star(seed: int, repair: str = "*") -> Evidence:
+def lost_star(seed: int, repair: Literal["*", "+"] = "*") -> Evidence:
     """Python rejects the printed line; with * it fits the line, with + it runs and blows up."""
     try:
         ast.parse(PRINTED)

@@ -6,12 +6,13 @@ import random
 import warnings
 from collections.abc import Callable
 from math import cos, radians, sin
-from typing import Any
+from typing import Annotated, Any
 
 from .... import data, optim
 from ....engine.value import Value
 from ....errors import GradientWarning, counted
 from ...evidence import Evidence, claim
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .descent import Samples, best_line, mean_square
 
@@ -23,7 +24,6 @@ MOST = 1000  # steps of a run
 SHOWN = (1, 5, 10, 20, 40, 80, 160)  # steps in a table
 
 Make = Callable[[list[Value]], optim.Optimizer]
-
 
 
 def optimisers(condition: float = CONDITION) -> dict[str, Make]:
@@ -56,7 +56,7 @@ def quotients(w: list[Value], loss: Callable[[list[float]], float], width: float
     lesson="optimisers",
     negation={"width": 0.1},
 )
-def any_origin(seed: int, width: float = 1e-7) -> Evidence:
+def any_origin(seed: int, width: Annotated[float, Range(1e-15, 10)] = 1e-7) -> Evidence:
     """Difference quotients lead to the line of backpropagation; four optimisers use one gradient.
     """
     samples, targets = data.line(SAMPLES, rng=seed)
@@ -133,12 +133,15 @@ def steps_of_all(seed: int, condition: float, turn: float = 0.0) -> dict[str, in
 
 
 @claim(
-    "in a ravine momentum, RMSprop and Adam are faster",
+    "in a narrow ravine momentum, RMSprop and Adam are faster",
     lesson="optimisers",
     negation={"condition": 1.0},
 )
-def ravine(seed: int, condition: float = CONDITION) -> Evidence:
-    """Descent creeps along the ravine; the other three get there in a fraction of its steps."""
+def ravine(seed: int, condition: Annotated[float, Range(1, CONDITION)] = CONDITION) -> Evidence:
+    """Descent creeps along the ravine; the other three get there in a fraction of its steps.
+
+    condition: how narrow the ravine is: its curvature across, compared with 1 along it.
+    """
     paths = {name: fallen(make, seed, condition) for name, make in optimisers(condition).items()}
     steps = {name: len(path) - 1 for name, path in paths.items()}
     rows = [
@@ -149,15 +152,16 @@ def ravine(seed: int, condition: float = CONDITION) -> Evidence:
     return Evidence(
         steps["descent"] > 1.5 * slowest,
         {**steps, "condition": condition},
-        f"Steps until the loss has fallen to a thousandth: descent {steps['descent']}, momentum "
-        f"{steps['momentum']}, RMSprop {steps['RMSprop']}, Adam {steps['Adam']}. The table has the "
-        "loss, as a part of the loss at the start.",
+        f"With a curvature of {condition:g} across and 1 along, the steps until the loss has "
+        f"fallen to a thousandth are: descent {steps['descent']}, momentum {steps['momentum']}, "
+        f"RMSprop {steps['RMSprop']}, Adam {steps['Adam']}. The table has the loss, as a part of "
+        "the loss at the start.",
         (("step", *paths), *rows),
     )
 
 
 @claim("no optimiser is best everywhere", lesson="optimisers", negation={"turn": 0})
-def not_everywhere(seed: int, turn: int = 45) -> Evidence:
+def not_everywhere(seed: int, turn: Annotated[float, Range(-360, 360)] = 45.0) -> Evidence:
     """In a turned ravine RMSprop loses its advantage; on a round bowl descent takes one step."""
     ravines = steps_of_all(seed, CONDITION)
     turned = steps_of_all(seed, CONDITION, turn)
@@ -170,8 +174,8 @@ def not_everywhere(seed: int, turn: int = 45) -> Evidence:
             "descent": rounds["descent"], "adam": rounds["Adam"],
             "turned_descent": turned["descent"],
         },
-        f"RMSprop takes {ravines['RMSprop']} steps in the ravine, but {turned['RMSprop']} when it "
-        f"is turned by {turn}°. On a round bowl descent, with a learning rate of 1, takes "
+        f"RMSprop takes {ravines['RMSprop']} steps in the ravine, and {turned['RMSprop']} when it "
+        f"is turned by {turn:g}°. On a round bowl descent, with a learning rate of 1, takes "
         f"{counted(rounds['descent'], 'step')}, and Adam takes {rounds['Adam']}.",
         (("optimiser", "ravine", "turned", "round"), *rows),
     )
@@ -200,13 +204,14 @@ def intercepts(
     lesson="optimisers",
     negation={"momentum": 0.9},
 )
-def forgotten(seed: int, momentum: float = 1.0) -> Evidence:
+def forgotten(seed: int, momentum: Annotated[float, Range(0, 1)] = 1.0) -> Evidence:
     """Gradients that add up step after step are a velocity with momentum 1."""
     samples, targets = data.line(SAMPLES, rng=seed)
     right = intercepts(samples, targets, True, 0.0)
     without = intercepts(samples, targets, False, 0.0)
     with_momentum = intercepts(samples, targets, True, momentum)
     difference = max(abs(x - z) for x, z in zip(without, with_momentum))
+    low, high = min(with_momentum), max(with_momentum)
     rows = [
         (f"{step}", *[f"{path[step - 1]:.3f}" for path in (right, without, with_momentum)])
         for step in (1, 2, 5, 10, 20, 30)
@@ -217,9 +222,10 @@ def forgotten(seed: int, momentum: float = 1.0) -> Evidence:
             "difference": difference, "best": best_line(samples, targets)[0], "top": max(without),
             "bottom": min(without),
         },
-        f"In {LINE_STEPS} steps w0 goes to {right[-1]:.3f} with zero_grad. Without it, w0 swings "
-        f"between {min(without):.2f} and {max(without):.2f}, as it does with momentum "
-        f"{momentum:g}: the two differ by at most {difference:.1g}.",
+        f"In {LINE_STEPS} steps w0 goes to {right[-1]:.3f} with zero_grad. Without it, w0 goes "
+        f"from {min(without):.2f} to {max(without):.2f} and back; with zero_grad and momentum "
+        f"{momentum:g} it is between {low:.2f} and {high:.2f}. The two differ by at most "
+        f"{difference:.1g}.",
         (("step", "right", "no zero_grad", f"momentum {momentum:g}"), *rows),
     )
 
@@ -367,7 +373,7 @@ LESSON = Lesson(
         "update rules": Card(
             "optimiser",
             "Momentum adds gradients up in a velocity; RMSprop divides each gradient by its usual "
-            "size; Adam does both. In a ravine all three beat plain descent.",
+            "size; Adam does both. In a narrow ravine all three beat plain descent.",
         ),
         "best optimiser": Card(
             "idea",
@@ -388,7 +394,8 @@ LESSON = Lesson(
             "what the optimiser gets",
         ),
         "003.c6 (update rules)": Cover(
-            "in a ravine momentum, RMSprop and Adam are faster", "update rules", "optimiser"
+            "in a narrow ravine momentum, RMSprop and Adam are faster", "update rules",
+            "optimiser",
         ),
         "003.c6 (choice)": Cover(
             "no optimiser is best everywhere", "best optimiser", "best optimiser"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import hypot
+from math import hypot, isfinite
 from typing import NamedTuple
 
 from .... import data, optim
@@ -101,10 +101,10 @@ def slow(seed: int, factor: float = 0.02) -> Evidence:
     run = fitted(seed, factor)
     best = fitted(seed, 1.0).last
     return Evidence(
-        run.last > 5 * best,
+        run.first > run.last > 5 * best,
         {"first": run.first, "last": run.last, "best": best, "steps": STEPS, "factor": factor},
-        f"After {STEPS} steps with a learning rate of {factor}/L the loss has fallen from "
-        f"{run.first:.3f} to {run.last:.3f}; with 1/L it falls to {best:.3f}.",
+        f"After {STEPS} steps with a learning rate of {factor:g}/L the loss has gone from "
+        f"{run.first:.3f} to {rounded(run.last)}; with 1/L it falls to {rounded(best)}.",
     )
 
 
@@ -115,22 +115,27 @@ def slow(seed: int, factor: float = 0.02) -> Evidence:
 )
 def oscillates(seed: int, factor: float = 1.9) -> Evidence:
     """Each step jumps over the minimum, and lands nearer to it than before."""
-    columns = {f: fitted(seed, f).distances for f in sorted((0.5, 1.9, 2.1))}
+    columns = {f: fitted(seed, f).distances for f in sorted({0.5, 1.9, 2.1, factor})}
     path = columns[factor]
     pairs = list(pairwise(path))[:STEPS // 2]  # later distances are rounding errors
     jumps = sum(x * z < 0 for x, z in pairs)
     nearer = sum(abs(z) < abs(x) for x, z in pairs)
     rows = [
-        (f"{step}", *[f"{column[step]:+.3f}" for column in columns.values()])
+        (f"{step}", *[_signed(column[step]) for column in columns.values()])
         for step in SHOWN
     ]
     return Evidence(
         jumps == nearer == len(pairs),
         {"jumps": jumps, "nearer": nearer, "steps": len(pairs), "ratio": abs(path[1] / path[0])},
-        f"With {factor}/L, {jumps} of the first {len(pairs)} steps jump over the best w0, and "
+        f"With {factor:g}/L, {jumps} of the first {len(pairs)} steps jump over the best w0, and "
         f"{nearer} of them land nearer to it than before. The table has w0 minus its best value.",
         (("step", *[f"{f:g}/L" for f in columns]), *rows),
     )
+
+
+def _signed(x: float) -> str:
+    """Returns a distance as text, a large one with an exponent."""
+    return f"{x:+.3f}" if abs(x) < 1000 else f"{x:+.1e}"
 
 
 @claim("too large a rate diverges", lesson="rate", negation={"factor": 1.9})
@@ -140,13 +145,14 @@ def diverges(seed: int, factor: float = 2.1) -> Evidence:
     run = runs[factor]
     rows = [(f"{f:g}/L", rounded(other.last)) for f, other in runs.items()]
     return Evidence(
-        run.last > 1000 * run.first,
+        run.last > 1000 * run.first or not isfinite(run.last),
         {
             "first": run.first, "last": run.last, "L": run.L, "limit": 2 / run.L,
             "factor": factor,
         },
         f"The largest curvature is L = {run.L:.2f}, so 2/L = {2 / run.L:.2f}. After {STEPS} "
-        f"steps with {factor}/L the loss has gone from {run.first:.2f} to {rounded(run.last, 2)}.",
+        f"steps with {factor:g}/L the loss has gone from {run.first:.2f} to "
+        f"{rounded(run.last, 2)}.",
         (("learning rate", f"loss after {STEPS} steps"), *rows),
     )
 

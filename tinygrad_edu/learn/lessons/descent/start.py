@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from math import sqrt
+from typing import Annotated, Any
 
 from .... import data, nn, optim
 from ....engine.autodiff import grad, hessian
 from ....engine.value import Value
 from ...evidence import Evidence, claim
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .descent import rounded
 
@@ -19,6 +21,7 @@ VALLEY_STEPS = 150
 SADDLE_STEPS = 500
 NETWORK_STEPS = 300
 UNITS = 4
+Hill = Annotated[float, Range(-2, 2)]
 
 
 def valleys(hill: float) -> Callable[[Any], Any]:
@@ -31,20 +34,24 @@ def saddle(hill: float) -> Callable[[Any], Any]:
     return lambda v: v[0]**2 / 2 + v[1]**4 / 4 - hill * v[1]**2 / 2
 
 
-def hilltop() -> float:
-    """Returns the x between the valleys where the derivative x^3 - x + 0.1 is 0."""
+def hilltop(hill: float) -> float:
+    """Returns the x between the valleys where the derivative x^3 - hill x + 0.1 is 0.
+
+    If the hill is too low to have a top, it is that of ``hill`` 1.
+    """
+    hill = hill if hill > 0.5 else 1.0
     x = 0.0
     for _ in range(50):
-        x = x**3 + 0.1
+        x = (x**3 + 0.1) / hill
     return x
 
 
 @claim("the start decides which minimum is reached", lesson="start", negation={"hill": -1.0})
-def decides(seed: int, hill: float = 1.0) -> Evidence:
+def decides(seed: int, hill: Hill = 1.0) -> Evidence:
     """All starts on one side of the hill end in the valley of that side."""
     f = valleys(hill)
     slope = grad(f)
-    top = hilltop()
+    top = hilltop(hill)
     draw = random.Random(seed)
     starts = [draw.uniform(-2.0, top - 0.05) for _ in range(3)]
     starts += [draw.uniform(top + 0.05, 2.0) for _ in range(3)]
@@ -53,14 +60,20 @@ def decides(seed: int, hill: float = 1.0) -> Evidence:
     left, right = min(ends.values()), max(ends.values())
     sides = all(abs(end - (left if start < top else right)) < 1e-3 for start, end in ends.items())
     rows = [(f"{start:.2f}", f"{end:.3f}", f"{f(end):.3f}") for start, end in ends.items()]
+    found = (
+        f"The hilltop is at {top:.2f}. All starts to the left of it end at {left:.3f}, where f is "
+        f"{f(left):.3f}; all starts to the right end at {right:.3f}, where f is {f(right):.3f}."
+    )
+    if not sides or right - left < 1.0:
+        where = f"at {left:.3f}" if right - left < 1e-3 else f"from {left:.3f} to {right:.3f}"
+        found = f"All starts, left and right of x = {top:.2f}, end {where}."
     return Evidence(
-        sides and right - left > 1.0 and abs(jumped - left) < 1e-3,
+        sides and right - left > 1.0,
         {
             "left": left, "right": right, "top": top, "deep": f(left), "shallow": f(right),
             "large": LARGE_RATE, "jumped": jumped,
         },
-        f"The hilltop is at {top:.2f}. All starts to the left of it end at {left:.3f}, where f is "
-        f"{f(left):.3f}; all starts to the right end at {right:.3f}, where f is {f(right):.3f}.",
+        found,
         (("start", "end", "f there"), *rows),
     )
 
@@ -73,15 +86,17 @@ def _end(slope: Callable[[float], float], x: float, rate: float) -> float:
 
 
 def steps_to_leave(x: float, push: float, hill: float = 1.0) -> int | None:
-    """Returns the number of steps until |y| is above 0.9, from (x, push) on `saddle`.
+    """Returns the number of steps from (x, push) on `saddle` to the valley.
 
-    None if that takes more than `SADDLE_STEPS` steps.
+    It is reached when |y| is nine tenths of the way to the minimum; without a hill, when |y| is
+    above 0.9.  None if that takes more than `SADDLE_STEPS` steps.
     """
     f = saddle(hill)
+    far = 0.9 * sqrt(hill) if hill > 0 else 0.9
     v = [Value(x, "x"), Value(push, "y")]
     optimizer = optim.SGD(v, lr=RATE)
     for step in range(SADDLE_STEPS):
-        if abs(v[1].data) > 0.9:
+        if abs(v[1].data) > far:
             return step
         optimizer.zero_grad()
         f(v).backward()
@@ -90,7 +105,7 @@ def steps_to_leave(x: float, push: float, hill: float = 1.0) -> int | None:
 
 
 @claim("a tiny push is enough to leave a saddle", lesson="start", negation={"hill": -1.0})
-def leaves(seed: int, hill: float = 1.0) -> Evidence:
+def leaves(seed: int, hill: Hill = 1.0) -> Evidence:
     """A start exactly on the ridge stays at the saddle; others leave, later if they are nearer."""
     draw = random.Random(seed)
     x = draw.uniform(0.5, 2.0)
@@ -102,12 +117,14 @@ def leaves(seed: int, hill: float = 1.0) -> Evidence:
         (rounded(push), "stays" if step is None else f"{step}") for push, step in zip(pushes, steps)
     ]
     left = [step for step in steps[1:] if step is not None]
+    line, point = ("ridge", "saddle") if hill > 0 else ("valley floor", "minimum")
+    then = "stays there, too" if steps[1] is None else f"leaves after {steps[1]}"
     return Evidence(
         steps[0] is None and len(left) == len(pushes) - 1,
         {"first": first, "second": second, "slowest": max(left, default=0), "grows": 1 + RATE},
-        f"From x = {x:.2f}, exactly on the ridge, descent runs into the saddle and stays there "
-        f"for all {SADDLE_STEPS} steps. Off the ridge by 1e-12, it leaves after {rows[1][1]}.",
-        (("off the ridge by", "steps to leave"), *rows),
+        f"From x = {x:.2f}, exactly on the {line}, descent runs into the {point} and stays "
+        f"there for all {SADDLE_STEPS} steps. Off the {line} by 1e-12, it {then}.",
+        ((f"off the {line} by", "steps to leave"), *rows),
     )
 
 
@@ -140,15 +157,16 @@ def stay_equal(seed: int, is_equal: bool = True) -> Evidence:
     loss, units = trained(seed, is_equal)
     random_loss, random_units = trained(seed, False)
     kind = "all copies of one" if units == 1 else f"of {units} kinds"
+    first, short = ("equal", "all equal") if is_equal else ("random", "random")
     return Evidence(
         units == 1 and loss > 0.5 and random_loss < 0.1,
         {"loss": loss, "units": units, "random_loss": random_loss, "random_units": random_units},
-        f"After {NETWORK_STEPS} steps from equal weights the {UNITS} hidden units are {kind}, and "
-        f"the loss is {rounded(loss, 2)}. From random weights it falls to "
+        f"After {NETWORK_STEPS} steps from {first} weights the {UNITS} hidden units are {kind}, "
+        f"and the loss is {rounded(loss, 2)}. From random weights it falls to "
         f"{rounded(random_loss, 2)}.",
         (
             ("weights at first", "different units", "loss at the end"),
-            ("all equal", f"{units}", rounded(loss, 2)),
+            (short, f"{units}", rounded(loss, 2)),
             ("random", f"{random_units}", rounded(random_loss, 2)),
         ),
     )

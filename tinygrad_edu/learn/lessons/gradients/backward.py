@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from .... import data, math, nn, optim
 from ....debug.orders import compare_orders
 from ....engine.value import Value
+from ....errors import counted
 from ...evidence import Evidence, claim
-from ...misconceptions import sweep
+from ...misconceptions import BACKWARD, sweep
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 
 SAMPLES = 20
@@ -22,6 +24,7 @@ BINARY: tuple[Callable[[Any, Any], Any], ...] = (
     lambda x, z: x + z, lambda x, z: x - z, lambda x, z: x * z,
 )
 UNARY: tuple[Callable[[Any], Any], ...] = (math.tanh, math.sin, math.cos)
+WRONG = ("", *BACKWARD)  # ideas about the backward pass, "" for the right one
 
 
 class Task:
@@ -39,7 +42,7 @@ class Task:
 
 
 @claim("backward() computes, step() updates", lesson="backward", negation={"lr": 0.0})
-def who_updates(seed: int, lr: float = 0.1) -> Evidence:
+def who_updates(seed: int, lr: Annotated[float, Range(0, 1000)] = 0.1) -> Evidence:
     """Weights before and after backward(), and after step()."""
     task = Task(seed)
     weights = task.model.parameters()
@@ -72,8 +75,8 @@ def who_updates(seed: int, lr: float = 0.1) -> Evidence:
     )
 
 
-@claim("a gradient is a direction and a size", lesson="backward", negation={"sign": 1.0})
-def direction_and_size(seed: int, sign: float = -1.0) -> Evidence:
+@claim("a gradient is a direction and a size", lesson="backward", negation={"sign": 1})
+def direction_and_size(seed: int, sign: Literal[-1, 1] = -1) -> Evidence:
     """Each weight is moved alone, by a little, against its gradient (sign -1) or along it."""
     task = Task(seed)
     loss = task.loss()
@@ -111,7 +114,7 @@ def doubled(times: int) -> Value:
 
 
 @claim("a node waits for all its users", lesson="backward", negation={"most": 1})
-def waits(seed: int, most: int = 4) -> Evidence:
+def waits(seed: int, most: Annotated[int, Range(1, 8)] = 4) -> Evidence:
     """The backward pass in topological order, and a naive one that passes everything on at once."""
     rows = []
     for times in range(1, most + 1):
@@ -127,8 +130,9 @@ def waits(seed: int, most: int = 4) -> Evidence:
         last[2] != last[1] and wrong > 0,
         {"times": last[0], "right": last[1], "naive": last[2], "wrong": wrong,
          "weights": len(weights), "twice": rows[min(1, most - 1)][2]},
-        f"After {last[0]} doublings dc/da is {last[1]:g}; passing on at once gives {last[2]:g}. In "
-        f"a network with two hidden layers it gets {wrong} of {len(weights)} weights wrong.",
+        f"After {counted(last[0], 'doubling')} dc/da is {last[1]:g}; passing on at once "
+        f"gives {last[2]:g}. In a network with two hidden layers it gets {wrong} of "
+        f"{len(weights)} weights wrong.",
         (("doublings", "right", "passed on at once"), *shown),
     )
 
@@ -153,7 +157,7 @@ def program(seed: int) -> Callable[[Sequence[Any]], Any]:
 
 @claim("a graph is enough, layers are not needed", lesson="backward",
        negation={"idea": "overwrite"})
-def any_graph(seed: int, idea: str = "") -> Evidence:
+def any_graph(seed: int, idea: Annotated[str, WRONG] = "") -> Evidence:
     """Gradients of a random program by a sweep, and by small changes of its inputs."""
     run = program(seed)
     at = [0.5, -0.8, 1.2]
@@ -163,13 +167,14 @@ def any_graph(seed: int, idea: str = "") -> Evidence:
         up, down = [run([x + s * (i == j) for j, x in enumerate(at)]) for s in (STEP, -STEP)]
         rows.append((name, gradients[name], (up - down) / (2 * STEP)))
     worst = max(abs(found - quotient) for _, found, quotient in rows)
+    how = f"a backward pass with the wrong idea {idea!r}" if idea else "backpropagation"
     shown = [(name, f"{found:+.7f}", f"{quotient:+.7f}") for name, found, quotient in rows]
     return Evidence(
         worst < 1e-6,
         {"operations": OPERATIONS, "worst": worst},
         f"A program of {OPERATIONS} random operations has no layers at all. Its gradients by "
-        f"backpropagation and by small changes of the inputs differ by {worst:.1g} at most.",
-        (("input", "backpropagation", "small changes"), *shown),
+        f"{how} and by small changes of the inputs differ by {worst:.1g} at most.",
+        (("input", idea or "backpropagation", "small changes"), *shown),
     )
 
 

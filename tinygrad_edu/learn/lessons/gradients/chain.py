@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from .... import math, nn
 from ....debug.text import short_number
 from ....engine.autodiff import jacobian
 from ....engine.graph import topological_order
 from ....engine.value import Value
+from ....errors import counted
 from ....examples.lectures import lecture_expression
 from ...evidence import Evidence, claim
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 
 FUNCTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -31,6 +33,7 @@ COMBINED: dict[str, Callable[[Sequence[float]], float]] = {
     "last": lambda numbers: numbers[-1],
 }
 
+Combine = Literal["product", "sum", "last"]
 Matrix = list[list[float]]
 
 
@@ -45,7 +48,7 @@ def paths(root: Value, leaf: Value) -> Iterator[tuple[float, ...]]:
         waiting += reversed(edges)
 
 
-def counted(root: Value, leaf: Value) -> tuple[int, int]:
+def path_count(root: Value, leaf: Value) -> tuple[int, int]:
     """Returns the number of paths from the root to a leaf, and the number of edges of the graph.
 
     Paths are counted as gradients are computed: by a sweep that passes on what has arrived.
@@ -60,7 +63,7 @@ def counted(root: Value, leaf: Value) -> tuple[int, int]:
 
 
 @claim("local derivatives multiply along a path", lesson="chain", negation={"combine": "sum"})
-def along_a_path(seed: int, combine: str = "product") -> Evidence:
+def along_a_path(seed: int, combine: Combine = "product") -> Evidence:
     """One path of the classic example, and a chain of functions drawn at random."""
     combined = COMBINED[combine]
     root = lecture_expression()
@@ -70,8 +73,9 @@ def along_a_path(seed: int, combine: str = "product") -> Evidence:
     (along,) = paths(root, a)
     names = ("L to d: ∂L/∂d = f", "d to e: ∂d/∂e", "e to a: ∂e/∂a = b")
     so_far = [short_number(combined(along[:i])) for i in (1, 2, 3)]
-    gradients = [f"dL/d{to.label} = {number}" for to, number in zip((d, e, a), so_far)]
-    rows = zip(names, map(short_number, along), gradients)
+    if combine == "product":
+        so_far = [f"dL/d{to.label} = {number}" for to, number in zip((d, e, a), so_far)]
+    rows = zip(names, map(short_number, along), so_far)
     draw = random.Random(seed)
     functions = [draw.choice(FUNCTIONS) for _ in range(CHAIN_LENGTH)]
 
@@ -92,7 +96,7 @@ def along_a_path(seed: int, combine: str = "product") -> Evidence:
 
 
 @claim("the products of all paths add", lesson="chain", negation={"combine": "last"})
-def over_paths(seed: int, combine: str = "sum") -> Evidence:
+def over_paths(seed: int, combine: Combine = "sum") -> Evidence:
     """A number that is used twice, and all paths through a network."""
     combined = COMBINED[combine]
     a = Value(2.0, "a")
@@ -123,20 +127,21 @@ def over_paths(seed: int, combine: str = "sum") -> Evidence:
 
 
 @claim("paths multiply with depth, edges add", lesson="chain", negation={"width": 1})
-def many_paths(seed: int, width: int = 4) -> Evidence:
+def many_paths(seed: int, width: Annotated[int, Range(1, 8)] = 4) -> Evidence:
     """Networks of layers of the same width; each layer has as many edges as the one before."""
     rows = []
     for depth in DEPTHS:
         x = [Value(0.3), Value(-0.7)]
         model: Any = nn.MLP(2, [width] * depth + [1], "tanh", rng=seed)
-        rows.append((depth, *counted(model(x), x[0])))
+        rows.append((depth, *path_count(model(x), x[0])))
     depth, last, edges = rows[-1]
     first = rows[0][1:]
     return Evidence(
         all(found == width**depth for depth, found, _ in rows) and last > 1e6 * edges,
         {"depth": depth, "paths": last, "edges": edges, "first": first[0], "width": width},
-        f"With {DEPTHS[0]} hidden layer of {width} there are {first[0]} paths and {first[1]} "
-        f"edges; with {depth} hidden layers {last:,} paths and {edges:,} edges.",
+        f"A network with {DEPTHS[0]} hidden layer of {width} has {counted(first[0], 'path')} and "
+        f"{counted(first[1], 'edge')}; with {depth} hidden layers it has "
+        f"{counted(last, 'path')} and {counted(edges, 'edge')}.",
         (("hidden layers", "paths", "edges"), *[(str(n), f"{p:,}", f"{e:,}") for n, p, e in rows]),
     )
 
@@ -157,7 +162,7 @@ def largest(matrix: Matrix) -> float:
 
 
 @claim("the derivatives of layers multiply", lesson="chain", negation={"combine": "sum"})
-def layers_multiply(seed: int, combine: str = "product") -> Evidence:
+def layers_multiply(seed: int, combine: Literal["product", "sum"] = "product") -> Evidence:
     """The Jacobians of layers, from the last layer to the first, compared with the network's."""
     draw = random.Random(seed)
     layers: list[Any] = [nn.Layer(3, 3, "tanh", rng=draw) for _ in range(LAYERS)]

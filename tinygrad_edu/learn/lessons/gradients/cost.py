@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from .... import nn
 from ....engine.autodiff import gradients
@@ -13,6 +13,7 @@ from ....engine.value import Value
 from ....jit.tape import gradient as tapes
 from ....jit.tracing import record_trace
 from ...evidence import Evidence, claim
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 
 ACTIVATIONS = ("tanh", "relu", "gelu")
@@ -20,6 +21,7 @@ WIDTHS = (4, 8, 16, 32, 64)  # of two hidden layers
 DEPTHS = (1, 2, 4, 8, 16)  # hidden layers of `DEEP_WIDTH` units
 DEEP_WIDTH = 8
 FORMULA_DEPTHS = (1, 2, 3, 4, 6, 8)
+Method = Literal["backpropagation", "one at a time"]
 
 
 class Cost(NamedTuple):
@@ -57,7 +59,7 @@ def cost(inputs: int, sizes: tuple[int, ...], activation: str) -> Cost:
 
 @claim("a gradient costs about three forward passes", lesson="cost",
        negation={"method": "one at a time"})
-def three_passes(seed: int, method: str = "backpropagation") -> Evidence:
+def three_passes(seed: int, method: Method = "backpropagation") -> Evidence:
     """Networks of several widths; the seed chooses their activation."""
     activation = ACTIVATIONS[seed % len(ACTIVATIONS)]
     costs = [cost(2, (width, width, 1), activation) for width in WIDTHS]
@@ -65,6 +67,15 @@ def three_passes(seed: int, method: str = "backpropagation") -> Evidence:
     singly = [found.weights + 1 for found in costs]  # forward passes: as it is, each weight moved
     passes = ratios if method == "backpropagation" else singly
     last = costs[-1]
+    takes = (
+        f"forward and backward pass together take {min(ratios):.2f} to {max(ratios):.2f} times "
+        "the operations of the forward pass"
+    )
+    if method == "one at a time":
+        takes = (
+            f"it takes {min(singly):,} to {max(singly):,} forward passes to move one weight at a "
+            "time and see what the loss does"
+        )
     slower = singly[-1] / ratios[-1]
     rows = [
         (f"{found.weights:,}", f"{found.forward:,}", f"{found.both:,}", f"{ratio:.2f}", f"{n:,}")
@@ -76,14 +87,13 @@ def three_passes(seed: int, method: str = "backpropagation") -> Evidence:
          "ratio": ratios[-1], "singly": singly[-1], "fewest": costs[0].weights,
          "activation": activation},
         f"In networks of {costs[0].weights} to {last.weights:,} weights and {activation} units, "
-        f"forward and backward pass together take {min(ratios):.2f} to {max(ratios):.2f} times "
-        "the operations of the forward pass.",
+        f"{takes}.",
         (("weights", "forward", "with backward", "ratio", "one at a time"), *rows),
     )
 
 
 @claim("the work grows with the weights", lesson="cost", negation={"per": "units"})
-def with_the_weights(seed: int, per: str = "weights") -> Evidence:
+def with_the_weights(seed: int, per: Literal["weights", "units"] = "weights") -> Evidence:
     """Deeper and wider networks; the seed chooses their activation."""
     activation = ACTIVATIONS[seed % len(ACTIVATIONS)]
     deep = {n: cost(DEEP_WIDTH, (DEEP_WIDTH,) * n + (1,), activation) for n in DEPTHS}
@@ -99,15 +109,19 @@ def with_the_weights(seed: int, per: str = "weights") -> Evidence:
     ]
     deepest = by_unit[:len(deep)]
     widest = by_unit[len(deep):]
+    other = (
+        f"Per unit they take {min(deepest):.1f} to {max(deepest):.1f} in networks of every depth, "
+        f"but {min(widest):.0f} to {max(widest):.0f} in networks of different width."
+    )
+    if per == "units":
+        other = f"Per weight they take {min(by_weight):.1f} to {max(by_weight):.1f}."
     return Evidence(
         max(shares) < 1.5 * min(shares),
         {"deep_least": min(deepest), "deep_most": max(deepest), "wide_least": min(widest),
          "wide_most": max(widest), "least": min(by_weight), "most": max(by_weight),
          "width": DEEP_WIDTH},
-        f"Per weight, forward and backward pass take {min(by_weight):.1f} to {max(by_weight):.1f} "
-        f"operations in all these networks. Per unit they take {min(deepest):.1f} to "
-        f"{max(deepest):.1f} in networks of every depth, but {min(widest):.0f} to "
-        f"{max(widest):.0f} in networks of different width.",
+        f"Per {per[:-1]}, forward and backward pass take {min(shares):.1f} to {max(shares):.1f} "
+        f"operations in all these networks. {other}",
         (("layers × width", "units", "weights", "per unit", "per weight"), *rows),
     )
 
@@ -124,7 +138,7 @@ def formula_length(root: Value) -> int:
 
 
 @claim("a formula repeats what a graph shares", lesson="cost", negation={"width": 1})
-def formula_repeats(seed: int, width: int = 4) -> Evidence:
+def formula_repeats(seed: int, width: Annotated[int, Range(1, 8)] = 4) -> Evidence:
     """One derivative as a formula, and the derivatives of all weights as one graph."""
     rows = []
     for depth in FORMULA_DEPTHS:

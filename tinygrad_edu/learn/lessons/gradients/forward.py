@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from .... import math
 from ....debug.sentences import factor
 from ....debug.text import short_number
 from ....engine.value import Value
 from ...evidence import Evidence, claim
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 
 # L = (a*b + c) * f, from Karpathy's lecture on micrograd (2022)
@@ -56,7 +57,7 @@ def _sum(unit: Unit, x: Sequence[float]) -> str:
 
 
 @claim("a change is scaled on its way to the output", lesson="forward", negation={"nudge": 3.0})
-def scaled(seed: int, nudge: float = NUDGE) -> Evidence:
+def scaled(seed: int, nudge: Annotated[float, Range(1e-9, 1000)] = NUDGE) -> Evidence:
     """The ratio of two small changes is a derivative; with a large change it is something else."""
     before = expression(**START)
     after = expression(**{**START, "a": START["a"] + nudge})
@@ -82,7 +83,7 @@ def scaled(seed: int, nudge: float = NUDGE) -> Evidence:
 
 
 @claim("the target changes the error only", lesson="forward", negation={"second": "input"})
-def only_error(seed: int, second: str = "target") -> Evidence:
+def only_error(seed: int, second: Literal["target", "input"] = "target") -> Evidence:
     """The target, or else an input, is another one in a second forward pass."""
     x, units = network(seed)
     other = [-x[0], x[1]] if second == "input" else x
@@ -96,11 +97,12 @@ def only_error(seed: int, second: str = "target") -> Evidence:
     h = [runs[0]["h1"], runs[0]["h2"]]
     prediction, error = runs[0]["prediction"], runs[0]["error"]
     shown = short_number(prediction)
+    then = f"the target {targets[1]:g}" if second == "target" else f"the input x1 = {other[0]:g}"
     return Evidence(
         changed == ["error"],
         {"prediction": prediction, "error": error, "other": runs[1]["error"]},
         f"With the target {targets[0]:g} the prediction is {prediction:.3f} and the squared error "
-        f"{error:.3f}; with the target {targets[1]:g} they are {runs[1]['prediction']:.3f} and "
+        f"{error:.3f}; with {then} they are {runs[1]['prediction']:.3f} and "
         f"{runs[1]['error']:.3f}. Changed: {', '.join(changed)}.",
         (
             ("number", "computed from", "value"),
@@ -114,7 +116,7 @@ def only_error(seed: int, second: str = "target") -> Evidence:
 
 
 @claim("biases decide where the inputs are 0", lesson="forward", negation={"x": 1.0})
-def biased(seed: int, x: float = 0.0) -> Evidence:
+def biased(seed: int, x: Annotated[float, Range(-1000, 1000)] = 0.0) -> Evidence:
     """With inputs of 0 other weights of the hidden units change nothing, other biases do."""
     _, units = network(seed)
     *hidden, output = units

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from math import sqrt
-from typing import Any
+from typing import Any, Literal
 
 from .... import data, nn, optim
 from ....nn.init import Initialiser, he
@@ -18,6 +18,7 @@ UNITS = 5
 DEPTHS = (2, 4, 8, 16)
 WIDTH = 10
 SAMPLES = 4
+Activation = Literal["linear", "sigmoid", "tanh", "relu"]
 INITIAL = {"linear": "xavier", "sigmoid": "xavier", "tanh": "xavier", "relu": "he"}
 
 
@@ -60,7 +61,7 @@ def large(fan_in: int, fan_out: int, draw: random.Random) -> float:
 
 
 @claim("hidden layers learn what no line can", lesson="depth", negation={"activation": "linear"})
-def learns_xor(seed: int, activation: str = "tanh") -> Evidence:
+def learns_xor(seed: int, activation: Activation = "tanh") -> Evidence:
     """A network without hidden layers cannot learn xor; five hidden layers can."""
     networks = (
         ("none", 0, "linear"),
@@ -80,7 +81,7 @@ def learns_xor(seed: int, activation: str = "tanh") -> Evidence:
             "steps": STEPS, "layers": DEEP,
         },
         f"After {STEPS} steps the loss is {line:.3f} without a hidden layer, and {stacked:.3f} "
-        f"with {DEEP} layers that have no activation function. With {activation} it is "
+        f"with {DEEP} layers that have no activation function. With {activation} units it is "
         f"{one:.3f} for one hidden layer and {deep:.3f} for {DEEP}.",
         (("hidden layers", "loss"), *rows),
     )
@@ -89,7 +90,7 @@ def learns_xor(seed: int, activation: str = "tanh") -> Evidence:
 @claim(
     "gradients vanish or explode with depth", lesson="depth", negation={"activation": "tanh"}
 )
-def vanishes(seed: int, activation: str = "sigmoid") -> Evidence:
+def vanishes(seed: int, activation: Activation = "sigmoid") -> Evidence:
     """Through sigmoids next to nothing of a gradient arrives; large weights make it explode."""
     networks: dict[str, tuple[str, str | Initialiser]] = {
         activation: (activation, INITIAL[activation]),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any
+from typing import Annotated, Any
 
 from .... import data, nn, optim
 from ....engine.interpreter import no_grad
 from ....engine.value import Value
 from ....math import relu
 from ...evidence import Evidence, claim
-from ...misconceptions import sweep
+from ...misconceptions import BACKWARD, sweep
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .training import fitted
 
@@ -22,6 +23,7 @@ NOISE = 0.35
 UNITS = 12
 STEPS = 300
 CALLS = 400
+WRONG = ("", *BACKWARD)  # ideas about the backward pass, "" for the right one
 
 
 def network(p: float, draw: random.Random) -> nn.Sequential:
@@ -62,7 +64,11 @@ def trained(seed: int, decay: float, p: float) -> tuple[float, float, float]:
 @claim(
     "L2 and dropout help on unseen data", lesson="generalise", negation={"decay": 0.0, "p": 0.0}
 )
-def generalises(seed: int, decay: float = 0.003, p: float = 0.5) -> Evidence:
+def generalises(
+    seed: int,
+    decay: Annotated[float, Range(0, 1)] = 0.003,
+    p: Annotated[float, Range(0, 0.95)] = 0.5,
+) -> Evidence:
     """Both leave a larger loss on the training data, and a smaller one on unseen data."""
     plain = trained(seed, 0.0, 0.0)
     l2 = trained(seed, decay, 0.0)
@@ -80,8 +86,8 @@ def generalises(seed: int, decay: float = 0.003, p: float = 0.5) -> Evidence:
             "dropped": dropped[1], "squares": plain[2], "small": l2[2], "samples": SAMPLES,
         },
         f"On the {SAMPLES} training points the loss falls to {plain[0]:.3f}, but on {UNSEEN} "
-        f"unseen ones it is {plain[1]:.2f}. With L2 it is {l2[1]:.2f} there, with dropout "
-        f"{dropped[1]:.2f}.",
+        f"unseen ones it is {plain[1]:.2f}. With L2, λ = {decay:g}, it is {l2[1]:.2f} there; with "
+        f"dropout of {100 * p:g}% it is {dropped[1]:.2f}.",
         (("added", "train", "unseen", "weights²"), *rows),
     )
 
@@ -91,7 +97,7 @@ def generalises(seed: int, decay: float = 0.003, p: float = 0.5) -> Evidence:
     lesson="generalise",
     negation={"misconception": "overwrite"},
 )
-def adds_derivative(seed: int, misconception: str = "") -> Evidence:
+def adds_derivative(seed: int, misconception: Annotated[str, WRONG] = "") -> Evidence:
     """The loss of a small network has two terms with the same weights, whose gradients add up.
 
     misconception: a wrong idea about the backward pass, "" for the right one.
@@ -117,13 +123,15 @@ def adds_derivative(seed: int, misconception: str = "") -> Evidence:
     shown = [*parts][:3] + [*parts][-3:]
     name = max(shown, key=lambda name: min(map(abs, parts[name])))
     error, pull = parts[name]
+    how = f", with the wrong idea {misconception!r}," if misconception else ""
     rows = [(w, *[f"{g:.4f}" for g in (*parts[w], found[w])]) for w in shown]
     return Evidence(
         gap < 1e-12,
         {"gap": gap, "name": name, "error": error, "pull": pull, "total": found[name]},
         f"For the weight {name} the cross-entropy alone has the gradient {error:.4f}, and "
-        f"2λ{name} is {pull:.4f}. The backward pass from the whole loss gives {found[name]:.4f}. "
-        f"For all {len(weights)} weights it differs from the sum of the two by {gap:.1g} at most.",
+        f"2λ{name} is {pull:.4f}. The backward pass from the whole loss{how} gives "
+        f"{found[name]:.4f}. For all {len(weights)} weights it differs from the sum of the two by "
+        f"{gap:.1g} at most.",
         (("weight w", "cross-entropy", "2λw", "whole loss"), *rows),
     )
 
@@ -145,14 +153,15 @@ def drops_in_training(seed: int, training: bool = True) -> Evidence:
         evaluated = [float(model(x)) for _ in range(CALLS)]
     mean = fmean(outputs)
     spread = stdev(outputs)
+    mode = "training" if training else "evaluation"
     rows = [(str(i), f"{a:.3f}", f"{b:.3f}") for i, a, b in zip(range(1, 6), outputs, evaluated)]
     is_near = abs(mean - evaluated[0]) < 4 * spread / CALLS**0.5
     return Evidence(
         is_near and spread > 0 and len(set(evaluated)) == 1,
         {"mean": mean, "spread": spread, "evaluated": evaluated[0], "calls": CALLS},
-        f"In training mode {CALLS} outputs for one input have the mean {mean:.3f} and the "
-        f"standard deviation {spread:.3f}. In evaluation mode all are {evaluated[0]:.3f}.",
-        (("call", "training", "evaluation"), *rows),
+        f"In {mode} mode {CALLS} outputs for one input have the mean {mean:.3f} and the standard "
+        f"deviation {spread:.3f}. In evaluation mode all are {evaluated[0]:.3f}.",
+        (("call", mode, "evaluation"), *rows),
     )
 
 

@@ -6,12 +6,13 @@ import random
 from collections.abc import Mapping, Sequence
 from math import exp, sqrt
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from .... import math, nn, optim
 from ....engine.interpreter import no_grad
 from ....engine.value import Value
 from ...evidence import Evidence, claim
+from ...settings import Range
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .training import fitted
 
@@ -59,7 +60,11 @@ def symmetry_network(draw: random.Random, hidden: int) -> tuple[Any, int]:
 
 
 @claim("hidden units discover mirror symmetry", lesson="uses", negation={"hidden": 1, "starts": 3})
-def finds_symmetry(seed: int, hidden: int = 2, starts: int = STARTS) -> Evidence:
+def finds_symmetry(
+    seed: int,
+    hidden: Annotated[int, Range(1, 2)] = 2,
+    starts: Annotated[int, Range(1, STARTS)] = STARTS,
+) -> Evidence:
     """Two hidden units find weights of opposite sign for mirrored inputs, as in 1986."""
     draw = random.Random(533 + seed)
     start = 0
@@ -80,15 +85,15 @@ def finds_symmetry(seed: int, hidden: int = 2, starts: int = STARTS) -> Evidence
     second, third = (size / sizes[0] for size in sizes[1:])
     found = f"start {start} solves all {2**INPUTS} patterns in {sweeps} steps."
     if not sweeps:
-        found = f"none of {starts} starts solves the {2**INPUTS} patterns."
+        found = f"no start of {starts} solves the {2**INPUTS} patterns."
     return Evidence(
         sweeps > 0 and gap < 0.01,
         {
             "starts": start, "sweeps": sweeps, "gap": gap, "patterns": 2**INPUTS,
             "second": second, "third": third,
         },
-        f"The experiment of 1986, repeated: {found} In each hidden unit the weights of mirrored "
-        f"inputs cancel, up to {100 * gap:.2g}% of the largest weight.",
+        f"The experiment of 1986, repeated: {found} In each hidden unit two weights of mirrored "
+        f"inputs add up to at most {100 * gap:.3g}% of the largest weight.",
         (("inputs", *[f"{w} {k}" for k in range(1, len(units) + 1) for w in ("unit", "mirror")]),
          *rows),
     )
@@ -142,6 +147,7 @@ def names_pictures(seed: int, shuffled: bool = False) -> Evidence:
     if shuffled:
         draw.shuffle(y)
     model = nn.MLP(SIDE**2, [12, len(SHAPES)], "relu", init="he", rng=draw)
+    how = ", with shuffled names," if shuffled else ""
     adam = optim.Adam(model.parameters(), lr=0.03)
     fitted(model, nn.cross_entropy, X, y, adam, 15, batch_size=10, rng=draw)
     with no_grad():
@@ -151,8 +157,9 @@ def names_pictures(seed: int, shuffled: bool = False) -> Evidence:
     return Evidence(
         right > 0.75,
         {"train": 100 * train, "right": 100 * right, "pictures": PICTURES},
-        f"Of the {PICTURES} pictures that it has learned the network names {100 * train:.0f}% "
-        f"right, and of {UNSEEN} new ones {100 * right:.0f}%. The table shows three of them.",
+        f"Of the {PICTURES} pictures that it has learned{how} the network names "
+        f"{100 * train:.0f}% right, and of {UNSEEN} new ones {100 * right:.0f}%. The table shows "
+        "three of them.",
         (SHAPES, *[tuple(row) for row in samples]),
     )
 
@@ -174,7 +181,7 @@ def ratings(draw: random.Random, noise: float) -> dict[tuple[int, int], float]:
 
 
 @claim("a recommender predicts missing ratings", lesson="uses", negation={"noise": 3.0})
-def recommends(seed: int, noise: float = 0.1) -> Evidence:
+def recommends(seed: int, noise: Annotated[float, Range(0, 10)] = 0.1) -> Evidence:
     """Two numbers for each user and film, learned from some ratings, predict the other ones."""
     draw = random.Random(seed)
     table = ratings(draw, noise)
@@ -240,7 +247,7 @@ def drive(wheel: Mapping[int, Value], draw: random.Random) -> tuple[int, list[Va
 
 
 @claim("a car learns to steer from rewards", lesson="uses", negation={"sign": -1})
-def steers(seed: int, sign: int = 1) -> Evidence:
+def steers(seed: int, sign: Literal[-1, 1] = 1) -> Evidence:
     """From nothing but how long it stayed on the road, a car learns to steer towards the middle.
 
     sign: -1 makes actions less probable that went well.
