@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 from helpers import ROOT, run_python, scaled
 
 from tinygrad_edu.errors import DataError
-from tinygrad_edu.learn.progress import VERSION, CardState, Progress, State
+from tinygrad_edu.learn import cards
+from tinygrad_edu.learn.progress import VERSION, Progress, State
 
 COUNT = """
 from tinygrad_edu.learn.progress import Progress
@@ -69,6 +71,17 @@ def test_nothing_is_written_if_the_block_raises():
 
 
 @pytest.mark.parametrize("content", [
+    '{"version": 1, "opening": 0, "exercises": {}, "lessons": [], "kinds": {}, "cards": {}}',
+    '{"version": true, "opening": 0, "exercises": {}, "lessons": {}, "kinds": {}, "cards": {}}',
+    '{"version": 0, "opening": 0, "exercises": {}, "lessons": {}, "kinds": {}, "cards": {}}',
+    '{"version": 1, "opening": 0, "exercises": {}, "lessons": {}, "kinds": {}, "cards": {},'
+    ' "more": 1}',
+    '{"version": 1, "opening": 0, "exercises": {"rate": "x"}, "lessons": {}, "kinds": {},'
+    ' "cards": {}}',
+    '{"version": 1, "opening": 0, "exercises": {}, "lessons": {}, "kinds":'
+    ' {"gradient": {"level": 9}}, "cards": {}}',
+    '{"version": 1, "opening": 0, "exercises": {}, "lessons": {}, "kinds": {}, "cards":'
+    ' {"a unit": {"schedule": {}}}}',
     "", "[]", "{}", "null", '{"version": 1}', "nonsense", "\0", "[" * 100_000,
     '{"version": 1, "lessons": {"rate": {"part": -1}}, "kinds": {}, "cards": {}}',
     '{"version": 1, "lessons": {"rate": {"part": "two"}}, "kinds": {}, "cards": {}}',
@@ -91,6 +104,13 @@ def test_a_file_of_a_newer_version_is_refused_and_stays():
     with pytest.raises(DataError, match="newer version of this program"):
         noted(rate=2)
     assert progress.path.read_text(encoding="utf-8") == content
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    with pytest.raises(OSError, match=r"cannot be written to: .*XDG_DATA_HOME"):
+        noted(rate=1)
 
 
 def test_two_programs_at_once_lose_nothing():
@@ -126,7 +146,7 @@ def test_progress_survives_a_kill_while_a_write_is_in_flight():
     draw = random.Random(0)
     progress = Progress()
     with progress.change() as state:
-        state.cards = {f"card {i}": CardState(reviews=i) for i in range(300)}
+        cards.add(state, [f"card {i}" for i in range(300)], datetime.now(UTC))
     last = 0
     for _ in range(scaled(ci=8, thorough=200)):
         with subprocess.Popen(

@@ -1002,6 +1002,7 @@ IN_TESTS = {
     "test_every_loss.py": "a module with a planted bug, found as the real ones are",
     "test_expressions.py": "what Python makes of a text that is drawn from eight parts",
     "test_every_data_set.py": "a module with a planted bug, found as the real ones are",
+    "test_cli.py": "runs the Python that the command source has written",
     "test_questions.py": "computes the answer of a question from its text, a second time",
 }
 

@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(argv)
         finally:
-            sys.stdout.flush()  # a closed pipe is noticed here, and not when Python ends
+            if sys.stdout is not None:  # it was not closed before the program began
+                sys.stdout.flush()  # a closed pipe is noticed here, and not when Python ends
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE

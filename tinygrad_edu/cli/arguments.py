@@ -94,7 +94,9 @@ def positive(text: str) -> int:
 
 def natural(text: str) -> int:
     """Parses a whole number of at least 0, and at most `MOST`."""
-    return positive(text) if text.strip("0") or not text else 0
+    if text.isdecimal():
+        return positive(text) if text.strip("0") else 0
+    raise argparse.ArgumentTypeError(f"{short_repr(text)} is not a whole number of at least 0")
 
 
 def tolerance(text: str) -> float:

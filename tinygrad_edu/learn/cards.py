@@ -27,7 +27,7 @@ def add(state: State, names: Iterable[str], now: datetime, days: int = 1) -> lis
 
     new = [name for name in names if name not in state.cards]
     for name in new:
-        made = fsrs.Card(card_id=list(CARDS).index(name), due=now + timedelta(days=days))
+        made = fsrs.Card(card_id=len(state.cards), due=now + timedelta(days=days))
         state.cards[name] = CardState(schedule=dict(made.to_dict()))
     return new
 

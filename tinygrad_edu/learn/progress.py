@@ -15,13 +15,18 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 from ..errors import DataError, check_text, short_repr
 from ..files import read_text, write_atomically
 
 VERSION = 1  # of the file's format
+LEVELS = 5  # of questions
+# what `fsrs.Card.to_dict` writes
+SCHEDULE = {"card_id", "state", "step", "stability", "difficulty", "due", "last_review"}
 SECONDS = 10.0  # how long a program waits for another one that is writing
 
 
@@ -126,7 +131,7 @@ class Progress:
         text = read_text(self.path, "progress", "default.json", self._remedy())
         try:
             return _state_of(json.loads(text))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DataError(f"progress: {self.path} {_mistake(error)}; {self._remedy()}") from error
 
     @contextmanager
@@ -140,8 +145,8 @@ class Progress:
         """
         from filelock import FileLock, Timeout
 
+        self._make_folder()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path.parent / "lock", timeout=SECONDS)
             with lock:
                 self._remove_leftovers()
@@ -154,6 +159,18 @@ class Progress:
             raise OSError(
                 f"progress: another program has been writing {self.path} for {SECONDS:g} seconds; "
                 "end it, and try again"
+            ) from error
+
+    def _make_folder(self) -> None:
+        folder = self.path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise type(error)(
+                f"progress: {folder} cannot be written to: {error.strerror or error}; make it "
+                "writable, or name another folder in the variable XDG_DATA_HOME"
             ) from error
 
     def _remove_leftovers(self) -> None:
@@ -174,22 +191,30 @@ Part = TypeVar("Part")
 
 
 def _state_of(content: Any) -> State:
-    if not isinstance(content, dict) or not isinstance(content.get("version"), int):
+    if not isinstance(content, dict) or type(content.get("version")) is not int:
         raise TypeError("no version")
     if content["version"] > VERSION:
         raise _NewerVersionError(content["version"])
-    opening = content.get("opening", 0)
-    exercises = content.get("exercises", {})
-    counts = [opening, *exercises.values()]
+    if content.keys() != {"version", *[entry.name for entry in fields(State)]}:
+        raise TypeError(f"its keys are {short_repr(list(content))}")
+    counts = [content["version"] - 1, content["opening"], *content["exercises"].values()]
     if not all(type(count) is int and count >= 0 for count in counts):
         raise TypeError(f"counts are {short_repr(counts)}")
-    return State(
-        opening,
-        exercises,
+    state = State(
+        content["opening"],
+        content["exercises"],
         _parts(content["lessons"], LessonState),
         _parts(content["kinds"], KindState),
         _parts(content["cards"], CardState),
     )
+    for kind in state.kinds.values():
+        if not 1 <= kind.level <= LEVELS:
+            raise TypeError(f"level is {kind.level}")
+    for card in state.cards.values():
+        if card.schedule.keys() != SCHEDULE:
+            raise TypeError(f"a schedule has the keys {short_repr(list(card.schedule))}")
+        datetime.fromisoformat(card.schedule["due"])
+    return state
 
 
 def _parts(content: Mapping[str, Any], kind: type[Part]) -> dict[str, Part]:

@@ -12,6 +12,13 @@ from ...learn.questions import Mark, Question
 from ...learn.questions.answers import UnreadableError, as_choice
 
 WIDTH = 80  # of a line at most
+# signs of mathematics for terminals that have letters only
+SPELLINGS = {
+    "∂": "d", "×": "*", "·": "*", "−": "-", "–": "-", "→": "->", "←": "<-", "≤": "<=", "≥": ">=",
+    "≠": "!=", "≈": "about ", "Σ": "sum ", "√": "sqrt ", "∞": "inf", "°": " degrees",
+    "²": "**2", "³": "**3", "½": "1/2", "α": "alpha", "β": "beta", "λ": "lambda ", "μ": "mu",
+    "σ": "sigma", "Δ": "delta ", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "...",
+}
 KEYS = "h for a hint, s for the solution, q to leave"
 
 
@@ -64,6 +71,10 @@ def read(prompt: str) -> str:
         LeftError: it is q, or the input has ended.
     """
     print(_encodable(prompt), end=" ", flush=True)
+    if sys.stdin is None:  # it was closed before the program began
+        raise LeftError
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")  # what cannot be decoded is an answer to ask again
     line = sys.stdin.readline()
     if not sys.stdin.isatty():
         print(printable(line.strip()))  # a log of a pipe shows the answers, too
@@ -157,10 +168,11 @@ def show_solution(question: Question) -> None:
 
 
 def _encodable(text: str) -> str:
-    encoding = sys.stdout.encoding or "utf-8"
+    """Returns a text with signs that the terminal lacks spelled in letters."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        plain = text.replace("∂", "d").replace("×", "*").replace("·", "*")
-        return plain.encode(encoding, "replace").decode(encoding)
+        plain = "".join([SPELLINGS.get(sign, sign) for sign in text])
+        return plain.encode(encoding, "backslashreplace").decode(encoding)
     return text

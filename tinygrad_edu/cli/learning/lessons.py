@@ -29,6 +29,8 @@ def run_learn(options: argparse.Namespace) -> int:
 
     progress = Progress(options.profile)
     state = progress.read()
+    if options.map and options.lesson is not None:
+        raise ValueError(f"--map shows all lessons; leave out {options.lesson!r} or --map")
     if options.map:
         _print_map(state)
         return 0
@@ -103,6 +105,9 @@ def _keeping(conversation: Callable[[], int]) -> int:
     except LeftError as left:
         say("Left. What you did is kept; to go on: tinygrad-edu learn")
         return int(left.is_wrong)
+    except KeyboardInterrupt:
+        say("\nWhat you did is kept; to go on: tinygrad-edu learn")
+        raise
 
 
 def _print_map(state: State) -> None:

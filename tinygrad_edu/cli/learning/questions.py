@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ...learn.progress import KindState, Progress, State
     from ...learn.questions import Question
 
+LEVEL = 2  # of a question with a seed, as in `learn.question`
 ROW = 2  # answers that are right at once lead to the next level
 
 
@@ -29,14 +30,16 @@ def practise(kind: str, options: argparse.Namespace) -> int:
 
     progress = Progress(options.profile)
     say(f"{KEYS}\n")
+    status = 0
     try:
         while True:
             with progress.change() as state:
                 known = state.kind(kind)
                 seed = known.asked if options.seed is None else options.seed
-                level = known.level if options.level is None else options.level
+                level = _level(options, known)
             outcome = Outcome()
             ask(question(kind, seed, level), outcome)
+            status = int(not outcome.right)
             with progress.change() as state:
                 said = _note(state.kind(kind), outcome)
             if options.seed is not None:
@@ -46,8 +49,15 @@ def practise(kind: str, options: argparse.Namespace) -> int:
             say()
     except LeftError as left:
         say("Left; what you did is kept.")
-        return int(left.is_wrong)
-    return 0 if outcome.right else 1
+        return 1 if left.is_wrong else status
+    return status
+
+
+def _level(options: argparse.Namespace, known: KindState) -> int:
+    """Returns the level of a question: with a seed it does not depend on what was done before."""
+    if options.level is not None:
+        return int(options.level)
+    return known.level if options.seed is None else LEVEL
 
 
 def _note(known: KindState, outcome: Outcome) -> str:
@@ -73,7 +83,8 @@ def run_quiz(options: argparse.Namespace) -> int:
 
     progress = Progress(options.profile)
     seed = random.randrange(10_000) if options.seed is None else options.seed
-    lessons = _lessons(options.lesson, progress.read())
+    with progress.change() as state:  # so that it fails before the first question, if it must
+        lessons = _lessons(options.lesson, state)
     asked = _quiz(lessons, options.questions, seed)
     right = 0
     missed: dict[str, None] = {}

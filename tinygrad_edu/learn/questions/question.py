@@ -92,7 +92,7 @@ class Question:
         Raises:
             TypeError: ``text`` is not text.
         """
-        check_text(text, "mark: text", f'write mark("{self.shown}")')
+        check_text(text, "mark: text", 'write mark("-9")')
         try:
             given = self._read(text)
         except UnreadableError as error:
