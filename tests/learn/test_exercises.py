@@ -460,7 +460,7 @@ def test_a_network_may_be_repaired_in_another_way():
 
 
 @pytest.mark.parametrize("model", [
-    'nn.MLP(2, [8, 1], "tanh", "tanh", rng=SEED)',
+    'nn.MLP(2, [12, 1], "tanh", "elu", rng=SEED)',
     'nn.Sequential(nn.Layer(2, 8, "tanh", rng=SEED), nn.Layer(8, 1, "linear", rng=SEED))',
 ])
 def test_the_scores_of_other_networks_are_computed_too(model):
