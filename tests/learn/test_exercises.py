@@ -1,8 +1,8 @@
 """Exercises in code: starters, solutions, wrong answers, and every way in which a file can fail."""
 
-import argparse
 import csv
 import io
+import json
 import math
 import os
 import re
@@ -19,7 +19,7 @@ from helpers import run_python
 
 import tinygrad_edu
 from tinygrad_edu import learn
-from tinygrad_edu.cli.arguments import Command
+from tinygrad_edu.cli import main
 from tinygrad_edu.cli.learning import practice
 from tinygrad_edu.learn.exercises import (
     EXERCISES,
@@ -402,7 +402,15 @@ def test_the_code_of_the_rate_exercise_descends_as_the_check_does():
      "scores gives an object of type Value"),
     ([("return [model(x).data for x in X]", "return [1.0]")], "must be 100 numbers, not 1"),
     ([("    return model\n", "")], "must make a module of nn.* Is there a return"),
-    ([("EPOCHS = 20", "EPOCHS = 0")], "No weight has moved by more than 0: RATE is too small"),
+    ([("RATE = 0.1", "RATE = 0")], "No weight has moved by more than 0: RATE is too small"),
+    ([("EPOCHS = 20", "EPOCHS = 200")],
+     r"^EPOCHS is 200, and was 20 in the starter\. Put it back: change only RATE and make_model"),
+    ([("RATE = 0.1", "RATE = 0.0001"),
+      ("return [model(x).data for x in X]", "return [-x[0] * x[1] for x in X]")],
+     "^The scores are not those of an nn.MLP with the weights after training"),
+    ([('nn.MLP(2, [8, 1], "tanh", rng=SEED)', "nn.Linear(2, 1)"),
+      ("return [model(x).data for x in X]", "return [-x[0] * x[1] for x in X]")],
+     "^The scores are not those of an nn.MLP .* Let make_model return an nn.MLP, and leave scores"),
 ])
 def test_a_network_that_is_broken_is_explained(changes, sentence):
     made = exercise("network", 3)
@@ -435,7 +443,8 @@ MOVED = weights((1.5, 0.3), (0.2, 0.1))
     ({}, {}, (1, 1), "No weight has moved"),
 ])
 def test_the_weights_of_a_network_say_why_it_does_not_learn(before, after, scores, sentence):
-    named = [Answer(None), Answer(before), Answer(None), Answer(after), Answer([*scores] * 50)]
+    named = [Answer(None), Answer(before), Answer(None), Answer(after), Answer([*scores] * 50),
+             Answer(network.EPOCHS)]
     assert re.search(sentence, mark_of(exercise("network", 4), named))
 
 
@@ -448,6 +457,30 @@ def test_a_network_may_be_repaired_in_another_way():
         ("RATE = 0.1", "RATE = 0.03"),
     ))
     assert result.right, result
+
+
+@pytest.mark.parametrize("model", [
+    'nn.MLP(2, [12, 1], "tanh", "elu", rng=SEED)',
+    'nn.Sequential(nn.Layer(2, 8, "tanh", rng=SEED), nn.Layer(8, 1, "linear", rng=SEED))',
+])
+def test_the_scores_of_other_networks_are_computed_too(model):
+    made = exercise("network", 3)
+    result = made.check_text(edited(made.solution, (network.GOOD_TANH[0], f"model = {model}")))
+    assert result.right, result
+
+
+@pytest.mark.parametrize("weights", [
+    {}, {"layers": 1.0}, {"layers..b": 1.0}, {"layers.0.b": 1.0, "layers.x.b": 1.0},
+    {"layers.1.neurons.0.b": 1.0}, {"a": 1.0, "b": 2.0, "layers.0.b": 1.0},
+    {f"layers.{i}.neurons.{j}.b": 1e300 for i in range(2) for j in range(5_000)},
+    dict.fromkeys(dict(tinygrad_edu.nn.MLP(2, [2, 1]).state_dict()), 1e300),
+])
+def test_forged_weights_have_no_scores(weights):
+    made = exercise("network", 3)
+    unseen = made.steps[4].arguments[1]
+    claimed = [-x * y for x, y in unseen]
+    answers = map(Answer, (None, weights, None, weights, claimed, network.EPOCHS))
+    assert "The scores are not those of an nn.MLP" in mark_of(made, list(answers))
 
 
 # ---- files that fail when they run
@@ -485,6 +518,67 @@ def test_a_network_may_be_repaired_in_another_way():
 ])
 def test_a_failure_is_said_with_the_line_of_the_learner(head, body, sentence):
     assert re.search(sentence, failure_of(body, head=head)), failure_of(body, head=head)
+
+
+ENDED = "The program ended before the check was done, as after os._exit(). Remove that."
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes, links and devices among files")
+@pytest.mark.parametrize("name", ["result.json", "trace.txt"])
+@pytest.mark.parametrize("made", [
+    "os.mkfifo(path)",
+    "os.symlink('/dev/zero', path)",
+    "os.symlink(other, path)",
+    "os.mkdir(path)",
+    "os.symlink(path, path)",
+    "open(path, 'wb').truncate(60_000_000)",
+], ids=["pipe", "device", "link", "folder", "loop", "large"])
+def test_what_stands_in_place_of_a_result_is_not_read(name, made, tmp_path):
+    other = tmp_path / "other.json"
+    other.write_text('{"answers": [{"value": 3}]}')
+    head = (
+        f"import os\npath = '../{name}'\nother = {str(other)!r}\n"
+        f"if os.path.exists(path): os.remove(path)\n{made}\nos._exit(0)"
+    )
+    assert failure_of("return 3", head=head) == ENDED
+
+
+@pytest.mark.parametrize("content", [
+    "", "[]", "5", "null", "{}", "{", '{"answers": [5]}', '{"answers": "abc"}', '{"answers": null}',
+    '{"answers": []}', '{"answers": {}}', '{"answers": [{}, {}]}', '{"failure": "x"}',
+    '{"failure": {"line": 2}}', '{"failure": {"kind": 3}}', '{"failure": []}', '{"failure": 0}',
+    '{"failure": {"kind": "exception", "line": "2"}}',
+    '{"failure": {"kind": "exception", "line": -2}}',
+    '{"failure": {"kind": "exception", "line": true}}',
+    '{"failure": {"kind": "exception", "line": ' + "9" * 5_000 + "}}",
+    '{"failure": {"kind": "missing", "names": "abc"}}',
+    '{"failure": {"kind": "missing", "names": [1]}}',
+    '{"failure": {"kind": "exception", "message": null}}',
+    '{"answers": [{"failure": "x"}]}', '{"answers": [{"failure": {"line": 2}}]}',
+    '{"answers": ' + "[" * 100_000,
+    r"\xff",
+])
+def test_a_forged_result_that_cannot_be_read_is_none(content):
+    head = f"import os\nopen('../result.json', 'w').write({content!r})\nos._exit(0)"
+    assert failure_of("return 3", head=head) == ENDED
+
+
+def test_forged_results_that_can_be_read_are_marked_as_others_are():
+    def forged(content, step):
+        text = f"import os\nopen('../result.json', 'w').write({content!r})\nos._exit(0)"
+        return run(text, [step], SMALL), text
+
+    found, _ = forged('{"answers": [{"value": ' + "9" * 400 + "}]}", Read("x"))
+    assert found.answers == [Answer(math.inf)]
+    for value in ("3", "null", '{"w": "3"}', '{"w": [1]}', '{"w": null}'):
+        found, text = forged(f'{{"answers": [{{"value": {value}}}]}}', Numbers("model"))
+        assert "must make a module of nn" in sentence_of(found.answers[0].failure, text)
+    found, text = forged(
+        '{"failure": {"kind": "missing", "name": "\\u001b[2J' + "x" * 9_000 + '"}}', Read("x")
+    )
+    sentence = sentence_of(found.failure, text)
+    assert sentence.startswith(r"The file has no \x1b[2Jxxx")
+    assert len(sentence) < 1_200
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of processor time and memory")
@@ -768,31 +862,38 @@ def test_the_commands_in_a_starter_name_its_file(file, shown, tmp_path):
 # ---- the commands
 
 
+@pytest.fixture(autouse=True)
+def progress_of_tests(tmp_path_factory, monkeypatch):
+    """Keeps the progress of commands in a temporary folder."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("progress")))
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def command(name, *args):
     """Runs a command of `practice`, and returns its exit status."""
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    for entry in (
-        Command("check", practice.run_check, "", practice.CHECK_ARGUMENTS, practice.CHECK_EPILOG),
-        Command("watch", practice.run_watch, "", practice.WATCH_ARGUMENTS, practice.WATCH_EPILOG),
-    ):
-        entry.add_to(commands)
-    options = parser.parse_args([name, *map(str, args)])
-    return options.run(options)
+    return main(["practice", name, *map(str, args)])
+
+
+def refused(capsys, name, *args):
+    """Runs a command of `practice` that is refused, and returns the message."""
+    assert command(name, *args) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err
 
 
 def test_writing_a_starter_says_what_to_do_next(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert practice.write_starter("rate", 7) == 0
+    assert command("rate", "--seed", 7) == 0
     told = capsys.readouterr().out
     assert "wrote rate-7.py: choose the learning rate" in told
     assert "\n  tinygrad-edu practice check rate-7.py\n" in told
     assert "\n  tinygrad-edu practice watch rate-7.py\n" in told
-    with pytest.raises(FileExistsError, match=r"exists already.* --seed 8.* check rate-7.py"):
-        practice.write_starter("rate", 7)
-    assert practice.write_starter("derivative", 0, "my file.py") == 0
+    message = refused(capsys, "rate", "--seed", 7)
+    assert re.search(r"exists already.* --seed 8.* check rate-7.py", message)
+    assert command("derivative", "--seed", 0, "-o", "my file.py") == 0
     assert "practice check 'my file.py'" in capsys.readouterr().out.replace('"', "'")
-    assert practice.write_starter("derivative", 0, "-") == 0
+    assert command("derivative", "--seed", 0, "-o", "-") == 0
     assert capsys.readouterr().out == exercise("derivative", 0).starter
 
 
@@ -822,11 +923,13 @@ def test_one_file_is_checked_with_a_next_step(tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert told.startswith("update-rule-1.py: right: ")
     assert "tinygrad-edu practice update-rule --seed 2" in told
-    assert "tinygrad-edu learn descent (Gradient descent" in told
+    assert "The lesson, Gradient descent" in told
+    assert "\n  tinygrad-edu learn descent\n" in told
     assert "\x1b" not in told
 
 
-def test_many_files_are_marked_one_line_each_and_one_that_fails_stops_no_other(tmp_path, capsys):
+def test_many_files_are_marked_and_one_that_fails_stops_no_other(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = ["=f(x).py", "bad.py", "good.py", "loop.py", "missing.py", "none.py"]
     made = exercise("rate", 3)
     (tmp_path / names[0]).write_text(made.solution)
@@ -834,13 +937,14 @@ def test_many_files_are_marked_one_line_each_and_one_that_fails_stops_no_other(t
     (tmp_path / "good.py").write_text(made.solution)
     (tmp_path / "loop.py").write_text(f"{made.solution}\nraise SystemExit")
     (tmp_path / "none.py").write_bytes(b"\xff\xfe")
-    paths = [tmp_path / name for name in names]
-    out = tmp_path / "marks.csv"
-    assert command("check", *paths, tmp_path, "--csv", out) == 1
-    told = capsys.readouterr().out.splitlines()
-    assert [line.split(": ")[1] for line in told[:7]] == [
-        "right", "not yet", "right", "not yet", "not yet", "not yet", "not yet"]
-    assert told[7:] == [f"wrote {out}", "2 of 7 right"]
+    out = Path("marks.csv")
+    assert command("check", "--csv", out, *names, ".") == 1
+    told = capsys.readouterr().out
+    assert re.findall("^([^ ]+): (right|not yet): ", told, re.MULTILINE) == [
+        *zip(names, ["right", "not yet", "right", "not yet", "not yet", "not yet"], strict=True),
+        (".", "not yet")]
+    assert told.endswith("\nwrote marks.csv\n2 of 7 right\n")
+    assert max(map(len, told.splitlines())) <= 80
     rows = list(csv.reader(io.StringIO(out.read_text(encoding="utf-8"))))
     assert rows[0] == ["file", "exercise", "seed", "mark", "sentence"]
     assert [row[1:4] for row in rows[1:]] == [
@@ -866,10 +970,9 @@ def test_marks_replace_marks_of_an_earlier_check_and_nothing_else(tmp_path, caps
     assert "wrote marks.csv, which replaces the one from before\n" in capsys.readouterr().out
     for content in (b"name,grade\n", b"\xef\xbb\xbf\xff", marks.replace(b",", b";"), b"x" * 10_000):
         out.write_bytes(content)
-        with pytest.raises(FileExistsError, match=r"'marks.csv' exists, .*choose another name"):
-            command("check", "a.py", "--csv", out)
+        message = refused(capsys, "check", "a.py", "--csv", out)
+        assert re.search(r"'marks.csv' exists, .*choose another name", message)
         assert out.read_bytes() == content
-        assert capsys.readouterr().out == ""
 
 
 def test_marks_on_standard_output_are_csv_alone(tmp_path, capsys, monkeypatch):
@@ -887,23 +990,87 @@ def test_wrong_use_of_check_is_reported(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out == "no.py: not yet: There is no such file.\n"
     assert command("check", "no.py", "nor.py") == 2
     assert command("check", tmp_path) == 2
-    with pytest.raises(ValueError, match="--hint is about one file"):
-        command("check", "a.py", "b.py", "--hint", 1)
-    with pytest.raises(ValueError, match=r"'\.txt' is not a format"):
-        command("check", "a.py", "--csv", "marks.txt")
-    with pytest.raises(FileNotFoundError, match="is not a folder; create it first"):
-        command("check", "a.py", "--csv", "missing/marks.csv")
-    with pytest.raises(FileNotFoundError, match=r"there is no file 'no\.py'; write one with"):
-        command("watch", "no.py")
+    capsys.readouterr()
+    for arguments, message in (
+        (("check", "a.py", "b.py", "--hint", 1), "--hint is about one file"),
+        (("check", "a.py", "--csv", "marks.txt"), "'.txt' is not a format"),
+        (("check", "a.py", "--csv", "missing/marks.csv"), "is not a folder; create it first"),
+        (("watch", "no.py"), "there is no file 'no.py'; write one with"),
+    ):
+        assert message in refused(capsys, *arguments)
     exercise("rate", 0).write("a.py")
     exercise("rate", 1).write("b.py")
     assert command("check", "[ab]*.py") == 1
     assert "0 of 2 right" in capsys.readouterr().out
 
 
-def test_help_says_that_this_is_no_sandbox():
-    for epilog in (practice.CHECK_EPILOG, practice.WATCH_EPILOG):
-        assert "It is no sandbox" in epilog
+def test_a_check_that_cannot_be_made_is_a_result(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exercise("rate", 0).write("a.py")
+    monkeypatch.setattr(sys, "executable", None)  # no process can be started: TypeError
+    assert command("check", "a.py", "no.py", "--csv", "marks.csv") == 1
+    told = capsys.readouterr().out
+    assert told.startswith("a.py: not yet: The check could not be made: ")
+    assert "\nno.py: not yet: There is no such file.\n" in told
+    assert len(Path("marks.csv").read_text().splitlines()) == 3
+
+
+def test_a_forged_result_stops_no_other_file(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    forged = [[5], "abc", None, [], [{}] * 6, [{"value": {"layers.x.y": 1}}] * 6]
+    names = []
+    for i, answers in enumerate(forged):
+        content = json.dumps({"answers": answers})
+        for name in EXERCISES:
+            names.append(f"{name}-{i}.py")
+            Path(names[-1]).write_text(
+                f"# exercise: {name}, seed 0\nimport os\n"
+                f"open('../result.json', 'w').write({content!r})\nos._exit(0)"
+            )
+    Path("good.py").write_text(exercise("rate", 3).solution)
+    assert command("check", *names, "good.py") == 1
+    told = capsys.readouterr().out
+    assert re.findall("^([^ ]+): not yet: ", told, re.MULTILINE) == names
+    assert "could not be made" not in told
+    assert told.endswith(f"\n1 of {len(names) + 1} right\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names that other systems do not have")
+@pytest.mark.parametrize("more", [[], ["no.py"], ["no.py", "--csv", "-"], ["--csv", "ü.csv"]])
+def test_signs_that_the_output_lacks_are_replaced(more, tmp_path):
+    text = exercise("rate", 0).starter
+    (tmp_path / "über.py").write_text(f"{text}\nprint('é')\nü = 1 / 0\n", encoding="utf-8")
+    environment = {
+        **os.environ, "PYTHONPATH": str(Path(tinygrad_edu.__file__).parents[1]),
+        "PYTHONIOENCODING": "ascii",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tinygrad_edu", "practice", "check", "über.py", *more],
+        capture_output=True, text=True, env=environment, cwd=tmp_path, check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "ber.py" in done.stdout
+    assert "= 1 / 0" in done.stdout
+    assert done.stdout.isascii()
+
+
+def test_sentences_are_as_wide_as_the_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "50")
+    exercise("update-rule", 1).write("a.py")
+    exercise("update-rule", 2).write("b.py")
+    assert command("check", "a.py", "b.py") == 1
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 50
+    assert command("check", "a.py", "--hint", 1) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if not line.startswith(" ")) <= 50
+    assert "  tinygrad-edu practice check a.py --hint 2" in lines
+
+
+def test_help_says_that_this_is_no_sandbox(capsys):
+    with pytest.raises(SystemExit):
+        main(["practice", "--help"])
+    assert "It is no sandbox" in " ".join(capsys.readouterr().out.split())
     assert "no sandbox" in learn.Exercise.check.__doc__
 
 
@@ -945,15 +1112,10 @@ def test_a_watched_file_is_checked_at_every_save_until_it_is_right(watched, caps
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_ends_watching_and_says_how_to_go_on(watched):
-    code = (
-        "import argparse\nfrom tinygrad_edu.cli.learning import practice\n"
-        f"options = argparse.Namespace(file={str(watched)!r}, seconds=9)\n"
-        "raise SystemExit(practice.run_watch(options))"
-    )
     environment = {**os.environ, "PYTHONPATH": str(Path(tinygrad_edu.__file__).parents[1])}
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=environment,
+        [sys.executable, "-m", "tinygrad_edu", "practice", "watch", str(watched)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     ) as process:
         lines = []
         while not lines or not lines[-1].startswith("Waiting"):
@@ -962,4 +1124,4 @@ def test_ctrl_c_ends_watching_and_says_how_to_go_on(watched):
         process.send_signal(2)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (1, "")
-    assert f"Not yet right. To go on: tinygrad-edu practice watch {watched}" in out
+    assert f"Not yet right. To go on:\n  tinygrad-edu practice watch {watched}" in out

@@ -10,7 +10,6 @@ import os
 import shlex
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from ...debug.text import printable
 from ...files import destination, write_atomically
-from ..arguments import argument, option, positive
+from ..arguments import option, positive
+from .conversation import say
 
 if TYPE_CHECKING:
-    from ...learn.exercises import Exercise, Limits, Result
+    from ...learn.exercises import Limits, Result
 
-WIDTH = 78  # of a sentence about one file
 WAIT = 0.3  # seconds between two looks at a file that is watched
 SAVES_BEFORE_HINT = 3  # that were not right, before a watched file gets its next hint
 COLUMNS = ("file", "exercise", "seed", "mark", "sentence")
@@ -31,32 +30,16 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a cell of a spreadsheet
 
 SECONDS = option("--seconds", 10, "seconds of processor time that a file may use; it may wait "
                  "three times as long", positive)
-CHECK_ARGUMENTS = (
-    argument("files", nargs="+", metavar="FILE", help="files that practice NAME has written"),
-    argument("--csv", metavar="OUT", help="also write the marks to a CSV file, which may replace "
-             "marks of an earlier check; - is standard output"),
-    argument("--hint", metavar="N", type=positive, help="show the hint with this number"),
-    SECONDS,
-)
-WATCH_ARGUMENTS = (
-    argument("file", metavar="FILE", help="a file that practice NAME has written"),
-    SECONDS,
-)
 NO_SANDBOX = (
     "Each file runs in a process of its own, with limits of time and memory (where the system has "
     "them), in an empty folder, and without your environment.  That keeps a mistake from doing "
     "harm.  It is no sandbox: a file can still read, write and delete what you can.  Check files "
     "of strangers in a container or on a machine that holds nothing else."
 )
-CHECK_EPILOG = (
-    f"{NO_SANDBOX}  The exit status is 0 if every file is right, 1 if one is not yet right, 2 for "
-    "wrong use, such as files that do not exist."
-)
-WATCH_EPILOG = f"{NO_SANDBOX}  Ctrl-C ends the command."
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Marks files: a line for each, or more about a single one."""
+    """Marks files: a sentence about each, or more about a single one."""
     from ...learn.exercises import Limits
 
     out = options.csv
@@ -74,14 +57,14 @@ def run_check(options: argparse.Namespace) -> int:
         if out == "-":
             continue
         if len(files) > 1:
-            print(f"{printable(path)}: {_mark(result)}: {result.sentence}", flush=True)
+            _say_mark(path, result)
         else:
             _show(path, result, options.hint)
     if out is not None:
         _write_marks(out, files, results)
     right = sum([result.right for result in results])
     if len(files) > 1 and out != "-":
-        print(f"{right} of {len(files)} right")
+        say(f"{right} of {len(files)} right")
     if not any(map(os.path.isfile, files)):
         return 2
     return 0 if right == len(files) else 1
@@ -105,11 +88,13 @@ def run_watch(options: argparse.Namespace) -> int:
                 saves += 1
                 if result.right:
                     return 0
-            print(f"Waiting for {printable(path)} to be saved. Ctrl-C ends.", flush=True)
+            say(f"Waiting for {printable(path)} to be saved. Ctrl-C ends.")
+            sys.stdout.flush()
             while _state_of(path) in (None, state):
                 time.sleep(WAIT)
     except KeyboardInterrupt:
-        print("\nNot yet right. To go on: " + _command("watch", path))
+        say("\nNot yet right. To go on:")
+        say(f"  {_command('watch', path)}")
         return 1
 
 
@@ -137,7 +122,7 @@ def write_starter(name: str, seed: int, path: str | None = None) -> int:
             f"{found!r} exists already, and is not overwritten; for another one pass --seed "
             f"{seed + 1}, or check it: {_command('check', found)}"
         ) from error
-    print(
+    say(
         f"wrote {printable(written)}: {made.title}\n\nOpen it in an editor: its first lines say "
         f"what to do.  Then check it:\n  {_command('check', written)}\nor have it checked whenever "
         f"you save it:\n  {_command('watch', written)}"
@@ -158,8 +143,9 @@ def _checked(path: str, limits: Limits) -> Result:
 
     try:
         return check(path, limits)
-    except (OSError, ValueError) as error:
-        return Result(None, False, f"The check could not be made: {error}")
+    except Exception as error:
+        reason = printable(str(error)) or type(error).__name__
+        return Result(None, False, f"The check could not be made: {reason}")
 
 
 def _mark(result: Result) -> str:
@@ -168,41 +154,45 @@ def _mark(result: Result) -> str:
 
 def _show(path: str, result: Result, hint: int | None) -> None:
     """Prints the result of a single file, and what to do next."""
+    _say_mark(path, result)
+    for line in result.details:
+        say(f"  {line}")
+    _say_next(path, result, hint)
+    sys.stdout.flush()
+
+
+def _say_mark(path: str, result: Result) -> None:
+    say(f"{printable(path)}: {_mark(result)}: {result.sentence}")
+    sys.stdout.flush()  # the next file may take long
+
+
+def _say_next(path: str, result: Result, hint: int | None) -> None:
+    """Prints what to do after a check.  Lines with commands are indented, so they stay whole."""
     from ...learn.lessons import lesson
 
-    print(textwrap.fill(f"{printable(path)}: {_mark(result)}: {result.sentence}", WIDTH,
-                        subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
-    for line in result.details:
-        print(f"  {line}".rstrip())
     made = result.exercise
     if made is None:
         return
     if result.right:
-        print(f"\nAnother one:  tinygrad-edu practice {made.name} --seed {made.seed + 1}")
-        print(f"The lesson:   tinygrad-edu learn {made.lesson} ({lesson(made.lesson).title})",
-              flush=True)
+        say(f"\nAnother one:\n  tinygrad-edu practice {made.name} --seed {made.seed + 1}")
+        say(f"The lesson, {lesson(made.lesson).title}:\n  tinygrad-edu learn {made.lesson}")
         return
     count = len(made.hints)
     shown = hint or 0
     if shown > count:
-        print(f"\nThere are {count} hints: pass --hint 1 to --hint {count}.", flush=True)
+        say(f"\nThere are {count} hints: pass --hint 1 to --hint {count}.")
         return
     if shown:
-        _print_hint(made, shown)
+        say(f"\nHint {shown} of {count}: {made.hints[shown - 1]}")
     if shown < count:
-        print(f"\nA hint:  {_command('check', path)} --hint {shown + 1}", flush=True)
+        say(f"\nA hint:\n  {_command('check', path)} --hint {shown + 1}")
 
 
 def _show_watched(path: str, result: Result, saves: int) -> None:
     """Prints the result of a file that is watched, with a hint after some saves."""
     most = len(result.exercise.hints) if result.exercise else 0
     _show(path, result, min(saves // SAVES_BEFORE_HINT, most))
-    print(flush=True)
-
-
-def _print_hint(made: Exercise, number: int) -> None:
-    text = f"Hint {number} of {len(made.hints)}: {made.hints[number - 1]}"
-    print("\n" + textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False))
+    say()
 
 
 def _write_marks(out: str | Path, files: Sequence[str], results: Sequence[Result]) -> None:
@@ -218,10 +208,12 @@ def _write_marks(out: str | Path, files: Sequence[str], results: Sequence[Result
         which = (made.name, made.seed) if made else ("", "")
         rows.writerow((name, *which, int(result.right), result.sentence))
     if out == "-":
-        print(text.getvalue(), end="")
+        encoding = sys.stdout.encoding or "utf-8"
+        shown = text.getvalue().encode(encoding, "backslashreplace").decode(encoding)
+        print(shown, end="")  # rows are not sentences: they must stay whole
         return
     end = ", which replaces the one from before" if os.path.exists(out) else ""
-    print(f"wrote {write_atomically(out, text.getvalue())}{end}")
+    say(f"wrote {printable(str(write_atomically(out, text.getvalue())))}{end}")
 
 
 def _check_replaceable(path: Path) -> None:

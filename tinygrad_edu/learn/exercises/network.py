@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise, product
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ... import data
+from ... import data, nn
 from ...debug.text import short_number
-from .exercise import Exercise, NotYet, file_text, number_of, numbers_of, value_of
-from .running import Answer, Call, Kept, Numbers
+from ...engine.value import Value
+from .exercise import (
+    Exercise,
+    NotYet,
+    file_text,
+    is_close,
+    kind_of,
+    number_of,
+    numbers_of,
+    value_of,
+)
+from .running import Answer, Call, Kept, Numbers, Read
 
 SAMPLES = 20
 EPOCHS = 20
@@ -104,8 +115,9 @@ To see the loss of each epoch:  python network-{seed}.py"""
             Call("train", (model, X, y), keep="trained"),
             Numbers("model"),
             Call("scores", (model, unseen)),
+            Read("EPOCHS"),
         ),
-        marker=lambda answers: _mark(labels, answers),
+        marker=lambda answers: _mark(unseen, labels, answers),
     )
 
 
@@ -148,10 +160,13 @@ if __name__ == "__main__":
 """
 
 
-def _mark(labels: Sequence[int], answers: Sequence[Answer]) -> str:
+def _mark(
+    unseen: Sequence[Sequence[float]], labels: Sequence[int], answers: Sequence[Answer]
+) -> str:
     for answer in answers:
         value_of(answer)
     before, after = answers[1].value, answers[3].value
+    _check_epochs(answers[5].value)
     if not all(isfinite(x) for x in after.values()):
         raise NotYet(
             "A weight became inf or nan: the steps are too large. Choose a smaller RATE."
@@ -163,8 +178,71 @@ def _mark(labels: Sequence[int], answers: Sequence[Answer]) -> str:
     right = sum([(score > 0) == (label > 0) for score, label in zip(found, labels)])
     known = f"{right} of {len(labels)} unseen points get a score of the right sign"
     if right >= WANTED * len(labels):
+        if not _are_scores_of(after, unseen, found):
+            raise NotYet(
+                "The scores are not those of an nn.MLP with the weights after training. Let "
+                "make_model return an nn.MLP, and leave scores as it was in the starter."
+            )
         return f"The network learns: {known}."
     raise NotYet(f"Only {known}. {_diagnosis(before, after, max(found) - min(found))}".strip())
+
+
+def _check_epochs(epochs: Any) -> None:
+    """Raises NotYet if the number of epochs is not the one of the starter."""
+    if epochs != EPOCHS:
+        raise NotYet(
+            f"EPOCHS is {kind_of(epochs)}, and was {EPOCHS} in the starter. Put it back: change "
+            "only RATE and make_model."
+        )
+
+
+def _are_scores_of(
+    weights: Mapping[str, float], X: Sequence[Sequence[float]], scores: Sequence[float]
+) -> bool:
+    """Returns whether a multi-layer perceptron with these weights has these scores.
+
+    The learner's file could return any scores, so they are computed again here.  The weights do not
+    say which activations the network has; each one is tried for the hidden layers and the output.
+    """
+    if (sizes := _sizes(weights)) is None:
+        return False
+    return any(
+        _agrees(weights, nn.MLP(2, sizes[1:], hidden, output, rng=0), X, scores)
+        for hidden, output in product(nn.ACTIVATIONS, repeat=2)
+    )
+
+
+def _sizes(weights: Mapping[str, float]) -> list[int] | None:
+    """Returns the numbers of inputs and of units in each layer, None if they are not an MLP."""
+    counts: dict[str, int] = {}
+    for name in weights:
+        if name.startswith("layers.") and name.endswith(".b"):
+            layer = name.split(".")[1]
+            counts[layer] = counts.get(layer, 0) + 1
+    sizes = [2, *[counts.get(str(i), 0) for i in range(len(counts))]]
+    # The number of weights is compared first: forged names could ask for a huge network.
+    count = sum([(a + 1) * b for a, b in pairwise(sizes)])
+    if 0 in sizes or sizes[-1] != 1 or count != len(weights):
+        return None
+    return sizes if weights.keys() == nn.MLP(2, sizes[1:], rng=0).state_dict().keys() else None
+
+
+def _agrees(
+    weights: Mapping[str, float],
+    model: nn.MLP,
+    X: Sequence[Sequence[float]],
+    scores: Sequence[float],
+) -> bool:
+    """Returns whether a model with these weights has these scores."""
+    model.load_state_dict(weights)
+    try:
+        for x, score in zip(X, scores):
+            y = model(x)
+            if not isinstance(y, Value) or not is_close(y.data, score):
+                return False
+    except ArithmeticError:
+        return False
+    return True
 
 
 def _diagnosis(before: Mapping[str, float], after: Mapping[str, float], spread: float) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ....debug.text import printable
 from ....errors import counted, near_names, shortened
 
+MOST_TEXT = 1_000  # characters of a text in a failure
 MOST_LINE = 60  # characters of a line or a message that a sentence shows
 DECIMAL_COMMA = re.compile(r"\b(\d+),(0\d+)\b")
 TYPES = {"str": "a text", "NoneType": "None", "list": "a list", "tuple": "a tuple",
@@ -38,13 +38,28 @@ class Failure:
     seconds: int = 0
 
     @classmethod
-    def read(cls, found: Mapping[str, Any] | None) -> Failure | None:
-        """Returns the failure that the runner wrote, None for None."""
+    def read(cls, found: Any) -> Failure | None:
+        """Returns the failure that the runner wrote, None for None.
+
+        Raises:
+            ValueError: the runner cannot have written it.
+        """
         if found is None:
             return None
-        known = {entry.name for entry in fields(cls)}
-        given = {name: value for name, value in found.items() if name in known}
-        return cls(**{**given, "names": tuple(given.get("names", ()))})
+        if not isinstance(found, dict) or "kind" not in found:
+            raise ValueError("a failure must be a dict with a kind")
+        given: dict[str, Any] = {}
+        for entry in fields(cls):
+            x = found.get(entry.name, entry.default)
+            if entry.name == "kind" or isinstance(entry.default, str):
+                given[entry.name] = _text_in(x, entry.name)
+            elif isinstance(entry.default, int):
+                given[entry.name] = _count_in(x, entry.name)
+            elif isinstance(x, (list, tuple)):
+                given[entry.name] = tuple([_text_in(name, entry.name) for name in x])
+            else:
+                raise ValueError(f"{entry.name} of a failure must be a list")
+        return cls(**given)
 
 
 def sentence_of(failure: Failure, text: str, seconds: int = 10, megabytes: int = 1_000) -> str:
@@ -85,6 +100,20 @@ def sentence_of(failure: Failure, text: str, seconds: int = 10, megabytes: int =
     return sentences.get(failure.kind, ended)
 
 
+def _text_in(x: Any, what: str) -> str:
+    """Returns a text of a failure, shortened; raises ValueError if it is not a text."""
+    if not isinstance(x, str):
+        raise ValueError(f"{what} of a failure must be text")
+    return x[:MOST_TEXT]
+
+
+def _count_in(x: Any, what: str) -> int:
+    """Returns a number of a failure; raises ValueError if it is not a whole number >= 0."""
+    if not isinstance(x, int) or isinstance(x, bool) or x < 0:
+        raise ValueError(f"{what} of a failure must be a whole number >= 0")
+    return x
+
+
 def _of_exception(failure: Failure, text: str, at: str, message: str) -> str:
     error = printable(failure.type) + (f": {message}" if message else "")
     if failure.type == "EOFError":
@@ -97,7 +126,7 @@ def _of_exception(failure: Failure, text: str, at: str, message: str) -> str:
             "folder: other files of yours are not there, and packages must be installed."
         )
     if failure.name and not failure.line:
-        return f"{failure.name} cannot be called as the task says: {error}."
+        return f"{printable(failure.name)} cannot be called as the task says: {error}."
     return f"There is an error{at} ({error})."
 
 
@@ -113,11 +142,11 @@ def _of_comma(failure: Failure, text: str) -> str:
 def _of_missing(failure: Failure) -> str:
     near = near_names(failure.name, failure.names)
     remedy = f"Did you rename it to {printable(near[0])}?" if near else "Put it back."
-    return f"The file has no {failure.name} any more, which the starter had. {remedy}"
+    return f"The file has no {printable(failure.name)} any more, which the starter had. {remedy}"
 
 
 def _called(failure: Failure) -> str:
-    return failure.name or "The file"
+    return printable(failure.name) or "The file"
 
 
 def _line(line: int, text: str) -> str:

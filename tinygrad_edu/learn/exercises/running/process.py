@@ -14,6 +14,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ PATIENCE = 3  # times the limit of processor time: the seconds that may pass on 
 GRACE = 5.0  # seconds in which the process should have ended itself
 MOST_RESULT_BYTES = 10_000_000
 MOST_PRINTED_BYTES = 10_000
+MOST_TRACE_BYTES = 100_000
+MOST_DIGITS = 17  # of a whole number: 2**53 and its sign
 # how `faulthandler` writes the place of a stopped program, innermost call first
 PLACE = re.compile(r'File ".*exercise\.py", line (\d+)')
 
@@ -163,15 +166,11 @@ def run(text: str, steps: Sequence[Step], limits: Limits = LIMITS) -> Run:
         code, printed = _finished(place, work, limits)
         shown = printed.decode("utf-8", "replace").replace(str(path), "your file")
         lines = [printable(line) for line in shown.splitlines()]
-        found = _result(place)
-        if found is None:
+        try:
+            answers, failure = _result(_beginning(place / "result.json", MOST_RESULT_BYTES), steps)
+        except (OSError, ValueError, RecursionError):  # there is none, or the file forged one
             return Run([], _stopped(place, code, limits), lines)
-    failure = found.get("failure")
-    answers = [
-        Answer(answer.get("value"), Failure.read(answer.get("failure")))
-        for answer in found.get("answers", [])
-    ]
-    return Run(answers, Failure.read(failure), lines)
+    return Run(answers, failure, lines)
 
 
 def _finished(place: Path, work: Path, limits: Limits) -> tuple[int | None, bytes]:
@@ -220,20 +219,68 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _result(place: Path) -> dict[str, Any] | None:
-    """Returns what the runner wrote, None if it was stopped before."""
+def _beginning(path: Path, most: int) -> bytes:
+    """Returns at most the first ``most`` bytes of a regular file.
+
+    The learner's program may have put anything in its place.  Reading a pipe could wait for ever,
+    a device has no end, and a link leads out of the folder.
+
+    Raises:
+        OSError: there is no such file, or it is a link, a folder, a pipe or a device.
+    """
+    # Opening a pipe does not wait with O_NONBLOCK.  Windows has neither such pipes nor these names.
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags)
     try:
-        with open(place / "result.json", "rb") as file:
-            found = json.loads(file.read(MOST_RESULT_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{str(path)!r} is not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)
+
+
+def _result(content: bytes, steps: Sequence[Step]) -> tuple[list[Answer], Failure | None]:
+    """Returns the answers and the failure in what the runner wrote.
+
+    Raises:
+        ValueError: the runner cannot have written this.
+    """
+    found = json.loads(content, parse_int=_number)
+    if not isinstance(found, dict):
+        raise ValueError("a result must be a dict")
+    failure = Failure.read(found.get("failure"))
+    if failure is not None:
+        return [], failure
+    answers = found.get("answers")
+    if not isinstance(answers, list) or len(answers) != len(steps):
+        raise ValueError("a result must have an answer for each step")
+    return [_answer(answer, step) for answer, step in zip(answers, steps)], None
+
+
+def _answer(found: Any, step: Step) -> Answer:
+    """Returns the answer to one step; raises ValueError if the runner cannot have written it."""
+    if not isinstance(found, dict):
+        raise ValueError("an answer must be a dict")
+    failure = Failure.read(found.get("failure"))
+    value = found.get("value")
+    if isinstance(step, Numbers) and failure is None and not (
+        isinstance(value, dict) and all(isinstance(x, (int, float)) for x in value.values())
+    ):
+        failure = Failure("model")
+    return Answer(value, failure)
+
+
+def _number(digits: str) -> float:
+    """Returns a whole number; the runner writes large ones as floats, so that sums are finite."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def _stopped(place: Path, code: int | None, limits: Limits) -> Failure:
     """Returns why a process ended without a result, and at which line if that is known."""
     try:
-        trace = (place / "trace.txt").read_text(encoding="utf-8", errors="replace")
+        trace = _beginning(place / "trace.txt", MOST_TRACE_BYTES).decode("utf-8", "replace")
     except OSError:
         trace = ""
     found = PLACE.search(trace)
