@@ -20,7 +20,6 @@ from helpers import run_python
 import tinygrad_edu
 from tinygrad_edu import learn
 from tinygrad_edu.cli import main
-from tinygrad_edu.cli.learning import practice
 from tinygrad_edu.learn.exercises import (
     EXERCISES,
     Limits,
@@ -1077,7 +1076,7 @@ def test_help_says_that_this_is_no_sandbox(capsys):
 @pytest.fixture
 def watched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(practice, "WAIT", 0.02)
+    monkeypatch.setattr(checking, "WAIT", 0.02)
     return exercise("rate", 0).write()
 
 
