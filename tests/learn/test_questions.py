@@ -427,7 +427,7 @@ def test_the_step_of_an_update_must_be_right_and_not_the_weight_only():
 
 
 def test_wrong_answers_of_updates_are_known_as_they_are_shown():
-    for level, seed in product(range(1, LEVELS + 1), range(SEEDS)):
+    for level, seed in itertools.product(range(1, LEVELS + 1), range(SEEDS)):
         question = asked("update", seed, level)
         for wrong, name in question.wrong.items():
             assert question.mark(f"{wrong:.4g}").misconception == name, repr(question)
