@@ -148,6 +148,27 @@ def test_oscillation_takes_any_factor(factor):
     assert f"{factor:g}/L" in evidence.table[0]
 
 
+@pytest.mark.parametrize("name", [
+    "biases decide where the inputs are 0",
+    "local derivatives multiply along a path",
+    "a change is scaled on its way to the output",
+    "a graph is enough, layers are not needed",
+])
+def test_no_draw_of_an_experiment_is_degenerate(name):
+    claim = learn.claims[name]
+    assert [seed for seed in range(201) if not claim.run(seed).holds] == []
+    assert [seed for seed in range(201) if claim.run(seed, **claim.negation).holds] == []
+
+
+def test_the_first_step_of_momentum_is_one_of_descent_with_its_rate():
+    table = learn.claims["gradient descent works with gradients of any origin"].run().table
+    rows = {name: [*map(float, numbers)] for name, *numbers in table[1:]}
+    lengths = {name: numbers[1] / numbers[0] for name, numbers in rows.items()}
+    assert lengths["momentum"] == pytest.approx(lengths["descent"], rel=0.02)
+    assert rows["descent"][1] == rows["descent"][2]
+    assert rows["momentum"][2] > 1.6 * rows["momentum"][1]
+
+
 def test_claims_come_in_the_order_of_the_lessons():
     of_claims = [claim.lesson for claim in learn.claims.values()]
     assert list(dict.fromkeys(of_claims)) == list(LESSONS)

@@ -417,6 +417,31 @@ def test_updates_with_decay_batches_and_momentum_are_what_the_text_says():
     assert len(seen) == 3
 
 
+def test_the_step_of_an_update_must_be_right_and_not_the_weight_only():
+    question = learn.question("update", 142, 2)
+    assert (question.base, question.answer) == (4.0, 3.98)
+    assert question.mark("3.98").right
+    assert question.mark("4 - 0.02").right
+    assert not question.mark("3.98378").right
+    assert not question.mark("3.9799").right
+
+
+def test_wrong_answers_of_updates_are_known_as_they_are_shown():
+    for level, seed in itertools.product(range(1, LEVELS + 1), range(SEEDS)):
+        question = asked("update", seed, level)
+        for wrong, name in question.wrong.items():
+            assert question.mark(f"{wrong:.4g}").misconception == name, repr(question)
+
+
+def test_momentum_without_the_rate_leaves_it_out_in_both_steps():
+    assert learn.question("update", 3, 4).wrong[19.4] == "no rate"
+
+
+def test_wrong_products_along_a_path_are_not_huge():
+    sizes = [abs(wrong) for seed in range(SEEDS) for wrong in asked("path", seed, 5).wrong]
+    assert 10 < max(sizes) <= 1e5
+
+
 def test_counted_updates_are_the_batches_that_the_data_give():
     for seed, level in itertools.product(range(20), (1, 2)):
         question = asked("count", seed, level)
@@ -841,6 +866,9 @@ def test_mark_rejects_what_is_not_text():
     ("minus 9", -9), ("line 4", 4), ("4)", 4), ("#3", 3), ("about 2.5", 2.5), ("≈ 2.5", 2.5),
     ("dy/da = 2*3 = 6", 6), ("\N{ZERO WIDTH SPACE}7", 7), ("-0", 0), ("1e-3", 0.001), ("6;", 6),
     ("\N{EN DASH}1/\N{EN DASH}2", 0.5), ("2**0.5", math.sqrt(2)), ("1\N{FRACTION SLASH}2", 0.5),
+    ("-9 = dy/da", -9), ("dy/da is -9", -9), ("-9!", -9), ("3 x -3", -9), ("2 x (1 + 1)", 4),
+    ("\N{LEFT DOUBLE QUOTATION MARK}-9\N{RIGHT DOUBLE QUOTATION MARK}", -9), ("10⁻³", 0.001),
+    ("2¹⁰", 1024), ("dy/da = -9 = dy/da", -9),
 ])
 def test_numbers_are_read_as_people_write_them(text, number):
     assert as_number(text) == pytest.approx(number, rel=1e-15)
@@ -928,6 +956,10 @@ def test_formulas_are_read_as_people_write_them(text):
     ("3 exp(a)b", "3*exp(a)*b"), ("(a+b)(a-b)", "a**2 - b**2"), ("a(b+1)", "a*b + a"),
     ("1/(2a)", "0.5/a"), ("1/a²", "a**(-2)"), ("e^a", "exp(a)"), ("pi a", "pi*a"),
     ("\N{MINUS SIGN}a", "-a"), ("2^ab", "2**a*b"), ("1 - tanh(a b)^2", "1 - tanh(a*b)**2"),
+    ("ln(a)", "log(a)"), ("2ln(b)", "2*log(b)"), ("tanh²(a)", "tanh(a)**2"), ("b³", "b**3"),
+    ("1 - tanh²(a(b+1))b", "1 - tanh(a*b + a)**2*b"), ("a⁻¹", "1/a"), ("a¹⁰", "a**10"),
+    ("sin^2(a)cos(b)", "sin(a)**2*cos(b)"), ("2a = dy/da", "2*a"), ("dy/da is 2ab", "2*a*b"),
+    ("tanh²(tanh²(a))", "tanh(tanh(a)**2)**2"),
 ])
 def test_formulas_mean_what_they_look_like(text, formula):
     assert is_close(as_formula(text, ("a", "b")), formula, ("a", "b"))

@@ -66,6 +66,20 @@ MISCONCEPTIONS: Named[Idea] = Named("learn.misconceptions.MISCONCEPTIONS", {
         "Each unit multiplies the change by its own weight, and by the derivative of its "
         "activation.",
     ),
+    "unit without bias": Idea(
+        "the bias of a unit is left out",
+        "A unit adds its bias to the weighted sum. Without biases a network would answer inputs "
+        "of 0 always in the same way.",
+    ),
+    "unit without activation": Idea(
+        "the activation of a unit is left out",
+        "A hidden unit applies an activation, such as tanh, to the weighted sum and the bias.",
+    ),
+    "loss in a unit": Idea(
+        "each unit is thought to compute a loss",
+        "The loss comes after the prediction, and compares it with the target. Hidden units have "
+        "no targets.",
+    ),
     "local derivatives add": Idea(
         "derivatives of steps that follow each other are added",
         "Each step scales the change that reaches it, so their derivatives multiply; what comes by "
@@ -182,6 +196,16 @@ MISCONCEPTIONS: Named[Idea] = Named("learn.misconceptions.MISCONCEPTIONS", {
         "two weights get opposite signs in their updates",
         "Both weights go against their derivatives, and both derivatives have the same minus, so "
         "both updates have a plus.",
+    ),
+    "a formula is a program": Idea(
+        "two names side by side are taken for a product in a program, too",
+        "In a formula things side by side are multiplied. In Python the * must be written, or the "
+        "line does not run.",
+    ),
+    "plus for times": Idea(
+        "the learning rate is added to the sum",
+        "The learning rate multiplies the sum. With + it would not make the step small, and the "
+        "error would explode without a warning.",
     ),
     "a sum like a mean": Idea(
         "a sum over samples is taken for a mean",

@@ -5,15 +5,16 @@
     >>> question.mark("hello").is_read
     False
 
-===========  ======================================================================================
-`asking`     the kinds of questions, and `question`, which makes one
-`kinds`      a file for each kind, with a function ``make``
-`question`   `Question` and `Mark`
-`answers`    answers as people write them, and whether two of them agree
-`steps`      the step of a pass that a wrong idea does differently
-`graphs`     small random graphs that are nice to compute by hand
-`ideas`      the questions about ideas, which the lessons bring
-===========  ======================================================================================
+============  =====================================================================================
+`asking`      the kinds of questions, and `question`, which makes one
+`kinds`       a file for each kind, with a function ``make``
+`question`    `Question` and `Mark`
+`answers`     answers as people write them, and whether two of them agree
+`steps`       the step of a pass that a wrong idea does differently
+`graphs`      small random graphs that are nice to compute by hand
+`candidates`  the choice of the one that most misconceptions get wrong
+`ideas`       the questions about ideas, which the lessons bring
+============  =====================================================================================
 """
 
 from .asking import KINDS, LEVELS, Kind, question

@@ -36,17 +36,28 @@ MOST_ADVICE = 60  # characters of advice on a formula; longer advice is not for 
 LETTERS = "abcdefgh"
 NOT_COUNTED = "this did not count."
 _FUNCTIONS = frozenset(function_names())
+_POWER_OF_CALL = re.compile(rf"(?<![^\W\d_])({'|'.join(_FUNCTIONS)})\*\*(\d+)\s*\(")
 _DASHES = (
     "\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{SMALL HYPHEN-MINUS}"
     "\N{FULLWIDTH HYPHEN-MINUS}"
 )
+_QUOTES = "“”„«»"
+_APOSTROPHES = "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
 _SIGNS = str.maketrans({
     **dict.fromkeys(_DASHES, "-"),
     **dict.fromkeys("·×⋅∙✕", "*"),
     **dict.fromkeys("÷\N{DIVISION SLASH}", "/"),
+    **dict.fromkeys(_QUOTES, '"'),
+    **dict.fromkeys(_APOSTROPHES, "'"),
 })
-_DECIMALS = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d{1,3})?"
+_SUPERSCRIPT = re.compile("([⁺⁻]?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_DERIVATIVE = r"[d∂]\w+\s*/\s*[d∂]\w+"
+_IS_DERIVATIVE = re.compile(rf"{_DERIVATIVE}\s+is\s+")  # before the answer
+_LAST_DERIVATIVE = re.compile(rf"(?<![<>!=])=\s*{_DERIVATIVE}\s*$")  # behind it
+_SIZE = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d{1,3})?"
+_DECIMALS = rf"[-+]?{_SIZE}"
 _FRACTION = re.compile(rf"({_DECIMALS})\s*(?:/\s*({_DECIMALS}))?")
+_EXCLAIMED = re.compile(rf"(-{_SIZE}) ?!+")  # 3! could be a factorial, -9! could not
 _MIXED = re.compile(r"([-+]?)\s*(\d+) +(\d+)\s*/\s*(\d+)")  # 2 1/2
 _WORDS = re.compile(r"(?:answer|line|step|number|no\.|nr\.|about|#|≈|~)[\s:]*")  # before a number
 _SIGN_WORDS = {"minus ": "-", "plus ": "+"}
@@ -74,11 +85,13 @@ def as_number(text: str) -> float:
         UnreadableError: the text is not a number.
     """
     plain = _plain(text, "a number such as -9, 2.5 or 3/4").lower().strip("'\"` ")
-    plain = re.sub(r"(?<=\d)\s*x\s*(?=10\s*[\^*])", "*", plain).replace("^", "**")
+    plain = re.sub(r"(?<=\d)\s*x\s*(?=10\s*[\^*])|(?<=[\d)])\s+x\s+(?=[-+(.\d])", "*", plain)
+    plain = plain.replace("^", "**")
     plain = _WORDS.sub("", plain, count=1) if _WORDS.match(plain) else plain
     for word, sign in _SIGN_WORDS.items():
         plain = sign + plain.removeprefix(word) if plain.startswith(word) else plain
     plain = plain.rstrip(".; ")
+    plain = found[1] if (found := _EXCLAIMED.fullmatch(plain)) else plain
     if plain.count("(") < plain.count(")"):
         plain = plain.removesuffix(")")  # 4)
     is_percentage = plain.endswith("%")
@@ -160,6 +173,7 @@ def as_formula(text: str, variables: Sequence[str]) -> str:
     variables = tuple(variables)
     plain = _plain(text, f"a formula such as 1 + 2*{variables[0]}").strip("'\"` .;")
     plain = re.sub(r"^([^(]*\d),(?=\d)", r"\1.", plain.replace("^", "**"))
+    plain = _with_powers_behind(re.sub(r"(?<![^\W\d_])ln(?=\s*\()", "log", plain))
     try:
         plain = _with_products(plain, variables)
         if unknown := [name for name in _names_in(plain) if name not in variables]:
@@ -178,6 +192,19 @@ def as_formula(text: str, variables: Sequence[str]) -> str:
     if not any(map(math.isfinite, values)):
         raise UnreadableError(f"{short_repr(text)} has no value as a formula; {NOT_COUNTED}")
     return plain
+
+
+def _with_powers_behind(formula: str) -> str:
+    """Returns a formula with the power of a call behind it: tanh**2(a) is (tanh(a))**2."""
+    while found := _POWER_OF_CALL.search(formula):
+        depth = 1
+        end = found.end()
+        while depth and end < len(formula):
+            depth += {"(": 1, ")": -1}.get(formula[end], 0)
+            end += 1
+        call = f"{found[1]}({formula[found.end():end]}"
+        formula = f"{formula[:found.start()]}({call})**{found[2]}{formula[end:]}"
+    return formula
 
 
 def _names_in(formula: str) -> list[str]:
@@ -254,11 +281,19 @@ def _plain(text: str, wanted: str) -> str:
             f"These are {len(text):,} characters, too many for an answer. Write {wanted}; "
             f"{NOT_COUNTED}"
         )
-    plain = "".join(map(_ascii, text.translate(_SIGNS))).strip()
+    plain = _SUPERSCRIPT.sub(_power, text).translate(_SIGNS)
+    plain = "".join(map(_ascii, _LAST_DERIVATIVE.sub("", plain))).strip()
+    plain = _IS_DERIVATIVE.sub("", plain, count=1)
     plain = re.split(r"(?<![<>=!])=(?!=)", plain)[-1].strip()
     if not plain:
         raise UnreadableError(f"There is no answer yet. Write {wanted}; {NOT_COUNTED}")
     return plain
+
+
+def _power(found: re.Match[str]) -> str:
+    """Returns superscript digits as a power: a⁻¹ is a**(-1)."""
+    digits = "".join([str(unicodedata.digit(c)) for c in found[2]])
+    return f"**(-{digits})" if found[1] == "⁻" else f"**{digits}"
 
 
 def _ascii(c: str) -> str:
@@ -266,8 +301,6 @@ def _ascii(c: str) -> str:
     if c.isascii():
         return c
     kind = unicodedata.decomposition(c).partition(" ")[0]
-    if kind == "<super>" and c.isdigit():
-        return f"**{unicodedata.digit(c)}"
     if kind == "<fraction>":
         return f" {unicodedata.normalize('NFKC', c)}".replace("\N{FRACTION SLASH}", "/")
     if c.isdecimal():
@@ -285,13 +318,20 @@ def listed(names: Sequence[str]) -> str:
 # ---- comparing -----------------------------------------------------------------------------------
 
 
-def is_close(given: float | str, answer: float | str, variables: Sequence[str] = ()) -> bool:
+def is_close(
+    given: float | str,
+    answer: float | str,
+    variables: Sequence[str] = (),
+    base: float | None = None,
+) -> bool:
     """Returns whether two answers agree.
 
     Whole numbers agree if they are equal, other numbers in four digits, formulas at several points
     in four digits, and choices if they are the same.
 
     variables: the variables of two formulas; () for numbers and choices.
+    base: a number whose distances to both must agree in the same way, as a weight before a step
+        that moves it only a little; None for none.
     """
     if variables:
         pairs = zip(
@@ -301,6 +341,8 @@ def is_close(given: float | str, answer: float | str, variables: Sequence[str] =
         return bool(known) and all(_is_near(x, y) for x, y in known)
     if isinstance(given, str) or isinstance(answer, str):
         return given == answer
+    if base is not None and not _is_near(given - base, answer - base):
+        return False
     return _is_near(given, answer)
 
 

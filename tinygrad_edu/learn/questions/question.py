@@ -50,6 +50,8 @@ class Question:
     diagnosis: how the mark of a known wrong answer begins, with the fields ``{given}`` and
         ``{title}`` (of the misconception); "" for the usual words.
     near: what else to say about wrong answers, by the answer.
+    base: the number that the answer is a small change of, as the weight before a step; an answer
+        must agree in its distance from it, too. None if there is no such number.
     kind, seed, level: which question it is: `question` makes the same one from them.
     """
 
@@ -65,6 +67,7 @@ class Question:
     hide: tuple[str, ...] = ("grad", "derivative")
     diagnosis: str = ""
     near: Mapping[float, str] = field(default_factory=dict)
+    base: float | None = None
     kind: str = ""
     seed: int = 0
     level: int = 1
@@ -122,7 +125,10 @@ class Question:
         return as_number(text)
 
     def _is(self, given: Answer, answer: Any) -> bool:
-        return is_close(given, answer, self.variables)
+        if is_close(given, answer, self.variables, self.base):
+            return True
+        # rounded as it is shown, although the change is no longer the same in four digits
+        return self.base is not None and given == float(short_number(answer))
 
     def _shown(self, answer: Answer) -> str:
         if isinstance(answer, str):

@@ -353,6 +353,16 @@ LESSON = Lesson(
             },
             more_samples,
         ),
+        "the star in code": IdeaQuestion(
+            "A formula reads w0 <- w0 + alpha Σ(y - h(x)). How is it written in Python?",
+            "w0 += alpha * sum(y - h(x) for x, y in samples)",
+            {
+                "w0 += alpha sum(y - h(x) for x, y in samples)": "a formula is a program",
+                "w0 += alpha + sum(y - h(x) for x, y in samples)": "plus for times",
+                "w0 = alpha * sum(y - h(x) for x, y in samples)": "change alone",
+            },
+            lost_star,
+        ),
         "what learning is for": IdeaQuestion(
             "A model learns from data by gradient descent. What is made small?",
             "The errors of its predictions",
@@ -389,9 +399,10 @@ LESSON = Lesson(
             idea="ten times the data",
         ),
         "the update in code": Card(
-            "line",
+            "idea",
             "In code the * has to be written: w0 += alpha * sum(...). After a repair, see whether "
             "the loss falls.",
+            idea="the star in code",
         ),
         "what learning is for": Card(
             "idea",
@@ -420,11 +431,15 @@ LESSON = Lesson(
             "which direction",
         ),
         "002.k4": Cover(
+            "the update with both signs plus fits the line", "plus y minus h",
+            "signs of the update",
+        ),
+        "002.k4 (sum or mean)": Cover(
             "a sum over more samples needs a smaller learning rate", "sum or mean",
             "ten times the data",
         ),
         "002.code": Cover(
-            "an update without its * does not run", "the update in code", "line"
+            "an update without its * does not run", "the update in code", "the star in code"
         ),
         "002.q2": Cover(
             "the update with both signs plus fits the line", "plus y minus h",

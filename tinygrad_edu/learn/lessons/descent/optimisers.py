@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from math import cos, radians, sin
 from typing import Annotated, Any
 
@@ -76,21 +77,31 @@ def any_origin(seed: int, width: Annotated[float, Range(1e-15, 10)] = 1e-7) -> E
             p.grad = slope
         second.step()
     difference = max(abs(p.data - q.data) for p, q in zip(by_backward, by_quotients))
+    start = [Value(0.0, "w0"), Value(0.0, "w1")]
+    loss(start).backward()
+    gradient = [p.grad for p in start]
     rows = []
     for name, make in optimisers().items():
         w = [Value(0.0, "w0"), Value(0.0, "w1")]
-        loss(w).backward()
-        gradient = [p.grad for p in w]
-        make(w).step()
-        rows.append((name, *[f"{p.data:+.3f}" for p in w]))
+        optimizer = make(w)
+        path = [[0.0, 0.0]]
+        for _ in range(2):
+            optimizer.zero_grad()
+            for p, slope in zip(w, gradient):
+                p.grad = slope
+            optimizer.step()
+            path.append([p.data for p in w])
+        changes = [after[i] - before[i] for i in (0, 1) for before, after in pairwise(path)]
+        rows.append((name, f"{optimizer.lr:.3g}", *[f"{change:+.3f}" for change in changes]))
     return Evidence(
         difference < 1e-5,
         {"difference": difference, "g0": gradient[0], "g1": gradient[1], "steps": LINE_STEPS},
         f"After {LINE_STEPS} steps with gradients of backpropagation the line is "
         f"{by_backward[0].data:.4f} + {by_backward[1].data:.4f} x; with difference quotients, "
-        f"{by_quotients[0].data:.4f} + {by_quotients[1].data:.4f} x. The table has the first step "
-        f"of four optimisers, all from the gradient ({gradient[0]:.2f}, {gradient[1]:.2f}).",
-        (("optimiser", "change of w0", "change of w1"), *rows),
+        f"{by_quotients[0].data:.4f} + {by_quotients[1].data:.4f} x. The table has two steps of "
+        f"four optimisers, which get the same gradient both times: ({gradient[0]:.2f}, "
+        f"{gradient[1]:.2f}).",
+        (("optimiser", "rate", "w0, step 1", "step 2", "w1, step 1", "step 2"), *rows),
     )
 
 
@@ -258,9 +269,11 @@ LESSON = Lesson(
             any_origin,
             "The weights differ by {difference:.0e}. Backpropagation and gradient descent are two "
             "things: one computes gradients, the other uses them, and either can be "
-            "exchanged. The table exchanges the second one: from one and the same gradient, four "
-            "optimisers make four different steps. (At the first step RMSprop and Adam move "
-            "both weights equally far, though the gradients differ.) So \"trained by "
+            "exchanged. The table exchanges the second one. At the first step descent and "
+            "momentum do the same, learning rate times gradient, and differ in the rate only. At "
+            "the second step, with the same gradient once more, descent repeats itself, and "
+            "momentum goes further, since its velocity has grown. RMSprop and Adam move both "
+            "weights equally far, though the gradients differ. So \"trained by "
             "backpropagation\" is short for: gradients by backpropagation, updates by an "
             "optimiser.",
         ),

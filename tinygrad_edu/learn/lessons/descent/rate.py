@@ -164,8 +164,9 @@ LESSON = Lesson(
           "how far to go. That is the learning rate, a positive number: a step changes each "
           "weight by the learning rate times its gradient. We fit a line to twenty points, with "
           "one learning rate after the other, and the mean squared error as loss. L is the "
-          "largest curvature of the loss, an eigenvalue of its Hessian; it will turn out to "
-          "decide how large a learning rate may be.",
+          "largest curvature of the loss: how fast its slope changes in the direction in which it "
+          "changes fastest (the largest eigenvalue of the Hessian). It will turn out to decide how "
+          "large a learning rate may be.",
     parts=(
         Part(
             "You double the learning rate and change nothing else. The first step is then",

@@ -101,7 +101,7 @@ def direction_and_size(seed: int, sign: Literal[-1, 1] = -1) -> Evidence:
         f"Each of {len(moved)} weights was moved by {MOVE:g}, alone, "
         f"{'against' if sign < 0 else 'along'} its gradient. The loss fell in {lowered} cases. "
         f"The largest gradient changed it {times:.0f} times as much as a middle one.",
-        (("weight goes", "gradient", "loss / move"), *rows),
+        (("weight goes", "gradient", "change of loss / move"), *rows),
     )
 
 
@@ -142,8 +142,8 @@ def program(seed: int) -> Callable[[Sequence[Any]], Any]:
     draw = random.Random(seed)
     plan = []
     for count in range(3, 3 + OPERATIONS // 2):
-        # each input is used by one of the first operations
-        second = count - 3 if count < 6 else draw.randrange(count)
+        # each input is used by one of the first operations; x - x would be 0
+        second = count - 3 if count < 6 else draw.randrange(count - 1)
         plan.append((draw.choice(BINARY), draw.choice(UNARY), count - 1, second))
 
     def run(inputs: Sequence[Any]) -> Any:
@@ -212,7 +212,8 @@ LESSON = Lesson(
             "changes {after_step} of them. So a training step has three parts: forward pass, "
             "backward pass and update. Backpropagation ends before the update. It pays to keep "
             "them apart: with the same gradients you can use another optimiser, check them, or "
-            "clip them, and a gradient with respect to an input updates nothing.",
+            "clip them (make those smaller that are too large), and a gradient with respect to an "
+            "input updates nothing.",
         ),
         Part(
             "A weight v has the gradient 0.5, and a weight w the gradient -2. You may move one of "
@@ -270,10 +271,10 @@ LESSON = Lesson(
             ),
             any_graph,
             "In this program any operation may use any number before it, and nobody could draw "
-            "layers into it. The sweep does not mind. Whatever a program does while it runs, with "
-            "loops, branches or recursion, leaves a graph of what was computed, and any such graph "
-            "can be swept in reverse. That is why you can differentiate a Python program of your "
-            "own with this package.",
+            "layers into it. The backward pass does not mind. Whatever a program does while it "
+            "runs, with loops, branches or recursion, leaves a graph of what was computed, and any "
+            "such graph can be gone through in reverse. That is why you can differentiate a Python "
+            "program of your own with this package.",
         ),
     ),
     remember="Backpropagation computes the gradient of the loss with respect to every weight, from "
@@ -388,6 +389,11 @@ LESSON = Lesson(
             "to the inputs.",
             idea="what the backward pass does",
         ),
+        "first wrong line": Card(
+            "line",
+            "Each line of a backward pass multiplies the gradient that arrives by a local "
+            "derivative, and adds the product to what is there.",
+        ),
         "reverse order": Card(
             "gradient",
             "In the reverse of the order of execution a node comes after all of its users, so its "
@@ -415,6 +421,9 @@ LESSON = Lesson(
         ),
         "000.q3": Cover(
             "a node waits for all its users", "backward pass", "what the backward pass does"
+        ),
+        "000.q3 (line by line)": Cover(
+            "a node waits for all its users", "first wrong line", "line"
         ),
         "001.f2": Cover(
             "backward() computes, step() updates", "training step", "the parts of a training step"

@@ -77,7 +77,8 @@ def along_a_path(seed: int, combine: Combine = "product") -> Evidence:
         so_far = [f"dL/d{to.label} = {number}" for to, number in zip((d, e, a), so_far)]
     rows = zip(names, map(short_number, along), so_far)
     draw = random.Random(seed)
-    functions = [draw.choice(FUNCTIONS) for _ in range(CHAIN_LENGTH)]
+    # no function twice: a square of squares would be too steep for a difference quotient
+    functions = draw.sample(FUNCTIONS, CHAIN_LENGTH)
 
     def chain(x: Any) -> Any:
         return reduce(lambda y, f: f(y), functions, x)
@@ -246,7 +247,7 @@ LESSON = Lesson(
             "Each unit of a layer uses every unit of the layer before. In a network with 16 hidden "
             "layers of 4 units, does backpropagation follow every path from output to input?",
             (
-                "No: it goes along each edge once",
+                "No: it goes along each edge, each arrow of the graph, once",
                 "Yes, which is why training takes so long",
                 "No: it follows the largest products and leaves out the others",
             ),
@@ -257,11 +258,12 @@ LESSON = Lesson(
             ),
             many_paths,
             "Each layer of {width} multiplies the number of paths by {width}, so {depth} layers "
-            "have {paths:,}. The number of edges grows by the same amount with each layer. The "
-            "trick is a pair of brackets: p*x + q*x + r*x is (p + q + r)*x. A node first adds up "
-            "what arrives from all its users, and then multiplies the sum by each local "
-            "derivative, once. This is why a gradient can be computed at all in a deep network; "
-            "the lesson on cost counts the operations.",
+            "have {paths:,}. The number of edges, the arrows of the graph from a number to what "
+            "is computed with it, grows by the same amount with each layer. The trick is a pair of "
+            "brackets: p*x + q*x + r*x is (p + q + r)*x. A node first adds up what arrives from "
+            "all its users, the operations that compute with it, and then multiplies the sum by "
+            "each local derivative, once. This is why a gradient can be computed at all in a deep "
+            "network; the lesson on cost counts the operations.",
         ),
         Part(
             "Six layers follow each other. Each has a matrix of the partial derivatives of its "

@@ -18,6 +18,7 @@ from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 START = {"a": 2.0, "b": -3.0, "c": 10.0, "f": -2.0}
 L_PER_A = 6.0  # dL/da, which the choices of the first prediction take for granted
 NUDGE = 0.001
+LEAST_SLOPE = 0.05  # of the prediction, so that a wrong slope differs from it
 
 Unit = tuple[float, float, float]  # a bias, and the weights of two inputs
 
@@ -33,12 +34,23 @@ def network(seed: int) -> tuple[list[float], list[Unit]]:
     """Draws two inputs and the weights of a network with two hidden units and one output.
 
     Returns the inputs and the units: two hidden units, then the output.  All numbers are tenths
-    other than 0, to be read easily.
+    other than 0, to be read easily.  The prediction depends clearly on the first input, and the
+    hidden units do not cancel each other if both inputs are equal.
     """
     draw = random.Random(seed)
-    tenths = [draw.choice((-1, 1)) * draw.randint(2, 9) / 10 for _ in range(11)]
-    units: list[Unit] = [(tenths[i], tenths[i + 1], tenths[i + 2]) for i in (2, 5, 8)]
-    return tenths[:2], units
+    while True:
+        tenths = [draw.choice((-1, 1)) * draw.randint(2, 9) / 10 for _ in range(11)]
+        units: list[Unit] = [(tenths[i], tenths[i + 1], tenths[i + 2]) for i in (2, 5, 8)]
+        sums = [round(abs(v + w), 1) for _, v, w in units[:2]]
+        if sums[0] != sums[1] and abs(_slope(tenths[:2], units)) > LEAST_SLOPE:
+            return tenths[:2], units
+
+
+def _slope(x: Sequence[float], units: Sequence[Unit]) -> float:
+    """Returns the derivative of the prediction with respect to the first input."""
+    first = Value(x[0])
+    forward([first, x[1]], units)[2].backward()
+    return first.grad
 
 
 def forward(x: Sequence[Any], units: Sequence[Unit]) -> list[Any]:
@@ -56,7 +68,7 @@ def _sum(unit: Unit, x: Sequence[float]) -> str:
     return f"{v} × {first} + {w} × {second} + {bias}"
 
 
-@claim("a change is scaled on its way to the output", lesson="forward", negation={"nudge": 3.0})
+@claim("a change is scaled on its way to the output", lesson="forward", negation={"nudge": 100.0})
 def scaled(seed: int, nudge: Annotated[float, Range(1e-9, 1000)] = NUDGE) -> Evidence:
     """The ratio of two small changes is a derivative; with a large change it is something else."""
     before = expression(**START)
@@ -69,15 +81,14 @@ def scaled(seed: int, nudge: Annotated[float, Range(1e-9, 1000)] = NUDGE) -> Evi
     ]
     (x, z), units = network(seed)
     moved = (forward([x + nudge, z], units)[2] - forward([x, z], units)[2]) / nudge
-    leaf = Value(x, "x1")
-    forward([leaf, z], units)[2].backward()
+    slope = _slope([x, z], units)
     ratio = change / nudge
     return Evidence(
-        abs(ratio - L_PER_A) < 1e-6 and abs(moved - leaf.grad) < 0.01,
-        {"ratio": ratio, "nudge": nudge, "change": change, "moved": moved, "grad": leaf.grad},
+        abs(ratio - L_PER_A) < 1e-6 and abs(moved - slope) < 0.01,
+        {"ratio": ratio, "nudge": nudge, "change": change, "moved": moved, "grad": slope},
         f"When a grows by {nudge:g}, L changes by {change:+.4g}, which is {ratio:.4g} times as "
         f"much: dL/da = {ratio:.4g}. In a network with random weights the same test gives "
-        f"{moved:.3f} for an input, and backpropagation {leaf.grad:.3f}.",
+        f"{moved:.3f} for an input, and backpropagation {slope:.3f}.",
         (("number", "before", "after", "change"), *rows),
     )
 
@@ -117,13 +128,14 @@ def only_error(seed: int, second: Literal["target", "input"] = "target") -> Evid
 
 @claim("biases decide where the inputs are 0", lesson="forward", negation={"x": 1.0})
 def biased(seed: int, x: Annotated[float, Range(-1000, 1000)] = 0.0) -> Evidence:
-    """With inputs of 0 other weights of the hidden units change nothing, other biases do."""
+    """With inputs of 0 other weights of the hidden units change nothing, another bias does."""
     _, units = network(seed)
     *hidden, output = units
     variants = {
         "as it is": units,
         "hidden weights doubled": [*[(bias, 2 * v, 2 * w) for bias, v, w in hidden], output],
-        "hidden biases doubled": [*[(2 * bias, v, w) for bias, v, w in hidden], output],
+        # of one unit only: two changes could cancel
+        "bias of h1 doubled": [(2 * units[0][0], *units[0][1:]), *units[1:]],
         "all biases 0": [(0.0, v, w) for _, v, w in units],
     }
     found = {name: forward([x, x], variant)[2] for name, variant in variants.items()}
@@ -134,8 +146,8 @@ def biased(seed: int, x: Annotated[float, Range(-1000, 1000)] = 0.0) -> Evidence
         weights == usual != biases and without == 0,
         {"usual": usual, "weights": weights, "biases": biases, "without": without},
         f"With both inputs {x:g} the network predicts {usual:.3f}. With hidden weights twice as "
-        f"large it predicts {weights:.3f}, with hidden biases twice as large {biases:.3f}, and "
-        f"without biases {without:.3f}.",
+        f"large it predicts {weights:.3f}, with the bias of the first hidden unit twice as large "
+        f"{biases:.3f}, and without biases {without:.3f}.",
         (("network", f"inputs {x:g}", "inputs 1"), *rows),
     )
 
@@ -238,6 +250,16 @@ LESSON = Lesson(
             },
             scaled,
         ),
+        "what a unit computes": IdeaQuestion(
+            "What does a hidden unit with the inputs x1 and x2 compute?",
+            "activation(bias + w1 x1 + w2 x2)",
+            {
+                "activation(w1 x1 + w2 x2)": "unit without bias",
+                "bias + w1 x1 + w2 x2": "unit without activation",
+                "The loss of its inputs": "loss in a unit",
+            },
+            biased,
+        ),
     },
     cards={
         "forward pass": Card(
@@ -253,15 +275,24 @@ LESSON = Lesson(
             idea="where a change goes",
         ),
         "a unit": Card(
+            "idea",
+            "A unit multiplies its inputs by weights, adds a bias, and applies an activation. Such "
+            "units lead to the prediction, and from it and the target comes the loss.",
+            idea="what a unit computes",
+        ),
+        "forward pass by hand": Card(
             "value",
-            "A unit multiplies its inputs by weights, adds a bias, and applies an activation.",
+            "The forward pass goes from operation to operation; each uses numbers that are there.",
         ),
     },
     covers={
         "000.n1": Cover(
             "the target changes the error only", "forward pass", "what the forward pass computes"
         ),
-        "003.c3": Cover("biases decide where the inputs are 0", "a unit", "value"),
+        "000.n1 (by hand)": Cover(
+            "the target changes the error only", "forward pass by hand", "value"
+        ),
+        "003.c3": Cover("biases decide where the inputs are 0", "a unit", "what a unit computes"),
         "002.b1": Cover(
             "a change is scaled on its way to the output", "derivative", "where a change goes"
         ),

@@ -176,7 +176,9 @@ LESSON = Lesson(
             "above 1, the gradient explodes instead, as in the last column. Small differences "
             "matter: fifty factors of 0.9 make {shrunk:.3f}, fifty of 1.1 make {grown:.0f}. So "
             "keep the factors near 1. Take tanh or relu, with initial weights that fit the number "
-            "of inputs: xavier for tanh, he for relu. Gradients that explode can be clipped. Local "
+            "of inputs n: \"xavier\" draws them with a variance of about 1/n, which suits tanh, "
+            "and \"he\" with 2/n, which makes up for the half of its inputs that relu sets to 0. "
+            "Gradients that explode can be clipped, which means made smaller. Local "
             "minima are a third weakness, which shallow networks have, too: the lesson on the "
             "start shows them.",
         ),

@@ -272,6 +272,16 @@ LESSON = Lesson(
             },
             adds_derivative,
         ),
+        "L2 and dropout": IdeaQuestion(
+            "What do L2 and dropout do against overfitting?",
+            "L2 makes large weights expensive; dropout sets units to 0 at random",
+            {
+                "L2 makes large weights expensive; dropout sets units with small weights to 0":
+                    "dropout by size",
+                "Both make the loss on the training data smaller": "training loss is all",
+            },
+            generalises,
+        ),
         "when dropout drops": IdeaQuestion(
             "When does dropout set units to 0?",
             "In training, other ones each time",
@@ -305,7 +315,8 @@ LESSON = Lesson(
         ),
     },
     covers={
-        "001.f4": Cover(drops_in_training.name, "dropout", "when dropout drops"),
+        "001.f4": Cover(generalises.name, "dropout", "L2 and dropout"),
+        "001.f4 (training only)": Cover(drops_in_training.name, "dropout", "when dropout drops"),
         "001.r3": Cover(generalises.name, "overfitting", "what a training loss says"),
         "002.b3": Cover(adds_derivative.name, "weight decay", "gradient of a penalised weight"),
     },

@@ -91,6 +91,8 @@ def finds_symmetry(
         {
             "starts": start, "sweeps": sweeps, "gap": gap, "patterns": 2**INPUTS,
             "second": second, "third": third,
+            "luck": "Here the first one did" if start == 1 else f"Here number {start} was the first"
+            " that did",
         },
         f"The experiment of 1986, repeated: {found} In each hidden unit two weights of mirrored "
         f"inputs add up to at most {100 * gap:.3g}% of the largest weight.",
@@ -311,7 +313,7 @@ LESSON = Lesson(
             "bias is left, which is negative and keeps both units off. The sizes of the weights "
             "are 1 : {second:.1f} : {third:.1f}; no sum and no difference of these is 0. So no "
             "other pattern cancels, and each switches one of the two units on. Not every start "
-            "finds this: number {starts} was the first here that did. Hidden units that discover "
+            "finds this. {luck}. Hidden units that discover "
             "such features made the method famous.",
         ),
         Part(

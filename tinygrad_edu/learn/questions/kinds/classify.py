@@ -11,6 +11,7 @@ from ....debug.text import short_number
 from ....engine.autodiff import hessian
 from ....symbolic.expressions import parse
 from ..answers import distinct
+from ..candidates import best_of
 from ..question import Question, worded
 
 MINIMUM = "minimum"
@@ -58,13 +59,7 @@ def make(draw: random.Random, level: int) -> Question:
     """Returns the question: without and with a mixed derivative, and with the Hessian to compute.
     """
     kind = draw.choice((MINIMUM, MAXIMUM, SADDLE, SADDLE))
-    point, wrong = _candidate(draw, level, kind)
-    for _ in range(ATTEMPTS):
-        if len(wrong) >= 2:
-            break
-        other = _candidate(draw, level, kind)
-        if len(other[1]) > len(wrong):
-            point, wrong = other
+    point, wrong = best_of(lambda: _candidate(draw, level, kind), ATTEMPTS, 2)
     choices = [MINIMUM, MAXIMUM, SADDLE]
     draw.shuffle(choices)
     shown = _derivatives(point.hessian)

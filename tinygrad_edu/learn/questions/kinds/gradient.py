@@ -12,6 +12,7 @@ from ....engine.value import Value
 from ....errors import counted
 from ...misconceptions import BACKWARD, sweep
 from ..answers import distinct
+from ..candidates import best_of
 from ..graphs import contribution, graph, leaves, on_paths, paths, program
 from ..question import Question
 
@@ -21,14 +22,8 @@ ATTEMPTS = 30  # graphs among which one with enough wrong answers is looked for
 
 def make(draw: random.Random, level: int) -> Question:
     """Returns the question for the leaf that most misconceptions get wrong."""
-    y, leaf, wrong = _candidate(draw, level)
     wanted = 3 if level > 2 else 2
-    for _ in range(ATTEMPTS):
-        if len(wrong) >= wanted:
-            break
-        other = _candidate(draw, level)
-        if len(other[2]) > len(wrong):
-            y, leaf, wrong = other
+    y, leaf, _ = best_of(lambda: _candidate(draw, level), ATTEMPTS, wanted)
     return about(y, leaf)
 
 

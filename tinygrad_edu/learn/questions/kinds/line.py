@@ -10,6 +10,7 @@ from ....debug.text import short_number
 from ....engine.value import Value
 from ...misconceptions import BACKWARD
 from ..answers import distinct, listed
+from ..candidates import best_of
 from ..graphs import graph, program
 from ..question import Question
 from ..steps import deviates, first_wrong_step
@@ -21,13 +22,7 @@ EASY = ("overwrite", "local", "factor", "minus", "square", "constant", "relu")
 
 def make(draw: random.Random, level: int) -> Question:
     """Returns the question about a pass in which several lines may be suspected."""
-    y, name, answer, wrong = _candidate(draw, level)
-    for _ in range(ATTEMPTS):
-        if len(wrong) >= WANTED:
-            break
-        other = _candidate(draw, level)
-        if len(other[3]) > len(wrong):
-            y, name, answer, wrong = other
+    y, name, answer, wrong = best_of(lambda: _candidate(draw, level), ATTEMPTS, WANTED)
     recording = record(y, misconception=name)
     lines = _lines(recording)
     return Question(

@@ -11,6 +11,7 @@ from ....debug.text import short_number
 from ....engine.value import Value
 from ...misconceptions import BACKWARD, LOCAL
 from ..answers import distinct, listed
+from ..candidates import best_of
 from ..graphs import graph, leaves, paths, program
 from ..products import Term
 from ..question import Question
@@ -18,19 +19,14 @@ from ..steps import wrong_partial
 
 ATTEMPTS = 30  # graphs among which one with enough wrong answers is looked for
 WANTED = 3  # wrong answers
+LARGEST = 1e5  # size of a wrong answer; nobody multiplies further by hand
 
 Path = list[Edge]
 
 
 def make(draw: random.Random, level: int) -> Question:
     """Returns the question about the path that most misconceptions get wrong."""
-    y, recording, path, wrong = _candidate(draw, level)
-    for _ in range(ATTEMPTS):
-        if len(wrong) >= WANTED:
-            break
-        other = _candidate(draw, level)
-        if len(other[3]) > len(wrong):
-            y, recording, path, wrong = other
+    y, recording, path, wrong = best_of(lambda: _candidate(draw, level), ATTEMPTS, WANTED)
     nodes = [recording.nodes[position] for position in (path[0][2], *[edge[0] for edge in path])]
     names = [node.name for node in nodes]
     leaf = names[0]
@@ -98,7 +94,7 @@ def _wrong(recording: Recording, path: Path, whole: float) -> dict[float | str, 
     """Returns the wrong answers; ``whole`` is the gradient of the leaf."""
     partials = [recording.partial(user, operand) for user, operand, _ in path]
     numbers = [recording.nodes[arg].data for _, _, arg in path]
-    candidates: list[tuple[float | str, str]] = [
+    candidates: list[tuple[float, str]] = [
         (sum(partials), "sum of factors"),
         (whole, "all paths"),
     ]
@@ -111,4 +107,5 @@ def _wrong(recording: Recording, path: Path, whole: float) -> dict[float | str, 
         (partials[0], "local"),
         (prod(numbers), "own size"),
     ]
-    return distinct(prod(partials), candidates)
+    plain = [(wrong, name) for wrong, name in candidates if abs(float(wrong)) <= LARGEST]
+    return distinct(prod(partials), plain)

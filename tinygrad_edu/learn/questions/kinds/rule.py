@@ -19,6 +19,7 @@ from ....symbolic.expressions import parse, variables_of
 from ....symbolic.formulas import Name
 from ...misconceptions import BACKWARD, LOCAL
 from ..answers import distinct, listed
+from ..candidates import best_of
 from ..graphs import paths
 from ..products import Term, total
 from ..question import Question
@@ -44,13 +45,7 @@ FORMULAS: tuple[tuple[str, ...], ...] = (
 
 def make(draw: random.Random, level: int) -> Question:
     """Returns the question about a formula that many misconceptions get wrong."""
-    text, name, wrong = _candidate(draw, level)
-    for _ in range(ATTEMPTS):
-        if len(wrong) >= WANTED:
-            break
-        other = _candidate(draw, level)
-        if len(other[2]) > len(wrong):
-            text, name, wrong = other
+    text, name, wrong = best_of(lambda: _candidate(draw, level), ATTEMPTS, WANTED)
     recording = recorded(text)
     variables = tuple(sorted(variables_of(text)))
     answer = derivative(recording, name)

@@ -54,12 +54,8 @@ def _wrong(answer: float, w: float, candidates: Candidates) -> dict[float | str,
     return distinct(answer, rounded)
 
 
-def _n(x: float) -> str:
-    return short_number(x)
-
-
 def _times(x: float, y: float) -> str:
-    return f"{_n(x)} × {factor(_n(y))}"
+    return f"{short_number(x)} × {factor(short_number(y))}"
 
 
 def _plain(draw: random.Random) -> Question:
@@ -69,21 +65,24 @@ def _plain(draw: random.Random) -> Question:
     answer = stepped(optim.SGD([weight], rate), weight, [g])
     return Question(
         text=worded(
-            f"A weight w is {_n(w)}. The gradient of the loss with respect to w is {_n(g)}, and "
-            f"the learning rate is {_n(rate)}.",
+            f"A weight w is {short_number(w)}. The gradient of the loss with respect to w is "
+            f"{short_number(g)}, and "
+            f"the learning rate is {short_number(rate)}.",
             "What is w after one step of gradient descent?",
         ),
         answer=answer,
+        base=w,
         wrong=_wrong(answer, w, _slips(w, g, rate)),
         solution=(
             "A step of gradient descent subtracts the rate times the gradient.",
-            f"The rate times the gradient is {_times(rate, g)} = {_n(rate * g)}.",
-            f"The new weight is {_n(w)} - {factor(_n(rate * g))} = {_n(answer)}.",
+            f"The rate times the gradient is {_times(rate, g)} = {short_number(rate * g)}.",
+            f"The new weight is {short_number(w)} - {factor(short_number(rate * g))} = "
+            f"{short_number(answer)}.",
         ),
         hints=(
             "Which way does the loss fall: along the gradient, or against it?",
             "The new weight is the old one, minus the rate times the gradient.",
-            f"The new weight is {_n(w)} - {_times(rate, g)}.",
+            f"The new weight is {short_number(w)} - {_times(rate, g)}.",
         ),
     )
 
@@ -121,22 +120,25 @@ def _computed(draw: random.Random) -> Question:
     return Question(
         text=worded(
             f"The loss is {formula} with the input x = {x} and the target t = {t}. The weight "
-            f"w is {_n(w)}, and the learning rate is {_n(rate)}.",
+            f"w is {short_number(w)}, and the learning rate is {short_number(rate)}.",
             "What is w after one step of gradient descent?",
         ),
         answer=answer,
+        base=w,
         wrong=_wrong(answer, w, [*slips, *_slips(w, g, rate)]),
         solution=(
             *[step.sentence for step in recording],
-            f"The gradient is {_n(g)}, so the step is -{_n(rate)} × {factor(_n(g))}.",
-            f"The new weight is {_n(w)} - {_times(rate, g)} = {_n(answer)}.",
+            f"The gradient is {short_number(g)}, so the step is -{short_number(rate)} × "
+            f"{factor(short_number(g))}.",
+            f"The new weight is {short_number(w)} - {_times(rate, g)} = {short_number(answer)}.",
         ),
         hints=(
             "First the forward pass: the output w*x, the error, and its square. Then the gradient "
             "of L with respect to w.",
             "The gradient of a squared error is 2 times the error, times the derivative of the "
             "error with respect to w.",
-            f"The gradient is {_n(g)}. The new weight is the old one, minus the rate times this.",
+            f"The gradient is {short_number(g)}. The new weight is the old one, minus the rate "
+            "times this.",
         ),
         root=loss,
     )
@@ -156,22 +158,26 @@ def _decayed(draw: random.Random) -> Question:
     ]
     return Question(
         text=worded(
-            f"A weight w is {_n(w)}, the gradient of the loss with respect to w is {_n(g)}, and "
-            f"the learning rate is {_n(rate)}. A weight decay of {_n(decay)} adds {_n(decay)} * w "
+            f"A weight w is {short_number(w)}, the gradient of the loss with respect to w is "
+            f"{short_number(g)}, and "
+            f"the learning rate is {short_number(rate)}. A weight decay of {short_number(decay)} "
+            f"adds {short_number(decay)} * w "
             "to the gradient.",
             "What is w after one step of gradient descent?",
         ),
         answer=answer,
+        base=w,
         wrong=_wrong(answer, w, candidates),
         solution=(
-            f"Weight decay adds {_times(decay, w)} = {_n(decay * w)} to the gradient: "
-            f"{_n(g)} + {factor(_n(decay * w))} = {_n(whole)}.",
-            f"The new weight is {_n(w)} - {_times(rate, whole)} = {_n(answer)}.",
+            f"Weight decay adds {_times(decay, w)} = {short_number(decay * w)} to the gradient: "
+            f"{short_number(g)} + {factor(short_number(decay * w))} = {short_number(whole)}.",
+            f"The new weight is {short_number(w)} - {_times(rate, whole)} = "
+            f"{short_number(answer)}.",
         ),
         hints=(
             "Find the whole gradient first, with the part of the weight decay.",
-            f"The whole gradient is {_n(g)} + {_times(decay, w)}.",
-            f"The new weight is {_n(w)} - {_times(rate, whole)}.",
+            f"The whole gradient is {short_number(g)} + {_times(decay, w)}.",
+            f"The new weight is {short_number(w)} - {_times(rate, whole)}.",
         ),
     )
 
@@ -192,27 +198,29 @@ def _batch(draw: random.Random) -> Question:
         *_slips(w, g, rate),
     ]
     of = "mean" if is_mean else "sum"
-    shown = listed([*map(_n, gradients)])
-    summed = " + ".join([_n(gradients[0]), *[factor(_n(x)) for x in gradients[1:]]])
+    shown = listed([*map(short_number, gradients)])
+    first, *others = map(short_number, gradients)
+    summed = " + ".join([first, *map(factor, others)])
     gradient = f"({summed}) / {len(gradients)}" if is_mean else summed
     return Question(
         text=worded(
             f"A batch has {len(gradients)} samples. The gradients of their losses with respect to "
             f"a weight w are {shown}. The loss of the batch is the {of} of these losses. The "
-            f"weight is {_n(w)}, and the learning rate is {_n(rate)}.",
+            f"weight is {short_number(w)}, and the learning rate is {short_number(rate)}.",
             "What is w after one step of gradient descent?",
         ),
         answer=answer,
+        base=w,
         wrong=_wrong(answer, w, candidates),
         solution=(
-            f"The gradient of a {of} is the {of} of the gradients: {gradient} = {_n(g)}.",
-            f"The new weight is {_n(w)} - {_times(rate, g)} = {_n(answer)}.",
+            f"The gradient of a {of} is the {of} of the gradients: {gradient} = {short_number(g)}.",
+            f"The new weight is {short_number(w)} - {_times(rate, g)} = {short_number(answer)}.",
         ),
         hints=(
             "A batch makes one step, with one gradient. How do the gradients of the samples give "
             "it?",
             f"The gradient of the batch is {gradient}.",
-            f"The new weight is {_n(w)} - {_times(rate, g)}.",
+            f"The new weight is {short_number(w)} - {_times(rate, g)}.",
         ),
     )
 
@@ -229,30 +237,38 @@ def _momentum(draw: random.Random) -> Question:
         (between - rate * (MOMENTUM * g1 + (1 - MOMENTUM) * g2), "damped gradient"),
         (between - rate * (g1 + g2), "full velocity"),
         (w + rate * (g1 + velocity), "uphill"),
-        (between - velocity, "no rate"),
+        (w - g1 - velocity, "no rate"),
     ]
     return Question(
         text=worded(
-            f"SGD with momentum {_n(MOMENTUM)} and the learning rate {_n(rate)} starts at w = "
-            f"{_n(w)}, with the velocity 0. The gradient is {_n(g1)} at the first step and "
-            f"{_n(g2)} at the second. (The velocity becomes momentum * velocity + gradient; then "
+            f"SGD with momentum {short_number(MOMENTUM)} and the learning rate "
+            f"{short_number(rate)} starts at w = "
+            f"{short_number(w)}, with the velocity 0. The gradient is {short_number(g1)} at the "
+            "first step and "
+            f"{short_number(g2)} at the second. (The velocity becomes momentum * velocity + "
+            "gradient; then "
             "the rate times the velocity is subtracted from w.)",
             "What is w after the second step?",
         ),
         answer=answer,
+        base=w,
         wrong=_wrong(answer, w, candidates),
         solution=(
-            f"After the first step the velocity is {_n(g1)}, and w is {_n(w)} - "
-            f"{_times(rate, g1)} = {_n(between)}.",
-            f"At the second step the velocity is {_times(MOMENTUM, g1)} + {factor(_n(g2))} = "
-            f"{_n(velocity)}.",
-            f"The new weight is {_n(between)} - {_times(rate, velocity)} = {_n(answer)}.",
+            f"After the first step the velocity is {short_number(g1)}, and w is "
+            f"{short_number(w)} - "
+            f"{_times(rate, g1)} = {short_number(between)}.",
+            f"At the second step the velocity is {_times(MOMENTUM, g1)} + "
+            f"{factor(short_number(g2))} = "
+            f"{short_number(velocity)}.",
+            f"The new weight is {short_number(between)} - {_times(rate, velocity)} = "
+            f"{short_number(answer)}.",
         ),
         hints=(
             "Write down two numbers for each step: the velocity, and then the weight.",
             "The first step is like plain gradient descent; its velocity is the gradient.",
-            f"At the second step the velocity is {_times(MOMENTUM, g1)} + {factor(_n(g2))}, and w "
-            f"comes from {_n(between)}.",
+            f"At the second step the velocity is {_times(MOMENTUM, g1)} + "
+            f"{factor(short_number(g2))}, and w "
+            f"comes from {short_number(between)}.",
         ),
     )
 
@@ -272,25 +288,34 @@ def _adam(draw: random.Random) -> Question:
     ]
     return Question(
         text=worded(
-            f"Adam with the learning rate {_n(rate)}, betas {BETA1} and {BETA2}, and a negligible "
-            f"eps makes its first step. The weight w is {_n(w)}, and its gradient is {_n(g)}.",
+            f"Adam with the learning rate {short_number(rate)}, betas {BETA1} and {BETA2}, and a "
+            "negligible "
+            f"eps makes its first step. The weight w is {short_number(w)}, and its gradient is "
+            f"{short_number(g)}.",
             "What is w after this step?",
         ),
         answer=answer,
+        base=w,
         wrong=_wrong(answer, w, candidates),
         solution=(
-            f"The running mean is 0.1 × {factor(_n(g))} = {_n(mean)}; corrected for its start at "
-            f"0, it is {_n(mean)} / 0.1 = {_n(g)}.",
-            f"The running mean square is 0.001 × {_n(g * g)} = {_n(mean_square)}; corrected, it is "
-            f"{_n(g * g)}, and its root is {_n(abs(g))}.",
-            f"The step is -{_n(rate)} × {factor(_n(g))} / {_n(abs(g))}: as long as the rate.",
-            f"The new weight is {_n(w)} - {_times(rate, g / abs(g))} = {_n(answer)}.",
+            f"The running mean is 0.1 × {factor(short_number(g))} = {short_number(mean)}; "
+            "corrected for its start at "
+            f"0, it is {short_number(mean)} / 0.1 = {short_number(g)}.",
+            f"The running mean square is 0.001 × {short_number(g * g)} = "
+            f"{short_number(mean_square)}; corrected, it is "
+            f"{short_number(g * g)}, and its root is {short_number(abs(g))}.",
+            f"The step is -{short_number(rate)} × {factor(short_number(g))} / "
+            f"{short_number(abs(g))}: as long as the rate.",
+            f"The new weight is {short_number(w)} - {_times(rate, g / abs(g))} = "
+            f"{short_number(answer)}.",
         ),
         hints=(
             "Adam divides a running mean of the gradient by the root of a running mean of its "
             "square. Both begin at 0 and are corrected for that.",
-            f"At the first step the corrected mean is the gradient, {_n(g)}. What is the corrected "
+            f"At the first step the corrected mean is the gradient, {short_number(g)}. What is "
+            "the corrected "
             "mean square, and its root?",
-            f"The step is -{_n(rate)} × {factor(_n(g))} / {_n(abs(g))}.",
+            f"The step is -{short_number(rate)} × {factor(short_number(g))} / "
+            f"{short_number(abs(g))}.",
         ),
     )

@@ -8,6 +8,7 @@ from ....debug.recording import record
 from ....engine.value import Value
 from ...misconceptions import FORWARD, forward
 from ..answers import distinct
+from ..candidates import best_of
 from ..graphs import graph, program
 from ..question import Question
 
@@ -17,13 +18,7 @@ WANTED = 3  # wrong answers
 
 def make(draw: random.Random, level: int) -> Question:
     """Returns the question about a graph whose value many misconceptions get wrong."""
-    y, wrong = _candidate(draw, level)
-    for _ in range(ATTEMPTS):
-        if len(wrong) >= WANTED:
-            break
-        other = _candidate(draw, level)
-        if len(other[1]) > len(wrong):
-            y, wrong = other
+    y, wrong = best_of(lambda: _candidate(draw, level), ATTEMPTS, WANTED)
     recording = record(y)
     steps = recording[:recording.forward]
     return Question(
