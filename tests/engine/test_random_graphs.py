@@ -23,8 +23,8 @@ from tinygrad_edu.testing.expression import Expression
 DIGITS = 40
 TINY = 1e-290  # below it, floats or their products have few digits
 RESOLVED = 1e-60  # the smallest number that `hessian_times` distinguishes from 0
-GRAPHS = scaled(ci=4_000, thorough=10_000, dev=400)
-SECOND = scaled(ci=500, thorough=10_000, dev=60)
+GRAPHS = scaled(ci=2_000, thorough=10_000, dev=400)
+SECOND = scaled(ci=300, thorough=10_000, dev=60)
 TOLERANCE = {50: 1e-11, 200: 1e-8}  # relative, for graphs of up to so many nodes
 SECOND_TOLERANCE = 1e-10
 CANCELLED, ROUNDINGS = 1e-5, 16  # see `disagrees`

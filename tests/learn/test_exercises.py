@@ -20,6 +20,7 @@ from helpers import run_python
 import tinygrad_edu
 from tinygrad_edu import learn
 from tinygrad_edu.cli import main
+from tinygrad_edu.cli.learning import checking
 from tinygrad_edu.learn.exercises import (
     EXERCISES,
     Limits,

@@ -151,7 +151,7 @@ def outcome(text, variables):
     return result, error
 
 
-@settings(max_examples=scaled(2000, 10_000))
+@settings(max_examples=scaled(1000, 10_000))
 @given(text=anything)
 def test_any_text_gives_a_value_or_an_expression_error(text):
     result, error = outcome(text, {"x": 1.5, "y": Value(-2.0)})

@@ -830,7 +830,7 @@ def test_package_imports_lazy_names():
 
 
 @pytest.mark.parametrize(("environment", "name", "examples"), [
-    ({}, "dev", 30), ({"CI": "true"}, "ci", 60),
+    ({}, "dev", 30), ({"CI": "true"}, "ci", 40),
     ({"HYPOTHESIS_PROFILE": "thorough", "CI": "true"}, "thorough", 2000)])
 def test_environment_selects_profile(environment, name, examples):
     kept = {

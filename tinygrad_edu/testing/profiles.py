@@ -10,7 +10,7 @@
 profile  examples use
 ======== ======== ==============================================================================
 dev            30 while you work: new examples each time; failures are remembered
-ci             60 if CI=true: the same examples each time; a failure prints how to repeat it
+ci             40 if CI=true: the same examples each time; a failure prints how to repeat it
 thorough     2000 before a release: ``HYPOTHESIS_PROFILE=thorough python -m pytest``
 ======== ======== ==============================================================================
 
@@ -36,7 +36,7 @@ _ALL: dict[str, Any] = {
 }
 PROFILES: dict[str, settings] = {
     "dev": settings(max_examples=30, derandomize=False, print_blob=False, **_ALL),
-    "ci": settings(max_examples=60, derandomize=True, database=None, print_blob=True, **_ALL),
+    "ci": settings(max_examples=40, derandomize=True, database=None, print_blob=True, **_ALL),
     "thorough": settings(max_examples=2000, derandomize=False, print_blob=True, **_ALL),
 }
 
