@@ -274,10 +274,9 @@ LESSON = Lesson(
         ),
         "L2 and dropout": IdeaQuestion(
             "What do L2 and dropout do against overfitting?",
-            "L2 makes large weights expensive; dropout sets units to 0 at random",
+            "L2 penalises large weights; dropout drops random units",
             {
-                "L2 makes large weights expensive; dropout sets units with small weights to 0":
-                    "dropout by size",
+                "L2 penalises large weights; dropout drops small weights": "dropout by size",
                 "Both make the loss on the training data smaller": "training loss is all",
             },
             generalises,

@@ -66,8 +66,7 @@ def _plain(draw: random.Random) -> Question:
     return Question(
         text=worded(
             f"A weight w is {short_number(w)}. The gradient of the loss with respect to w is "
-            f"{short_number(g)}, and "
-            f"the learning rate is {short_number(rate)}.",
+            f"{short_number(g)}, and the learning rate is {short_number(rate)}.",
             "What is w after one step of gradient descent?",
         ),
         answer=answer,
@@ -119,8 +118,8 @@ def _computed(draw: random.Random) -> Question:
     formula = "(t - w*x)**2" if turned else "(w*x - t)**2"
     return Question(
         text=worded(
-            f"The loss is {formula} with the input x = {x} and the target t = {t}. The weight "
-            f"w is {short_number(w)}, and the learning rate is {short_number(rate)}.",
+            f"The loss is {formula} with the input x = {x} and the target t = {t}. The weight w "
+            f"is {short_number(w)}, and the learning rate is {short_number(rate)}.",
             "What is w after one step of gradient descent?",
         ),
         answer=answer,
@@ -133,8 +132,8 @@ def _computed(draw: random.Random) -> Question:
             f"The new weight is {short_number(w)} - {_times(rate, g)} = {short_number(answer)}.",
         ),
         hints=(
-            "First the forward pass: the output w*x, the error, and its square. Then the gradient "
-            "of L with respect to w.",
+            "First the forward pass: the output w*x, the error, and its square. Then the "
+            "gradient of L with respect to w.",
             "The gradient of a squared error is 2 times the error, times the derivative of the "
             "error with respect to w.",
             f"The gradient is {short_number(g)}. The new weight is the old one, minus the rate "
@@ -159,10 +158,8 @@ def _decayed(draw: random.Random) -> Question:
     return Question(
         text=worded(
             f"A weight w is {short_number(w)}, the gradient of the loss with respect to w is "
-            f"{short_number(g)}, and "
-            f"the learning rate is {short_number(rate)}. A weight decay of {short_number(decay)} "
-            f"adds {short_number(decay)} * w "
-            "to the gradient.",
+            f"{short_number(g)}, and the learning rate is {short_number(rate)}. A weight decay of "
+            f"{short_number(decay)} adds {short_number(decay)} * w to the gradient.",
             "What is w after one step of gradient descent?",
         ),
         answer=answer,
@@ -242,24 +239,20 @@ def _momentum(draw: random.Random) -> Question:
     return Question(
         text=worded(
             f"SGD with momentum {short_number(MOMENTUM)} and the learning rate "
-            f"{short_number(rate)} starts at w = "
-            f"{short_number(w)}, with the velocity 0. The gradient is {short_number(g1)} at the "
-            "first step and "
-            f"{short_number(g2)} at the second. (The velocity becomes momentum * velocity + "
-            "gradient; then "
-            "the rate times the velocity is subtracted from w.)",
+            f"{short_number(rate)} starts at w = {short_number(w)}, with the velocity 0. The "
+            f"gradient is {short_number(g1)} at the first step and {short_number(g2)} at the "
+            "second. (The velocity becomes momentum * velocity + gradient; then the rate times "
+            "the velocity is subtracted from w.)",
             "What is w after the second step?",
         ),
         answer=answer,
         base=w,
         wrong=_wrong(answer, w, candidates),
         solution=(
-            f"After the first step the velocity is {short_number(g1)}, and w is "
-            f"{short_number(w)} - "
-            f"{_times(rate, g1)} = {short_number(between)}.",
+            f"After the first step the velocity is {short_number(g1)}, and w is {short_number(w)} "
+            f"- {_times(rate, g1)} = {short_number(between)}.",
             f"At the second step the velocity is {_times(MOMENTUM, g1)} + "
-            f"{factor(short_number(g2))} = "
-            f"{short_number(velocity)}.",
+            f"{factor(short_number(g2))} = {short_number(velocity)}.",
             f"The new weight is {short_number(between)} - {_times(rate, velocity)} = "
             f"{short_number(answer)}.",
         ),
@@ -267,8 +260,7 @@ def _momentum(draw: random.Random) -> Question:
             "Write down two numbers for each step: the velocity, and then the weight.",
             "The first step is like plain gradient descent; its velocity is the gradient.",
             f"At the second step the velocity is {_times(MOMENTUM, g1)} + "
-            f"{factor(short_number(g2))}, and w "
-            f"comes from {short_number(between)}.",
+            f"{factor(short_number(g2))}, and w comes from {short_number(between)}.",
         ),
     )
 
@@ -289,9 +281,8 @@ def _adam(draw: random.Random) -> Question:
     return Question(
         text=worded(
             f"Adam with the learning rate {short_number(rate)}, betas {BETA1} and {BETA2}, and a "
-            "negligible "
-            f"eps makes its first step. The weight w is {short_number(w)}, and its gradient is "
-            f"{short_number(g)}.",
+            f"negligible eps makes its first step. The weight w is {short_number(w)}, and its "
+            f"gradient is {short_number(g)}.",
             "What is w after this step?",
         ),
         answer=answer,
@@ -299,11 +290,10 @@ def _adam(draw: random.Random) -> Question:
         wrong=_wrong(answer, w, candidates),
         solution=(
             f"The running mean is 0.1 × {factor(short_number(g))} = {short_number(mean)}; "
-            "corrected for its start at "
-            f"0, it is {short_number(mean)} / 0.1 = {short_number(g)}.",
+            f"corrected for its start at 0, it is {short_number(mean)} / 0.1 = {short_number(g)}.",
             f"The running mean square is 0.001 × {short_number(g * g)} = "
-            f"{short_number(mean_square)}; corrected, it is "
-            f"{short_number(g * g)}, and its root is {short_number(abs(g))}.",
+            f"{short_number(mean_square)}; corrected, it is {short_number(g * g)}, and its root "
+            f"is {short_number(abs(g))}.",
             f"The step is -{short_number(rate)} × {factor(short_number(g))} / "
             f"{short_number(abs(g))}: as long as the rate.",
             f"The new weight is {short_number(w)} - {_times(rate, g / abs(g))} = "
@@ -313,8 +303,7 @@ def _adam(draw: random.Random) -> Question:
             "Adam divides a running mean of the gradient by the root of a running mean of its "
             "square. Both begin at 0 and are corrected for that.",
             f"At the first step the corrected mean is the gradient, {short_number(g)}. What is "
-            "the corrected "
-            "mean square, and its root?",
+            "the corrected mean square, and its root?",
             f"The step is -{short_number(rate)} × {factor(short_number(g))} / "
             f"{short_number(abs(g))}.",
         ),
