@@ -38,7 +38,7 @@ from tinygrad_edu.engine.primitive import TABLE
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
-POINTS = scaled(ci=2000, thorough=2000, dev=200)
+POINTS = scaled(ci=1000, thorough=2000, dev=200)
 
 
 # ---- accuracy

@@ -6,6 +6,8 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
+from io import UnsupportedOperation
 
 from ...debug.text import printable
 from ...learn.questions import Mark, Question
@@ -73,8 +75,9 @@ def read(prompt: str) -> str:
     print(_encodable(prompt), end=" ", flush=True)
     if sys.stdin is None:  # it was closed before the program began
         raise LeftError
-    if hasattr(sys.stdin, "reconfigure"):
-        sys.stdin.reconfigure(errors="replace")  # what cannot be decoded is an answer to ask again
+    # What cannot be decoded is an answer to ask for again.  After the first line this is refused.
+    with suppress(AttributeError, UnsupportedOperation):
+        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     line = sys.stdin.readline()
     if not sys.stdin.isatty():
         print(printable(line.strip()))  # a log of a pipe shows the answers, too

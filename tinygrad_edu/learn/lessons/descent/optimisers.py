@@ -270,7 +270,7 @@ LESSON = Lesson(
             "things: one computes gradients, the other uses them, and either can be "
             "exchanged. The table exchanges the second one. At the first step descent and "
             "momentum do the same, learning rate times gradient, and differ in the rate only. At "
-            "the second step, with the same gradient once more, descent repeats itself, and "
+            "the second step, with the same gradient again, descent repeats itself, and "
             "momentum goes further, since its velocity has grown. RMSprop and Adam move both "
             "weights equally far, though the gradients differ. So \"trained by "
             "backpropagation\" is short for: gradients by backpropagation, updates by an "
