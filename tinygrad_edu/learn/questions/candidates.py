@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+
+from .question import Question
 
 Candidate = TypeVar("Candidate", bound=tuple[Any, ...])
 
@@ -23,3 +26,17 @@ def best_of(draw: Callable[[], Candidate], attempts: int, wanted: int) -> Candid
         if len(other[-1]) > len(best[-1]):
             best = other
     return best
+
+
+def first_of(
+    makers: Sequence[Callable[[random.Random], Question]], draw: random.Random, wanted: int
+) -> Question:
+    """Returns the first question that has enough wrong answers.
+
+    makers: one of them, drawn each time, makes a question.
+    wanted: how many wrong answers are enough.
+    """
+    while True:
+        made = draw.choice(makers)(draw)
+        if len(made.wrong) >= wanted:
+            return made

@@ -8,11 +8,12 @@ from math import ceil, prod
 
 from ....errors import counted
 from ..answers import distinct, listed
+from ..candidates import first_of
 from ..question import Question, worded
 
 WANTED = 2  # wrong answers
 
-Candidates = list[tuple[float | str, str]]
+Candidates = list[tuple[int, str]]
 
 
 def make(draw: random.Random, level: int) -> Question:
@@ -24,10 +25,22 @@ def make(draw: random.Random, level: int) -> Question:
         4: (_paths, _chain_paths, _differences),
         5: (_contributions, _naive_contributions, _unit_contributions),
     }
-    while True:
-        made = draw.choice(makers[level])(draw)
-        if len(made.wrong) >= WANTED:
-            return made
+    return first_of(makers[level], draw, WANTED)
+
+
+def _about(
+    text: str,
+    answer: int,
+    candidates: Candidates,
+    solution: tuple[str, ...],
+    hints: tuple[str, ...],
+) -> Question:
+    """Returns the question whose answer is a count.
+
+    candidates: what others would count, with their misconceptions.
+    """
+    wrong = distinct(float(answer), [(float(count), name) for count, name in candidates])
+    return Question(text=text, answer=float(answer), wrong=wrong, solution=solution, hints=hints)
 
 
 def _updates(draw: random.Random) -> Question:
@@ -47,25 +60,25 @@ def _run(samples: int, size: int, epochs: int) -> Question:
     batches = full + (rest > 0)
     answer = batches * epochs
     candidates: Candidates = [
-        (float(full * epochs), "rest dropped"),
-        (float(ceil(samples * epochs / size)), "batches across epochs"),
-        (float(samples * epochs), "step for each sample"),
-        (float(epochs), "step for each epoch"),
-        (float(batches), "one epoch"),
-        (float(size * epochs), "batch size times epochs"),
+        (full * epochs, "rest dropped"),
+        (ceil(samples * epochs / size), "batches across epochs"),
+        (samples * epochs, "step for each sample"),
+        (epochs, "step for each epoch"),
+        (batches, "one epoch"),
+        (size * epochs, "batch size times epochs"),
     ]
     split = f"{samples} / {size} = {batches} batches"
     note = ""
     if rest:
         split = f"{full} full batches and one of {rest}, so {batches} batches"
         note = " The last batch of an epoch may be smaller."
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A training run has {samples} samples, batches of {size}, and {epochs} epochs." + note,
             "How many updates of the weights does it make?",
         ),
-        answer=float(answer),
-        wrong=distinct(float(answer), candidates),
+        answer,
+        candidates,
         solution=(
             f"An epoch has {split}, and each of them makes one update.",
             f"In {epochs} epochs there are {epochs} × {batches} = {answer} updates.",
@@ -85,20 +98,20 @@ def _parameters(draw: random.Random) -> Question:
     units = sum(widths[1:])
     answer = weights + units
     candidates: Candidates = [
-        (float(weights), "no biases"),
-        (float(weights + len(layers)), "one bias for each layer"),
-        (float(answer + widths[0]), "input biases"),
-        (float(units), "units counted"),
+        (weights, "no biases"),
+        (weights + len(layers), "one bias for each layer"),
+        (answer + widths[0], "input biases"),
+        (units, "units counted"),
     ]
     each = [f"{n} × ({inputs} + 1) = {n * (inputs + 1)}" for inputs, n in layers]
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A network has {_network(widths)}. Every unit has a weight for each unit of the layer "
             "before it, and a bias.",
             "How many parameters does the network have?",
         ),
-        answer=float(answer),
-        wrong=distinct(float(answer), candidates),
+        answer,
+        candidates,
         solution=(
             "A layer has units × (inputs + 1) parameters: the 1 is the bias.",
             f"The layers have {listed(each)} parameters.",
@@ -116,19 +129,19 @@ def _paths(draw: random.Random) -> Question:
     widths = [draw.randrange(2, 5), *_hidden(draw, (2, 3), 5), 1]
     answer = prod(widths[1:])
     candidates: Candidates = [
-        (float(sum(widths[1:-1])), "widths added"),
-        (float(sum(x * y for x, y in pairwise(widths))), "edges counted"),
-        (float(answer * widths[0]), "all inputs"),
+        (sum(widths[1:-1]), "widths added"),
+        (sum(x * y for x, y in pairwise(widths)), "edges counted"),
+        (answer * widths[0], "all inputs"),
     ]
     product = " × ".join(map(str, widths[1:-1]))
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A network has {_network(widths)}. Every unit is connected to all units of the layer "
             "before it.",
             "How many paths lead from the first input to the output?",
         ),
-        answer=float(answer),
-        wrong=distinct(float(answer), candidates),
+        answer,
+        candidates,
         solution=(
             "A path goes through one unit of each hidden layer, and every choice is possible.",
             f"There are {product} = {answer} paths.",
@@ -145,17 +158,17 @@ def _paths(draw: random.Random) -> Question:
 def _chain_paths(draw: random.Random) -> Question:
     n = draw.randrange(3, 10)
     candidates: Candidates = [
-        (float(2 * n), "edges counted"),
-        (float(n), "one edge for each node"),
+        (2 * n, "edges counted"),
+        (n, "one edge for each node"),
     ]
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A program begins with a leaf c, and runs the line c = c + c again and again: {n} "
             "times.",
             "How many paths lead from the leaf to the last c?",
         ),
-        answer=float(2**n),
-        wrong=distinct(float(2**n), candidates),
+        2**n,
+        candidates,
         solution=(
             "Each c = c + c uses c twice, so a path can take its first or its second operand.",
             f"That is 2 choices, {n} times: 2**{n} = {2**n} paths.",
@@ -172,18 +185,18 @@ def _chain_paths(draw: random.Random) -> Question:
 def _differences(draw: random.Random) -> Question:
     parameters = draw.choice((20, 41, 65, 97, 120, 337, 500, 785))
     candidates: Candidates = [
-        (float(parameters), "one run for each weight"),
-        (float(parameters + 1), "one-sided"),
-        (1.0, "as backpropagation"),
+        (parameters, "one run for each weight"),
+        (parameters + 1, "one-sided"),
+        (1, "as backpropagation"),
     ]
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A model has {parameters} parameters. Its gradient is estimated with central "
             "differences: (L(w + h) - L(w - h)) / (2h) for each parameter w.",
             "How many times is the loss computed?",
         ),
-        answer=float(2 * parameters),
-        wrong=distinct(float(2 * parameters), candidates),
+        2 * parameters,
+        candidates,
         solution=(
             "Each parameter needs the loss twice: with w + h, and with w - h.",
             f"These are 2 × {parameters} = {2 * parameters} forward passes.",
@@ -200,19 +213,19 @@ def _differences(draw: random.Random) -> Question:
 def _contributions(draw: random.Random) -> Question:
     n = draw.randrange(3, 11)
     candidates: Candidates = [
-        (float(2**n), "paths counted"),
-        (float(2 ** (n + 1) - 2), "every path walked"),
-        (float(n), "one edge for each node"),
+        (2**n, "paths counted"),
+        (2 ** (n + 1) - 2, "every path walked"),
+        (n, "one edge for each node"),
     ]
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A program begins with a leaf c, and runs the line c = c + c again and again: {n} "
             "times. A backward pass in topological order adds one contribution for each operand of "
             "each operation.",
             "How many contributions does it add?",
         ),
-        answer=float(2 * n),
-        wrong=distinct(float(2 * n), candidates),
+        2 * n,
+        candidates,
         solution=(
             "In topological order a node passes on its gradient once, when it is complete.",
             f"There are {n} operations with two operands each: 2 × {n} = {2 * n} contributions.",
@@ -230,20 +243,20 @@ def _naive_contributions(draw: random.Random) -> Question:
     n = draw.randrange(3, 9)
     answer = 2 ** (n + 1) - 2
     candidates: Candidates = [
-        (float(2 * n), "each edge once"),
-        (float(2**n), "paths counted"),
-        (float(n), "one edge for each node"),
+        (2 * n, "each edge once"),
+        (2**n, "paths counted"),
+        (n, "one edge for each node"),
     ]
     terms = " + ".join([str(2**i) for i in range(1, n + 1)])
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A program begins with a leaf c, and runs the line c = c + c again and again: {n} "
             "times. A naive backward pass calls itself for an operand as soon as it has added a "
             "contribution to it.",
             "How many contributions does it add?",
         ),
-        answer=float(answer),
-        wrong=distinct(float(answer), candidates),
+        answer,
+        candidates,
         solution=(
             "The last c adds 2 contributions, and each of them starts a walk from the c before it.",
             f"Line by line these are {terms} = {answer} contributions.",
@@ -262,19 +275,19 @@ def _unit_contributions(draw: random.Random) -> Question:
     n = draw.randrange(2, 13)
     answer = 4 * n + 1
     candidates: Candidates = [
-        (float(2 * n + 1), "operations counted"),
-        (float(4 * n), "activation left out"),
-        (float(4 * n - 1), "no biases"),
+        (2 * n + 1, "operations counted"),
+        (4 * n, "activation left out"),
+        (4 * n - 1, "no biases"),
     ]
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A unit has {n} inputs x and weights w, and a bias b, which are all leaves. It "
             f"computes {n} products w*x, adds them up one by one, adds b, and takes the tanh of "
             "that. A backward pass adds one contribution for each operand of each operation.",
             "How many contributions does it add?",
         ),
-        answer=float(answer),
-        wrong=distinct(float(answer), candidates),
+        answer,
+        candidates,
         solution=(
             f"The {n} products have {2 * n} operands.",
             f"There are {n - 1} additions of products and one of b: {n} additions with {2 * n} "

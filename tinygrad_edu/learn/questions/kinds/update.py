@@ -13,6 +13,7 @@ from ....debug.text import short_number
 from ....engine.value import Value
 from ...misconceptions import BACKWARD, sweep
 from ..answers import distinct, listed
+from ..candidates import first_of
 from ..question import Question, worded
 
 RATES = (0.1, 0.2, 0.5)
@@ -25,17 +26,14 @@ LEAST_CHANGE = 0.004  # of the weight, relative: a smaller change could be lost 
 DIGITS = 9  # of answers behind the point: 0 is not to be 1.1e-16
 WANTED = 2  # wrong answers
 
-Candidates = list[tuple[float | str, str]]
+Candidates = list[tuple[float, str]]
 
 
 def make(draw: random.Random, level: int) -> Question:
     """Returns the question: one step, with the gradient to compute, decay or batch, momentum, Adam.
     """
     makers = {1: (_plain,), 2: (_computed,), 3: (_decayed, _batch), 4: (_momentum,), 5: (_adam,)}
-    while True:
-        made = draw.choice(makers[level])(draw)
-        if len(made.wrong) >= WANTED:
-            return made
+    return first_of(makers[level], draw, WANTED)
 
 
 def stepped(optimizer: optim.Optimizer, weight: Value, gradients: Sequence[float]) -> float:
@@ -46,12 +44,25 @@ def stepped(optimizer: optim.Optimizer, weight: Value, gradients: Sequence[float
     return round(weight.data, DIGITS)
 
 
-def _wrong(answer: float, w: float, candidates: Candidates) -> dict[float | str, str]:
-    """Returns the wrong answers, none if the weight hardly changes: then another one is drawn."""
-    if abs(answer - w) < LEAST_CHANGE * abs(w):
-        return {}
-    rounded: Candidates = [(round(float(wrong), DIGITS), name) for wrong, name in candidates]
-    return distinct(answer, rounded)
+def _about(
+    text: str,
+    answer: float,
+    w: float,
+    candidates: Candidates,
+    solution: tuple[str, ...],
+    hints: tuple[str, ...],
+    root: Value | None = None,
+) -> Question:
+    """Returns the question about a weight w after a step.
+
+    It has no wrong answers if the weight hardly changes: then another one is drawn.
+    """
+    wrong: dict[float | str, str] = {}
+    if abs(answer - w) >= LEAST_CHANGE * abs(w):
+        wrong = distinct(answer, [(round(number, DIGITS), name) for number, name in candidates])
+    return Question(
+        text=text, answer=answer, base=w, wrong=wrong, solution=solution, hints=hints, root=root
+    )
 
 
 def _times(x: float, y: float) -> str:
@@ -63,15 +74,15 @@ def _plain(draw: random.Random) -> Question:
     rate = draw.choice(RATES)
     weight = Value(w)
     answer = stepped(optim.SGD([weight], rate), weight, [g])
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A weight w is {short_number(w)}. The gradient of the loss with respect to w is "
             f"{short_number(g)}, and the learning rate is {short_number(rate)}.",
             "What is w after one step of gradient descent?",
         ),
-        answer=answer,
-        base=w,
-        wrong=_wrong(answer, w, _slips(w, g, rate)),
+        answer,
+        w,
+        _slips(w, g, rate),
         solution=(
             "A step of gradient descent subtracts the rate times the gradient.",
             f"The rate times the gradient is {_times(rate, g)} = {short_number(rate * g)}.",
@@ -108,7 +119,7 @@ def _computed(draw: random.Random) -> Question:
     error = t - output if turned else output - t
     error.label = "e"
     loss = error**2
-    loss.label = "L"
+    loss.label = "loss"
     loss.backward()
     g = weight.grad
     moved = Value(w)  # the graph keeps its weight
@@ -116,15 +127,15 @@ def _computed(draw: random.Random) -> Question:
     slips = [(w - rate * sweep(loss, name)["w"], name) for name in BACKWARD]
     recording = record(loss)
     formula = "(t - w*x)**2" if turned else "(w*x - t)**2"
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"The loss is {formula} with the input x = {x} and the target t = {t}. The weight w "
             f"is {short_number(w)}, and the learning rate is {short_number(rate)}.",
             "What is w after one step of gradient descent?",
         ),
-        answer=answer,
-        base=w,
-        wrong=_wrong(answer, w, [*slips, *_slips(w, g, rate)]),
+        answer,
+        w,
+        [*slips, *_slips(w, g, rate)],
         solution=(
             *[step.sentence for step in recording],
             f"The gradient is {short_number(g)}, so the step is -{short_number(rate)} × "
@@ -133,7 +144,7 @@ def _computed(draw: random.Random) -> Question:
         ),
         hints=(
             "First the forward pass: the output w*x, the error, and its square. Then the "
-            "gradient of L with respect to w.",
+            "gradient of the loss with respect to w.",
             "The gradient of a squared error is 2 times the error, times the derivative of the "
             "error with respect to w.",
             f"The gradient is {short_number(g)}. The new weight is the old one, minus the rate "
@@ -155,16 +166,16 @@ def _decayed(draw: random.Random) -> Question:
         (w - rate * g - decay * w, "decay without rate"),
         *_slips(w, whole, rate),
     ]
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A weight w is {short_number(w)}, the gradient of the loss with respect to w is "
             f"{short_number(g)}, and the learning rate is {short_number(rate)}. A weight decay of "
             f"{short_number(decay)} adds {short_number(decay)} * w to the gradient.",
             "What is w after one step of gradient descent?",
         ),
-        answer=answer,
-        base=w,
-        wrong=_wrong(answer, w, candidates),
+        answer,
+        w,
+        candidates,
         solution=(
             f"Weight decay adds {_times(decay, w)} = {short_number(decay * w)} to the gradient: "
             f"{short_number(g)} + {factor(short_number(decay * w))} = {short_number(whole)}.",
@@ -199,16 +210,16 @@ def _batch(draw: random.Random) -> Question:
     first, *others = map(short_number, gradients)
     summed = " + ".join([first, *map(factor, others)])
     gradient = f"({summed}) / {len(gradients)}" if is_mean else summed
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"A batch has {len(gradients)} samples. The gradients of their losses with respect to "
             f"a weight w are {shown}. The loss of the batch is the {of} of these losses. The "
             f"weight is {short_number(w)}, and the learning rate is {short_number(rate)}.",
             "What is w after one step of gradient descent?",
         ),
-        answer=answer,
-        base=w,
-        wrong=_wrong(answer, w, candidates),
+        answer,
+        w,
+        candidates,
         solution=(
             f"The gradient of a {of} is the {of} of the gradients: {gradient} = {short_number(g)}.",
             f"The new weight is {short_number(w)} - {_times(rate, g)} = {short_number(answer)}.",
@@ -236,8 +247,8 @@ def _momentum(draw: random.Random) -> Question:
         (w + rate * (g1 + velocity), "uphill"),
         (w - g1 - velocity, "no rate"),
     ]
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"SGD with momentum {short_number(MOMENTUM)} and the learning rate "
             f"{short_number(rate)} starts at w = {short_number(w)}, with the velocity 0. The "
             f"gradient is {short_number(g1)} at the first step and {short_number(g2)} at the "
@@ -245,9 +256,9 @@ def _momentum(draw: random.Random) -> Question:
             "the velocity is subtracted from w.)",
             "What is w after the second step?",
         ),
-        answer=answer,
-        base=w,
-        wrong=_wrong(answer, w, candidates),
+        answer,
+        w,
+        candidates,
         solution=(
             f"After the first step the velocity is {short_number(g1)}, and w is {short_number(w)} "
             f"- {_times(rate, g1)} = {short_number(between)}.",
@@ -278,16 +289,16 @@ def _adam(draw: random.Random) -> Question:
         (2 * w - answer, "uphill"),
         (w - g / abs(g), "no rate"),
     ]
-    return Question(
-        text=worded(
+    return _about(
+        worded(
             f"Adam with the learning rate {short_number(rate)}, betas {BETA1} and {BETA2}, and a "
             f"negligible eps makes its first step. The weight w is {short_number(w)}, and its "
             f"gradient is {short_number(g)}.",
             "What is w after this step?",
         ),
-        answer=answer,
-        base=w,
-        wrong=_wrong(answer, w, candidates),
+        answer,
+        w,
+        candidates,
         solution=(
             f"The running mean is 0.1 × {factor(short_number(g))} = {short_number(mean)}; "
             f"corrected for its start at 0, it is {short_number(mean)} / 0.1 = {short_number(g)}.",
