@@ -7,7 +7,7 @@ and Cao, KDD 2022), by the package `fsrs`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 from .lessons import LESSONS, Card
@@ -35,14 +35,26 @@ def add(state: State, names: Iterable[str], now: datetime, days: int = 1) -> lis
 def due(state: State, now: datetime) -> list[str]:
     """Returns the cards that are due by the end of the day, the longest due first."""
     today = now.astimezone().date()
-    dates = {name: due_of(state.cards[name]) for name in CARDS if name in state.cards}
-    found = [name for name, date in dates.items() if date.astimezone().date() <= today]
-    return sorted(found, key=lambda name: dates[name])
+    found = [(when, name) for name, when in dates(state).items() if when.date() <= today]
+    return [name for _, name in sorted(found)]
 
 
-def due_of(card: CardState) -> datetime:
-    """Returns when a card is due."""
-    return datetime.fromisoformat(card.schedule["due"])
+def dates(state: State) -> dict[str, datetime]:
+    """Returns when each card is due, in local time; cards that no lesson has are left out."""
+    return {
+        name: datetime.fromisoformat(state.cards[name].schedule["due"]).astimezone()
+        for name in CARDS if name in state.cards
+    }
+
+
+def next_day(state: State) -> tuple[date, int]:
+    """Returns the day on which the next card is due, and how many are due on it.
+
+    Raises:
+        ValueError: there are no cards.
+    """
+    days = [due.date() for due in dates(state).values()]
+    return min(days), days.count(min(days))
 
 
 def ask(state: State, name: str) -> Question:

@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 
 from ..errors import DataError, check_text, short_repr
 from ..files import read_text, write_atomically
+from .questions import LEVELS
 
 VERSION = 1  # of the file's format
-LEVELS = 5  # of questions
 # what `fsrs.Card.to_dict` writes
 SCHEDULE = {"card_id", "state", "step", "stability", "difficulty", "due", "last_review"}
 SECONDS = 10.0  # how long a program waits for another one that is writing

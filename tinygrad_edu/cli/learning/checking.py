@@ -74,7 +74,7 @@ def run_watch(options: argparse.Namespace) -> int:
     """Checks a file now and whenever it is saved, until it is right."""
     from ...learn.exercises import Limits
 
-    path = options.file
+    path = options.files[0]
     limits = Limits(options.seconds)
     if _state_of(path) is None:
         raise FileNotFoundError(f"there is no file {path!r}; write one with practice NAME")

@@ -107,17 +107,15 @@ def choose(choices: Sequence[str], hint: str) -> str:
             say(str(error))
 
 
-def ask(question: Question, outcome: Outcome, tries: int = 99) -> Mark | None:
-    """Asks a question until it is answered, and returns the last mark.
+def ask(question: Question, tries: int | None = None) -> Outcome:
+    """Asks a question until it is answered, or the learner asks for the solution.
 
-    outcome: is told what happens, also if the learner leaves.
     tries: how many wrong answers may be given; then the solution is shown.
-
-    Returns None if the learner asked for the solution.
 
     Raises:
         LeftError: the learner has left.
     """
+    outcome = Outcome()
     say(str(question))
     hints = list(question.hints)
     while True:
@@ -131,7 +129,7 @@ def ask(question: Question, outcome: Outcome, tries: int = 99) -> Mark | None:
             say(hints.pop(0) if hints else "There are no more hints; s shows the solution.")
         elif typed.lower() in ("s", "solution"):
             show_solution(question)
-            return None
+            return outcome
         elif not typed:
             say(f"Type an answer, or {KEYS}.")
         else:
@@ -139,11 +137,11 @@ def ask(question: Question, outcome: Outcome, tries: int = 99) -> Mark | None:
             say(mark.sentence)
             outcome.right = mark.right
             if mark.right:
-                return mark
+                return outcome
             outcome.tries += mark.is_read
-            if outcome.tries >= tries:
+            if outcome.tries == tries:
                 show_solution(question)
-                return mark
+                return outcome
             if outcome.tries > 1:
                 show_where(mark)
 

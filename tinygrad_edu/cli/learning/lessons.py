@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import check_name, counted
 from ..arguments import Command, argument, option
-from .conversation import KEYS, LeftError, Outcome, ask, choose, say
+from .conversation import KEYS, LeftError, ask, choose, say
 
 if TYPE_CHECKING:
     from ...learn.lessons import Lesson, Part
@@ -144,9 +144,7 @@ def _open(progress: Progress, first: int) -> int:
         f"for each unit that a grows, if a grows a little. ({KEYS})\n")
     right = 0
     for example, lesson in OPENING[first:]:
-        outcome = Outcome()
-        ask(about(EXAMPLES[example](), "a"), outcome)
-        right += outcome.right
+        right += ask(about(EXAMPLES[example](), "a")).right
         with progress.change() as state:
             state.opening += 1
             state.lesson(lesson)
@@ -213,8 +211,7 @@ def _last_question(lesson: Lesson, progress: Progress) -> int:
         seed = known.asked
         known.asked += 1
     say(f"\nOne question. ({KEYS})\n")
-    outcome = Outcome()
-    ask(question(kind, seed, level), outcome)
+    outcome = ask(question(kind, seed, level))
     now = datetime.now(UTC)
     with progress.change() as state:
         state.lesson(lesson.name).done = True

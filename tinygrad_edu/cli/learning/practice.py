@@ -32,7 +32,6 @@ def run_practice(options: argparse.Namespace) -> int:
     if what == "watch":
         if len(options.files) != 1:
             raise ValueError("name one file to watch: tinygrad-edu practice watch rate-0.py")
-        options.file = options.files[0]
         status = run_watch(options)
         if status == 0:
             _note(options)
@@ -63,9 +62,11 @@ def _free_seed(name: str) -> int:
 
 
 def _level(text: str) -> int:
-    if text in ("1", "2", "3", "4", "5"):
+    from ...learn.questions import LEVELS
+
+    if text in map(str, range(1, LEVELS + 1)):
         return int(text)
-    raise argparse.ArgumentTypeError(f"{short_repr(text)} is not a level from 1 to 5")
+    raise argparse.ArgumentTypeError(f"{short_repr(text)} is not a level from 1 to {LEVELS}")
 
 
 def _list() -> int:

@@ -37,8 +37,7 @@ def practise(kind: str, options: argparse.Namespace) -> int:
                 known = state.kind(kind)
                 seed = known.asked if options.seed is None else options.seed
                 level = _level(options, known)
-            outcome = Outcome()
-            ask(question(kind, seed, level), outcome)
+            outcome = ask(question(kind, seed, level))
             status = int(not outcome.right)
             with progress.change() as state:
                 said = _note(state.kind(kind), outcome)
@@ -92,8 +91,7 @@ def run_quiz(options: argparse.Namespace) -> int:
     try:
         for i, each in enumerate(asked, 1):
             say(f"{i} of {len(asked)}")
-            outcome = Outcome()
-            ask(each, outcome, tries=1)
+            outcome = ask(each, tries=1)
             right += outcome.at_once
             if not outcome.at_once:
                 missed[each.kind] = None
@@ -177,9 +175,8 @@ def _review(progress: Progress, now: datetime) -> int:
     forgotten = 0
     try:
         for name in names:
-            outcome = Outcome()
             say(f"{name}:")
-            ask(cards.ask(state, name), outcome, tries=2)
+            outcome = ask(cards.ask(state, name), tries=2)
             say(f"To remember: {cards.CARDS[name].back}")
             rating = _rating(outcome)
             forgotten += rating == "again"
@@ -203,13 +200,11 @@ def _say_when(progress: Progress, now: datetime) -> None:
     from ...learn import cards
 
     state = progress.read()
-    if not state.cards:
+    if not cards.dates(state):
         say("There are no cards yet: a lesson adds its own at its end, and tinygrad-edu cards "
             "--add all adds those of all lessons.")
         return
-    dates = [cards.due_of(card) for card in state.cards.values()]
-    day = min(dates).astimezone()
-    count = sum(date.astimezone().date() == day.date() for date in dates)
+    day, count = cards.next_day(state)
     say(f"Nothing more is due today. The next: {counted(count, 'card')} on {day:%A, %d %B}.")
 
 
