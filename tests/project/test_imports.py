@@ -338,6 +338,17 @@ print(sorted({"numpy", "matplotlib", "rich", "viz"} & set(sys.modules)))
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
+def test_a_command_that_does_not_teach_loads_no_lesson_and_nothing_heavy():
+    done = run_python("""
+import sys
+from tinygrad_edu import cli
+cli.main(["check", "x * x", "x=2"])
+names = {name for name in sys.modules if name.startswith("tinygrad_edu.learn")}
+print(sorted(names | {"matplotlib", "viz", "fsrs", "filelock"} & set(sys.modules)))
+""")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "[]"), done.stderr
+
+
 def test_public_names_exist_and_unknown_ones_are_rejected():
     import tinygrad_edu
 

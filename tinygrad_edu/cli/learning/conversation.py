@@ -8,10 +8,12 @@ import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
 from io import UnsupportedOperation
+from typing import TYPE_CHECKING
 
 from ...debug.text import printable
-from ...learn.questions import Mark, Question
-from ...learn.questions.answers import UnreadableError, as_choice
+
+if TYPE_CHECKING:
+    from ...learn.questions import Mark, Question
 
 WIDTH = 80  # of a line at most
 # signs of mathematics for terminals that have letters only
@@ -94,7 +96,9 @@ def choose(choices: Sequence[str], hint: str) -> str:
     Raises:
         LeftError: the learner has left.
     """
-    for letter, choice in zip("abcdefgh", choices):
+    from ...learn.questions.answers import LETTERS, UnreadableError, as_choice
+
+    for letter, choice in zip(LETTERS, choices):
         say(f"{letter}) {choice}", "  ")
     while True:
         typed = read(">")
