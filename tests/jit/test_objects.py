@@ -14,7 +14,7 @@ from helpers import run_python
 
 import tinygrad_edu
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.jit.running import objects
+from tinygrad_edu.jit.running import objects, store
 from tinygrad_edu.jit.running.callbacks import prototype
 
 
@@ -98,13 +98,13 @@ DAMAGE = {
     "empty": lambda content: b"",
     "cut off in the head": lambda content: content[:10],
     "cut off in the digest": lambda content: content[:40],
-    "without code": lambda content: content[:len(objects.MAGIC) + 32],
+    "without code": lambda content: content[:len(store.MAGIC) + 32],
     "cut off in the code": lambda content: content[:-1],
     "longer": lambda content: content + b"\0",
     "one bit in the head": lambda content: bytes([content[0] ^ 1]) + content[1:],
     "one bit in the digest": lambda content: content[:30] + bytes([content[30] ^ 1]) + content[31:],
     "one bit in the code": lambda content: content[:-7] + bytes([content[-7] ^ 64]) + content[-6:],
-    "code alone": lambda content: content[len(objects.MAGIC) + 32:],
+    "code alone": lambda content: content[len(store.MAGIC) + 32:],
     "another format": lambda content: b"\x7fELF" + content,
     "nothing but zeros": lambda content: bytes(len(content)),
 }
@@ -269,7 +269,7 @@ def test_folder_follows_the_conventions_of_the_system(environment, folder, monke
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    assert objects.folder() == Path(folder)
+    assert store.folder() == Path(folder)
 
 
 # ---- its size
@@ -284,7 +284,7 @@ def test_least_recently_used_entries_are_deleted_first(folder, monkeypatch):
     result_of(1)  # is used again
     (folder / "notes.txt").write_text("not ours")
     largest = max(entry.stat().st_size for entry in entries)
-    monkeypatch.setattr(objects, "MAX_CACHE_BYTES", 3 * largest)
+    monkeypatch.setattr(store, "MAX_CACHE_BYTES", 3 * largest)
     result_of(5)
     assert [entry.exists() for entry in entries] == [True, False, False, True]
     assert len([*folder.glob("*.o")]) == 3
@@ -292,7 +292,7 @@ def test_least_recently_used_entries_are_deleted_first(folder, monkeypatch):
 
 
 def test_a_program_that_is_larger_than_the_cache_is_not_kept(folder, monkeypatch):
-    monkeypatch.setattr(objects, "MAX_CACHE_BYTES", 10)
+    monkeypatch.setattr(store, "MAX_CACHE_BYTES", 10)
     assert result_of(1.5) == 1.5
     assert [*folder.iterdir()] == []
 

@@ -24,10 +24,11 @@ To add a primitive, add a row.  The rows below show every feature; `Primitive` e
 
 import builtins
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from keyword import iskeyword
 from math import inf, nan, pi
+from operator import attrgetter
 from typing import Any
 
 from ..errors import check_function, check_text
@@ -915,5 +916,17 @@ erfc: Primitive = define(
 )
 
 _table_is_complete = True
+_fields = attrgetter(*Primitive.__slots__)
+_BUILT_IN = {name: (row, _fields(row)) for name, row in TABLE.items()}
+
+
+def are_built_in(names: Iterable[str]) -> bool:
+    """Returns whether these rows are those of this package, and none of its rows was changed."""
+    return _BUILT_IN.keys() >= {*names} and all(
+        TABLE.get(name) is row and _fields(row) == fields
+        for name, (row, fields) in _BUILT_IN.items()
+    )
+
+
 for _row in TABLE.values():
     _try_rules(_row)

@@ -24,7 +24,7 @@ gelu, and no biases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle, islice
 from typing import Any
 
@@ -43,6 +43,8 @@ from ..errors import (
     wrong_type,
 )
 from ..files import FilePath, read_text
+from ..jit import jit
+from ..jit.running import objects
 from ..nn.init import Initialiser, normal
 from ..nn.module import Module
 from ..nn.transformer import CausalSelfAttention, Embedding, Linear, Past, RMSNorm, Row
@@ -212,6 +214,10 @@ class GPT(Module):
         past = self.start()
         return [self.read(token, past) for token in x]
 
+    @jit
+    def _logits(self, tokens: Sequence[Any]) -> list[Row]:
+        return self(tokens)
+
     def start(self) -> list[Past]:
         """Returns the ``past`` of `read` before the first token: an empty list for every block."""
         return [[] for _ in self.layers]
@@ -252,11 +258,13 @@ def _sum(x: Row, y: Row) -> Row:
 # ---- training and sampling -----------------------------------------------------------------------
 
 
-def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
+def loss(predictions: Sequence[Row], targets: Sequence[Any], weights: Sequence[Any] | None = None
+         ) -> Any:
     """Returns the mean over all positions of -log(softmax(logits)[target]).
 
     predictions: the logits at every position.
     targets: the token that follows at every position.
+    weights: for each position, 1 if it counts, and 0 if not; None if all count.
 
     Equal logits give log(vocabulary): 3.2958 for 27 tokens.
 
@@ -280,7 +288,10 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
         ]
     except IndexError as error:
         raise IndexError(f"loss: targets must be tokens of the vocabulary: {error}") from error
-    return math.total(surprises) * (1 / len(surprises))
+    if weights is None:
+        return math.total(surprises) * (1 / len(surprises))
+    counted = [x * weight for x, weight in zip(surprises, weights)]
+    return math.total(counted) * (1 / math.total(weights))
 
 
 def sequences(
@@ -360,15 +371,43 @@ def train(
     _check_fitting("train", model, vocabulary)
     steps = check_int(steps, "train: steps", 1)
     if engine is None:
-        from ..jit.running import objects
-
         engine = "jit" if objects.available() else "eager"
     adam = optimizer(model, steps)
     X, y = sequences(documents, vocabulary, steps, model.block)
-    return fit(
-        model, loss, X, y, optimizer=adam, epochs=1, batch_size=1, shuffle=False,
-        engine=engine, progress=progress,
-    )
+    options: dict[str, Any] = {"optimizer": adam, "epochs": 1, "batch_size": 1, "shuffle": False,
+                               "engine": engine, "progress": progress}
+    if engine != "jit":
+        return fit(model, loss, X, y, **options)
+    # one program for a few lengths, instead of one for each; no bit of a loss depends on the rest
+    targets = [(_filled(tokens, model.block), _filled([1] * len(tokens), model.block))
+               for tokens in y]
+    tokens = [_filled(tokens, model.block) for tokens in X]
+    return fit(model, lambda rows, y: loss(rows, *y), tokens, targets, **options)
+
+
+def _filled(entries: list[Any], most: int) -> list[Any]:
+    """Returns the entries, followed by zeros: 16, 32, 64, ... in all, but not more than ``most``.
+    """
+    length = 16
+    while length < len(entries):
+        length *= 2
+    return entries + [0] * (min(length, most) - len(entries))
+
+
+def _reader(model: GPT) -> Callable[[list[int]], list[float]]:
+    """Returns a function from all tokens so far to the logits of the next one.
+
+    It is compiled if llvmlite is installed.
+    """
+    if objects.available():
+        return lambda tokens: model._logits(_filled(tokens, model.block))[len(tokens) - 1]
+    past = model.start()
+
+    def read(tokens: list[int]) -> list[float]:
+        with no_grad():
+            return [float(x) for x in model.read(tokens[-1], past)]
+
+    return read
 
 
 def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rng = None) -> str:
@@ -390,15 +429,12 @@ def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rn
     wanted = "a finite number > 0, such as 0.5"
     temperature = check_number(temperature, "sample: temperature", above=0, wanted=wanted)
     source = generator(rng)
-    past = model.start()
-    token = vocabulary.boundary
-    tokens: list[int] = []
-    with no_grad():
-        while len(tokens) < model.block:
-            logits = model.read(token, past)
-            probabilities = math.softmax([float(x) / temperature for x in logits])
-            token = source.choices(range(len(vocabulary)), probabilities)[0]
-            if token == vocabulary.boundary:
-                break
-            tokens.append(token)
+    read = _reader(model)
+    tokens = [vocabulary.boundary]
+    while len(tokens) <= model.block:
+        probabilities = math.softmax([x / temperature for x in read(tokens)])
+        token = source.choices(range(len(vocabulary)), probabilities)[0]
+        if token == vocabulary.boundary:
+            break
+        tokens.append(token)
     return vocabulary.decode(tokens)

@@ -194,7 +194,7 @@ class CompiledBatch(Batched):
         copies = [AlignedBuffer(PIECE) if isinstance(x, Column) else None for x in columns]
         places = [address(x) if copy is None else copy.address for x, copy in zip(columns, copies)]
         targets = [*map(address, results)]
-        memory = AlignedBuffer(len(batch.slots))
+        memory = AlignedBuffer(batch.slots)
         memory.write(0, [x for i, x in enumerate(inputs) if i not in self.varying])
         scratch = AlignedBuffer(batch.scratch)
         error = AlignedBuffer(1)

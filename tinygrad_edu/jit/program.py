@@ -25,6 +25,7 @@ from ..engine.interpreter import recording
 from ..engine.value import Value
 from ..errors import short_repr
 from .batch import Batched, batched, drawn
+from .running import recall
 from .running.backend import Kernel
 from .running.columns import Column, is_column_leaf, is_of_numpy
 from .structure import (
@@ -79,7 +80,7 @@ class Program:
     @functools.cached_property
     def value(self) -> Kernel:
         """The kernel of the function."""
-        return Kernel(tapes.value(self.trace, self.outputs))
+        return Kernel(recall.tape(tapes.value, self.trace, self.outputs))
 
     @functools.cached_property
     def _slopes(self) -> list[Structure]:
@@ -89,7 +90,8 @@ class Program:
     @functools.cached_property
     def gradient(self) -> Kernel:
         """The kernel of the function and its gradient: of the arguments, then the parameters."""
-        return Kernel(tapes.value_and_gradient(self.trace, self._scalar(), self._wanted))
+        root = self._scalar()
+        return Kernel(recall.tape(tapes.value_and_gradient, self.trace, root, self._wanted))
 
     @functools.cached_property
     def hessian_kernel(self) -> Kernel:

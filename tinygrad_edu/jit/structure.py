@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -26,6 +26,7 @@ ARRAY = "array"  # the kind of a numpy array, whose keys are its shape
 STATIC = ("=", "static")  # kinds of static parts: always static, and static by `jit`'s option
 RESULT = "the result"
 TRACED = "Traced("  # how the text of a traced value begins
+MOST = 2**53  # floats are equal to all ints up to this one
 Structure = Any  # hashable: NUMBER, ("=" or "static", StaticValue), or (kind, keys, structures)
 
 
@@ -109,8 +110,8 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     if isinstance(x, dict):
         for key in x:
             _check_text(key, name)
-    elif x.__class__ in (list, tuple) and x and set(map(type, x)) == {float}:
-        leaves += x  # the usual case, fast
+    elif x.__class__ in (list, tuple) and x and are_plain(x):
+        leaves += x
         return x.__class__.__name__, len(x), (NUMBER,) * len(x)
     if isinstance(x, (dict, list, tuple)):
         return container(x, name, leaves, flatten)
@@ -131,10 +132,19 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     )
 
 
+def are_plain(entries: Sequence[Any]) -> bool:
+    """Returns whether all entries are floats, or ints that floats are equal to: the usual case,
+    fast."""
+    kinds = set(map(type, entries))
+    if not kinds <= {float, int}:
+        return False
+    return int not in kinds or all(-MOST <= x <= MOST for x in entries if x.__class__ is int)
+
+
 def _array(x: Any, name: str, leaves: list[Any]) -> Structure:
     """Returns the structure of a numpy array."""
     entries = entries_of(x)
-    if set(map(type, entries)) <= {float}:
+    if are_plain(entries):
         leaves += entries
         return ARRAY, x.shape, (NUMBER,) * len(entries)
     parts = [flatten(entry, name + index, leaves)

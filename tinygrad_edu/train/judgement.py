@@ -341,5 +341,6 @@ class Start:
         moves = [abs(a - b) for a, b in zip(read_numbers(self._params, "data"), self._data)]
         if not any(moves):  # at a minimum, gradients are not exactly 0
             moves = [abs(gradient) for gradient in gradients]
-        still = sum(move <= STILL_FRACTION * max(moves) for move in moves)
+        most = STILL_FRACTION * max(moves)
+        still = sum(move <= most for move in moves)
         return still > MAX_STILL * len(moves)

@@ -218,6 +218,7 @@ class Module:
     imports: dict[str, str] = field(default_factory=dict)  # symbol -> name in the C library
     rows: list[str] = field(default_factory=list)  # rows that are called back
     allocations: list[str] = field(default_factory=list)  # instructions that allocate memory
+    slots: int = 0  # registers that are the same for all samples (`llvm.batched`)
     count: int = 0
 
     def fresh(self) -> int:

@@ -216,10 +216,8 @@ def scalar(tape: Tape) -> Module:
 # ---- a loop over samples -------------------------------------------------------------------------
 
 
-def batched(
-    tape: Tape, varying: Sequence[int], summed: Sequence[int]
-) -> tuple[Module, dict[int, int]]:
-    """Returns a module that runs a tape for many samples, and the slots of its uniform registers.
+def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> Module:
+    """Returns a module that runs a tape for many samples; it has ``slots`` uniform registers.
 
     The module has one function, ``batch(uniform, columns, results, scratch, lanes, totals, vectors,
     position, stride, error)``.
@@ -245,7 +243,7 @@ def batched(
         else:
             vectors.add(register)
     slots = _positions(uniform)
-    module = Module()
+    module = Module(slots=len(slots))
     once = _OnceWriter(tape, Block(module), "%uniform", slots, slots)
     once.write()
     loop = _LoopWriter(tape, Block(module, LANES), "%uniform", slots, vectors)
@@ -266,7 +264,7 @@ def batched(
             slots=len(slots),
         )
     )
-    return module, slots
+    return module
 
 
 def _positions(entries: Iterable[int]) -> dict[int, int]:

@@ -36,9 +36,11 @@ class Kernel:
     def _run(self) -> Callable[[Sequence[float]], list[float]]:
         if self.kind == "replayed":
             return lambda inputs: self.tape.run(array("d", inputs))
-        from . import machine, straight_line
-
-        return (straight_line.Scalar if self.kind == "compiled" else machine.Machine)(self.tape)
+        if self.kind == "compiled":
+            from .straight_line import Scalar as Runner
+        else:
+            from .machine import Machine as Runner  # type: ignore[assignment]
+        return Runner(self.tape)
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         return self._run(inputs)
@@ -49,7 +51,8 @@ class Kernel:
 
 def is_compiled(tape: Tape) -> bool:
     """Whether a `Kernel` compiles straight-line code for this tape."""
-    return objects.available() and tape.operations <= MAX_STRAIGHT_LINE_OPS
+    is_short = len(tape) <= MAX_STRAIGHT_LINE_OPS and tape.operations <= MAX_STRAIGHT_LINE_OPS
+    return is_short and objects.available()
 
 
 def _warn_once() -> None:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import ctypes
 from array import array
 from functools import cache
+from typing import Any
 
 from ...engine.primitive import lookup
+from ...engine.table import are_built_in
 from ..languages.tape_machine import CODES, MULADD, is_case, machine
 from ..tape.gradient import expanded
 from ..tape.operations import DOT, VARIADIC
 from ..tape.tape import Tape
+from . import store
 from .callbacks import reraise, row_callback, running
+from .recall import digest
 from .straight_line import Compiled, TapeRunner
 
 WINDOW = 1_024  # instructions that are sorted together; more would spread operands over the cache
@@ -73,7 +77,8 @@ def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
 def _machine_code() -> Compiled:
     """Returns the compiled tape machine; its `tg_python` calls the rows of `running`."""
     callback = row_callback(lambda number: running.rows[number])
-    return Compiled(machine(), ["machine", "gather"], callback)
+    digest = "tape machine" if are_built_in(()) else None
+    return Compiled(machine, ["machine", "gather"], digest, callback)
 
 
 class Machine(TapeRunner):
@@ -83,11 +88,19 @@ class Machine(TapeRunner):
     """
 
     def __init__(self, tape: Tape) -> None:
-        self._tape = expanded(tape, is_case)
-        self._code, self._outputs, rows = encoded(self._tape)
+        def made() -> tuple[Any, ...]:
+            known = expanded(tape, is_case)
+            code, outputs, rows = encoded(known)
+            constants = known.constants.tobytes()
+            return code.tobytes(), outputs.tobytes(), rows, constants, known.first + len(known)
+
+        found = made() if (known := digest(tape)) is None else store.recalled(known, made)
+        code, outputs, rows, constants, self._error = found  # it is behind the registers
+        self._code, self._outputs = array("I", code), array("I", outputs)
+        self._constants = array("d", constants)
         self._rows = list(map(lookup, rows))
         self._compiled = _machine_code()
-        self._error = self._tape.first + len(self._tape)  # behind the registers
+        self._tape = tape
         # register files that no thread uses now
         self._free: list[array[float]] = []
         self.flags = array("d", [0.0, 0.0])  # of `fill`; the second one is the sum of the outputs
@@ -97,9 +110,9 @@ class Machine(TapeRunner):
         try:
             return self._free.pop()
         except IndexError:
-            tape = self._tape
             registers = array("d", bytes(8 * (self._error + 1)))
-            registers[len(tape.names):tape.first] = tape.constants
+            first = len(self._tape.names)
+            registers[first:first + len(self._constants)] = self._constants
             return registers
 
     def fill(self, inputs: int, outputs: int) -> None:
@@ -118,7 +131,8 @@ class Machine(TapeRunner):
         """Runs the tape on registers."""
         start, length = self._code.buffer_info()
         data, _ = registers.buffer_info()
-        places = [data, data + 8 * self._tape.first, data + 8 * self._error]
+        first = len(self._tape.names) + len(self._constants)
+        places = [data, data + 8 * first, data + 8 * self._error]
         before = getattr(running, "rows", ())
         running.rows = self._rows
         self._compiled.functions["machine"](start, start + 4 * length, *places)

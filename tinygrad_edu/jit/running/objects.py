@@ -1,36 +1,23 @@
-"""Compiles text of LLVM to machine code in memory, with a cache on disk.
+"""Compiles text of LLVM to machine code in memory; `store` keeps it on disk.
 
-The name of a cache entry is the hash of everything that it depends on: the text, the processor with
-its features, and the versions of llvmlite and LLVM.  An entry begins with the hash of its content.
-It is ignored and replaced if it is damaged, is not a regular file, or is owned or writable by
-another user.  If the folder is writable by others, a private subfolder is used.
+Machine code depends on the text, the processor with its features, and the versions of llvmlite and
+LLVM.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import sys
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from itertools import accumulate
-from pathlib import Path
 from typing import Any, TypeVar
 
-from platformdirs import user_cache_path
-
-from ...files import write_atomically
-
-MAGIC = b"tinygrad_edu object 2\n"
-MAX_CACHE_BYTES = 256 * 2**20  # of the cache on disk; entries used longest ago are removed first
-
+from . import store
 
 # ---- the compiler's thread -----------------------------------------------------------------------
 
@@ -141,46 +128,17 @@ def _machine(level: int) -> Any:
     )
 
 
-# ---- on disk
-
-
-def folder() -> Path:
-    """Returns the folder of the cache: ``TINYGRAD_EDU_CACHE``, or the user's folder for caches."""
-    given = os.environ.get("TINYGRAD_EDU_CACHE")
-    with suppress(RuntimeError):  # a user without a home
-        if given:
-            return Path(given).expanduser()
-        if (found := user_cache_path("tinygrad_edu", appauthor=False)).is_absolute():
-            return found
-    return Path(tempfile.gettempdir()) / f"tinygrad_edu-{_user()}"
-
-
-def _user() -> str:
-    return str(os.getuid()) if hasattr(os, "getuid") else "cache"
-
-
-def _place() -> Path:
-    """Returns the folder of the entries: a private subfolder if others may write to the cache."""
-    where = Path(os.path.realpath(folder()))
-    try:
-        return where if _is_ours(where.lstat(), stat.S_ISDIR) else where / f"user-{_user()}"
-    except OSError:  # it does not exist yet
-        return where
+# ---- machine code
 
 
 def object_code(text: str, level: int = 1) -> bytes:
     """Returns the machine code of a module, from the cache or from the compiler."""
-    key = hashlib.sha256(repr((text, level, host())).encode()).hexdigest()
+    return store.kept((text, level, repr(host())), lambda: emitted(text, level))
 
-    def find() -> bytes:
-        path = _place() / f"{key}.o"
-        code = _read(path, key)
-        if code is None:
-            code = _emitted(text, level)
-            _write_entry(path, _sealed(key, code))
-        return code
 
-    return _on_llvm_thread(find)
+def emitted(text: str, level: int) -> bytes:
+    """Compiles a module, and returns its machine code."""
+    return _on_llvm_thread(lambda: _emitted(text, level))
 
 
 def _emitted(text: str, level: int) -> bytes:
@@ -200,60 +158,6 @@ def _emitted(text: str, level: int) -> bytes:
     return code
 
 
-def _sealed(key: str, code: bytes) -> bytes:
-    """Returns the content of an entry."""
-    return MAGIC + hashlib.sha256(key.encode() + code).digest() + code
-
-
-def _read(path: Path, key: str) -> bytes | None:
-    """Returns the code of an entry; None if there is none that can be trusted."""
-    try:
-        if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
-            return None
-        with open(path, "rb", opener=_open_nonblocking) as file:
-            content = file.read() if _is_ours(os.fstat(file.fileno()), stat.S_ISREG) else b""
-    except OSError:
-        return None
-    code = content[len(_sealed("", b"")):]
-    if content != _sealed(key, code):
-        return None
-    with suppress(OSError):
-        os.utime(path)
-    return code
-
-
-def _open_nonblocking(path: str, flags: int) -> int:
-    """Opens exactly this path, without following a link and without waiting for a pipe."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-
-
-def _is_ours(status: os.stat_result, kind: Callable[[int], bool]) -> bool:
-    return kind(status.st_mode) and (
-        not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
-    )
-
-
-def _write_entry(path: Path, content: bytes) -> None:
-    with suppress(OSError):  # a cache that cannot be written only costs time
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
-            return
-        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-            path.unlink()  # removes a link itself; a folder stays
-        write_atomically(path, content)
-        path.chmod(0o600)
-        _prune(path.parent)
-
-
-def _prune(where: Path) -> None:
-    """Removes the entries that were used longest ago."""
-    found = [(path.stat(), path) for path in where.glob("[0-9a-f]" * 64 + ".o")]
-    found.sort(key=lambda entry: entry[0].st_mtime, reverse=True)
-    for (_, path), total in zip(found, accumulate(status.st_size for status, _ in found)):
-        if total > MAX_CACHE_BYTES:
-            path.unlink(missing_ok=True)
-
-
 # ---- in memory
 
 
@@ -269,12 +173,16 @@ _count = iter(range(sys.maxsize))
 
 
 def loaded(text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 1) -> Any:
+    """Returns a module in memory, compiled or from the cache; see `linked`."""
+    return linked(object_code(text, level), addresses, entries)
+
+
+def linked(code: bytes, addresses: Mapping[str, int], entries: Sequence[str]) -> Any:
     """Returns a module in memory: ``module[entry]`` is the address of a function while it lives.
 
     addresses: the functions that it calls, by name.
     entries: the names of its own functions.
     """
-    code = object_code(text, level)
     key = hashlib.sha256(code).digest(), *sorted(addresses.items())
 
     def link() -> Any:

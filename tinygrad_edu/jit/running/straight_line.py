@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...data.summation import LANES
@@ -15,32 +16,48 @@ from ...engine.primitive import lookup
 from ..languages.emitter import Module
 from ..languages.llvm import batched, scalar
 from ..tape.tape import Tape
-from . import objects
+from . import objects, store
 from .callbacks import library_address, prototype, reraise, row_callback
+from .recall import digest
 
 
 class Compiled:
     """A module in memory; its code lives as long as this object.
 
+    write: returns the module.
     entries: the names of its functions that can be called.
+    digest: what the text of the module depends on; None stands for the text itself.
     callback: its `tg_python`; by default one that calls the rows of the module.
+    slots: see `Module`.
     functions: the entries as functions.
     addresses: the addresses of the entries.
     """
 
-    def __init__(self, module: Module, entries: Sequence[str], callback: Any = None,
-                 level: int = 1) -> None:
-        if module.rows:
-            callback = row_callback(list(map(lookup, module.rows)).__getitem__)
+    def __init__(self, write: Callable[[], Module], entries: Sequence[str], digest: Any,
+                 callback: Any = None, level: int = 1) -> None:
+        def compiled() -> tuple[Any, ...]:
+            module = write()
+            text = objects.targeted(module.text())
+            heads = "\n".join(re.findall("^define .*", text, re.MULTILINE))
+            code = objects.emitted(text, level)
+            return code, module.imports, module.rows, module.slots, heads
+
+        if digest is None:
+            module = write()
+            write = lambda: module  # noqa: E731
+            digest = [module.text(), module.rows]
+        key = digest, list(entries), level, repr(objects.host())
+        code, imports, rows, self.slots, heads = store.recalled(key, compiled)
+        if rows:
+            callback = row_callback(list(map(lookup, rows)).__getitem__)
         self._callback = callback
-        imported = {symbol: library_address(name) for symbol, name in module.imports.items()}
+        imported = {symbol: library_address(name) for symbol, name in imports.items()}
         if callback is not None:
             imported["tg_python"] = ctypes.cast(callback, ctypes.c_void_p).value or 0
-        text = objects.targeted(module.text())
-        self._library = objects.loaded(text, imported, entries, level)
+        self._library = objects.linked(code, imported, entries)
         self.addresses = {entry: self._library[entry] for entry in entries}
         self.functions = {
-            entry: prototype(text, entry)(self._library[entry]) for entry in entries
+            entry: prototype(heads, entry)(self._library[entry]) for entry in entries
         }
 
 
@@ -68,7 +85,7 @@ class Scalar(TapeRunner):
     """
 
     def __init__(self, tape: Tape, level: int = 1) -> None:
-        self._compiled = Compiled(scalar(tape), ["run"], level=level)
+        self._compiled = Compiled(lambda: scalar(tape), ["run"], digest(tape), level=level)
         self.address = self._compiled.addresses["run"]
         self._run = self._compiled.functions["run"]
         self._tape = tape
@@ -86,15 +103,19 @@ class Scalar(TapeRunner):
 class Batch:
     """A tape for many samples, compiled; ``run`` takes the arguments that `batched` describes.
 
-    slots      the position of each uniform register in ``uniform``
+    slots      the number of registers in ``uniform``
     scratch    the number of doubles in the scratch buffer
     address    the address of the function
     """
 
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
-        module, self.slots = batched(tape, varying, summed)
-        self.scratch = LANES * len(self.slots)
-        self._compiled = Compiled(module, ["batch"])
+        known = digest(tape)
+        self._compiled = Compiled(
+            lambda: batched(tape, varying, summed), ["batch"],
+            known and [known, list(varying), list(summed)],
+        )
+        self.slots = self._compiled.slots
+        self.scratch = LANES * self.slots
         self.address = self._compiled.addresses["batch"]
         self.run = self._compiled.functions["batch"]
 

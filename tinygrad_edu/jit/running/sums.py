@@ -18,7 +18,7 @@ VECTORS = BLOCK // LANES  # in a block
 @cache
 def native() -> Compiled:
     """Returns the functions of `languages.sums`, compiled."""
-    return Compiled(Module([SUMS]), ["fold", "merge", "put", "add", "finish"])
+    return Compiled(lambda: Module([SUMS]), ["fold", "merge", "put", "add", "finish"], "sums")
 
 
 class BlockSums:

@@ -287,21 +287,32 @@ def _names(trace: LabeledNodes, nodes: Sequence[int | None]) -> list[str]:
     return list(names)
 
 
-def value(trace: LabeledNodes, outputs: Sequence[Any]) -> Tape:
-    """Returns the tape of the results of a function."""
-    graph = Graph(trace)
+def value(
+    trace: LabeledNodes, outputs: Sequence[Any], inputs: Sequence[int | None] | None = None
+) -> Tape:
+    """Returns the tape of the results of a function.
+
+    inputs: the sources of the trace, in the order of the tape's inputs; None for an unused one.
+    """
+    graph = Graph(trace, inputs)
     return graph.tape([graph.register(ref) for ref in outputs])
 
 
 def value_and_gradient(
-    trace: LabeledNodes, root: Any, wanted: Sequence[int | str], keep_detached: bool = False
+    trace: LabeledNodes,
+    root: Any,
+    wanted: Sequence[int | str],
+    also: Sequence[Any] = (),
+    inputs: Sequence[int | None] | None = None,
+    keep_detached: bool = False,
 ) -> Tape:
-    """Returns the tape of a scalar ``root`` and its derivatives.
+    """Returns the tape of a scalar ``root``, its derivatives, and what is ``also`` wanted.
 
     wanted: the sources of the trace, or their names, with respect to which it is differentiated.
+    inputs: see `value`.
     keep_detached: keeps "detach" instructions for `tangents`, which removes them.
     """
-    graph = Graph(trace, keep_detached=keep_detached)
+    graph = Graph(trace, inputs, keep_detached)
     by_name = dict(zip(graph.lowering.names, sources(trace)))
     nodes = [by_name[node] if isinstance(node, str) else node for node in wanted]
     registers = graph.gradient(root, nodes)
@@ -311,7 +322,8 @@ def value_and_gradient(
         for register, node in zip(registers, nodes)
         if found[register] == 1
     }
-    return graph.tape([graph.register(root), *registers], labels)
+    outputs = [graph.register(root), *registers, *map(graph.register, also)]
+    return graph.tape(outputs, labels)
 
 
 def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:

@@ -121,7 +121,7 @@ class Comparison:
         Plan((i,), [sample]).run(buffers, [drawn])
         buffers.sums.close()
         return self._compare(
-            f"loss of sample {i}", buffers.totals, drawn, lambda: self._eager.sample(i)[0]
+            program, f"loss of sample {i}", buffers.totals, drawn, lambda: self._eager.sample(i)[0]
         )
 
     def _compare_penalty(self) -> str:
@@ -131,7 +131,7 @@ class Comparison:
         drawn = self._drawn(penalty)
         buffers = self._programs.buffers
         penalty.run(buffers, drawn)
-        return self._compare("penalty", buffers.added, drawn, self._eager.penalty)[0]
+        return self._compare(penalty, "penalty", buffers.added, drawn, self._eager.penalty)[0]
 
     def _drawn(self, program: Program) -> list[float]:
         random = Random(len(self._task.history))
@@ -139,6 +139,7 @@ class Comparison:
 
     def _compare(
         self,
+        program: Program,
         what: str,
         buffer: AlignedBuffer,
         drawn: Sequence[float],
@@ -150,7 +151,9 @@ class Comparison:
                 wanted = compute()
         except NonFiniteError:  # the step with this sample raises it
             return "", True
-        return self.difference(what, found, wanted), any(wanted[1:])
+        if message := self.difference(what, found, wanted):
+            program.explain()
+        return message, any(wanted[1:])
 
     def difference(self, what: str, found: Sequence[float], wanted: Sequence[float]) -> str:
         """Returns the first difference between a number with its gradient and the wanted ones.

@@ -136,11 +136,9 @@ class Programs:
                     f"gradient; let the model look it up with take(sequence, index), {EAGER}"
                 )
         if structure not in self._losses:
-            # a second run would show no more than the comparison of this sample does
-            check = not self._losses
             predicts = bool(task.metrics)
             self._losses[structure] = found = _made(
-                lambda: Loss(self._function, structure, self.trained, predicts, check),
+                lambda: Loss(self._function, structure, self.trained, predicts),
                 lambda: self.eager.sample(i),
             )
             self.buffers.reserve(found.buffer_size)

@@ -14,11 +14,12 @@ from typing import Any
 
 from ...engine.value import Value
 from ...errors import TraceError
+from ...jit.running import recall
 from ...jit.running.memory import AlignedBuffer
 from ...jit.running.straight_line import Batch
 from ...jit.state import State
 from ...jit.structure import outputs
-from ...jit.tape.gradient import Graph
+from ...jit.tape.gradient import value
 from ...jit.tape.tape import Tape
 from ...jit.trace import Trace
 from ...jit.traced import located_error, trace_in_progress
@@ -135,7 +136,7 @@ class Rule:
         self._trace = trace
         self._tape = tape
         self.batch = Batch(tape, list(range(2, len(tape.names))), [])
-        self.uniform = AlignedBuffer(max(2, len(self.batch.slots)))
+        self.uniform = AlignedBuffer(max(2, self.batch.slots))
         self.scratch = AlignedBuffer(self.batch.scratch)
 
     def run(self, buffers: Buffers) -> None:
@@ -149,7 +150,7 @@ class Rule:
 
     def is_current(self) -> bool:
         """Returns whether the optimiser still has the rule that was compiled."""
-        traced = _traced(self._optimizer, self._progress, check=False)
+        traced = _traced(self._optimizer, self._progress)
         return traced is not None and difference(self._trace, traced[0]) is None
 
 
@@ -179,22 +180,19 @@ def compiled_rule(optimizer: Optimizer, progress: Progress) -> Rule | None:
 
     It is tried on the numbers of some parameters.
     """
-    traced = _traced(optimizer, progress, check=True)
+    traced = _traced(optimizer, progress)
     if traced is None:
         return None
     trace, found = traced
     slots = len(optimizer.state)
     if len(found) != 1 + slots or untrained_nodes(trace, []) or trace.draws:
         return None
-    graph = Graph(trace, [2 + slots, 3 + slots, 1, 0, *range(2, 2 + slots)])
-    tape = graph.tape(list(map(graph.register, found)))
-    rule = Rule(optimizer, progress, trace, tape)
+    inputs = [2 + slots, 3 + slots, 1, 0, *range(2, 2 + slots)]
+    rule = Rule(optimizer, progress, trace, recall.tape(value, trace, found, inputs))
     return rule if rule.is_right() else None
 
 
-def _traced(
-    optimizer: Optimizer, progress: Progress, check: bool
-) -> tuple[Trace, list[Any]] | None:
+def _traced(optimizer: Optimizer, progress: Progress) -> tuple[Trace, list[Any]] | None:
     """Returns the trace of the rule for one parameter, and the operands of its results.
 
     It is None if the rule cannot be traced, or a step of the optimiser does more than apply it.
@@ -211,7 +209,7 @@ def _traced(
             rule,
             ["data", "grad", *optimizer.state, "lr", "t"],
             lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}),
-            check,
+            check=False,  # `Rule.is_right` shows more
             unchanged="the optimiser's rule",
         )
         return trace, outputs(result, trace.operand)[0]

@@ -19,12 +19,13 @@ from ...data.checks import NO_SLOPE, Rows
 from ...data.summation import BLOCK, LANES
 from ...engine.arrays import is_array
 from ...engine.value import Value
+from ...jit.running import recall
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
 from ...jit.running.memory import AlignedBuffer, pointers, without_collection
 from ...jit.running.straight_line import Batch
 from ...jit.structure import Structure, flatten, leaf_names, outputs, unflatten
-from ...jit.tape.gradient import Graph
+from ...jit.tape.gradient import value_and_gradient
 from ...jit.tape.operations import SOURCES
 from ...jit.tape.tape import Tape
 from ...jit.trace import Trace
@@ -103,15 +104,13 @@ class Program:
         arguments: Arguments,
         trained: Sequence[Value],
         what: str,
-        check: bool = True,
     ) -> None:
-        """``check``: whether the function runs twice, to compare the programs."""
         self._record = partial(
             record_trace, function, names, arguments, unchanged=what, kind="numbers"
         )
         self._trained = trained
         with advising_eager():
-            self.trace, (loss, self.traced_prediction) = self._record(check=check)
+            self.trace, (loss, self.traced_prediction) = self._record(check=False)
         trace = self.trace
         self._root = trace.operand(loss)
         if trace.is_condition(self._root):
@@ -132,9 +131,15 @@ class Program:
         padding = [None] * (self.first - len(self._places))
         inputs = [*self._places, *padding, *self._fixed, *varying]
         self.buffer_size = len(inputs)
-        graph = Graph(trace, inputs)
-        gradient = graph.gradient(self._root, self._places)
-        return graph.tape([graph.register(self._root), *gradient, *map(graph.register, returned)])
+        settings = self._root, self._places, returned, inputs
+        return recall.tape(value_and_gradient, trace, *settings)
+
+    def explain(self) -> None:
+        """Raises the TraceError that tracing raises if it runs the function twice, if any.
+
+        `Comparison` would notice whatever that notices, but could not say what it is.
+        """
+        self._record(check=True)
 
     def is_current(self) -> bool:
         """Returns whether the function still is the compiled program."""
@@ -154,7 +159,6 @@ class Loss(Program):
         structure: Structure,
         trained: Sequence[Value],
         with_prediction: bool,
-        check: bool,
     ) -> None:
         x, target = structure[2]
         super().__init__(
@@ -163,7 +167,6 @@ class Loss(Program):
             lambda values: (unflatten(structure, iter(values)), {}),
             trained,
             "the model or the loss",
-            check,
         )
         returned, self._prediction = outputs(
             self.traced_prediction if with_prediction else (), self.trace.operand
@@ -188,7 +191,7 @@ class Loss(Program):
         if is_compiled(tape):
             columns = list(range(self.numbers_at, self.buffer_size))
             self.batch = Batch(tape, columns, list(range(self.summed)))
-            self.buffer_size = len(self.batch.slots)
+            self.buffer_size = self.batch.slots
             self.scratch = AlignedBuffer(self.batch.scratch)
         else:
             self.machine = Machine(tape)

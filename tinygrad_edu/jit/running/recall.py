@@ -1,0 +1,51 @@
+"""Tapes of traces that were seen before, without differentiating and lowering them again.
+
+A trace is known by its operations, operands, constants and labels.  So models of the same shape
+share their programs, and so do processes (`store`).  Programs with rows that you define are made
+each time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+from ...engine.table import are_built_in
+from ..tape.operations import OPERATIONS, SOURCES, LabeledNodes
+from ..tape.tape import Tape
+from . import objects, store
+
+ARRAYS = {"constants": "d", "ops": "H", "starts": "I", "operands": "I", "outputs": "I"}
+LONG = 50  # nodes of a trace whose tape is worth a file
+
+
+def tape(make: Callable[..., Tape], trace: LabeledNodes, *settings: Any) -> Tape:
+    """Returns ``make(trace, *settings)``, which it recalls if it can.
+
+    settings: numbers, texts and None, and lists and tuples of them.
+    """
+    if not are_built_in({op for op, _ in trace.nodes}.difference(SOURCES, OPERATIONS)):
+        return make(trace, *settings)
+    labels = {ref: trace.label(ref) for ref in trace.labels}
+    key = make.__name__, trace.nodes, labels, settings, repr(objects.host())
+
+    def parts() -> dict[str, Any]:
+        made = vars(make(trace, *settings))
+        return {name: x.tobytes() if name in ARRAYS else x for name, x in made.items()}
+
+    on_disk = len(trace.nodes) > LONG and objects.available()
+    found = store.recalled(key, parts, on_disk)
+    made: dict[str, Any] = {name: array(ARRAYS[name], x) if name in ARRAYS else x.copy()
+                            for name, x in found.items()}
+    return Tape(**made)
+
+
+def digest(tape: Tape) -> Any:
+    """Returns what the machine code of a tape depends on, for `store.recalled`.
+
+    It is None if that is the code of rows that you define.
+    """
+    if not are_built_in({*tape.table}.difference(OPERATIONS)):
+        return None
+    return [len(tape.names), tape.table, *[getattr(tape, name).tobytes() for name in ARRAYS]]
