@@ -59,6 +59,11 @@ _data = GraphNode.__dict__["data"]  # the slot itself
 Kind = Literal["values", "numbers", "either"]
 
 
+def _is_known(x: Any, arg: Ref | float) -> bool:
+    """Returns whether the operand ``x`` is a Value with a number, ``arg``."""
+    return arg.__class__ is float and isinstance(x, Value)
+
+
 class Trace(Interpreter):
     """A function, operation by operation, in the order of execution.
 
@@ -116,17 +121,12 @@ class Trace(Interpreter):
         operands: the operands as they were given, from which ``args`` were made.
         """
         ref = self._append(op, args)
-        for x, arg in zip(operands, args):
-            if arg.__class__ is float and isinstance(x, Value):
-                self.operands[ref] = tuple(operands)
-                break
-        else:
-            for arg in args[1:] if op in PASSING else args:
-                if arg.__class__ is int and arg not in self._numbers:
-                    break
-            else:
-                self._numbers.add(ref)
-        if not is_recording() and op != DETACH and ref not in self._numbers:
+        numbers = self._numbers
+        if float in map(type, args) and any(map(_is_known, operands, args)):
+            self.operands[ref] = tuple(operands)
+        elif numbers.issuperset([x for x in args[op in PASSING:] if x.__class__ is int]):
+            numbers.add(ref)
+        if not is_recording() and op != DETACH and ref not in numbers:
             ref = self._append(DETACH, (ref,))
         return Traced(self, ref)
 
@@ -163,6 +163,14 @@ class Trace(Interpreter):
             return x
         return self._leaf(x) if isinstance(x, Value) else number(x)
 
+    def operands_for(self, xs: Iterable[Any]) -> tuple[Ref | float, ...]:
+        """Returns the operands that stand for ``xs``."""
+        # the two usual kinds come first, for speed
+        operand = self.operand
+        known = self._parameter_refs.get
+        return tuple([x._index if x.__class__ is Traced and x._trace is self
+                      else known(x) or operand(x) for x in xs])
+
     def symbol(self, leaf: Value) -> Traced:
         """Returns a traced value for a leaf, which is read at each run of the program."""
         return Traced(self, int(self.operand(leaf)))
@@ -176,10 +184,11 @@ class Trace(Interpreter):
             return self._parameter_refs[x]
         if x in self._made:
             return self._made[x]
+        is_outside = x.serial < self._since and not x.edges  # a leaf from outside: the usual case
         # a number, or what the function computed from its own leaves
-        if x.constant or self._is_own(x):
+        if x.constant or (not is_outside and self._is_own(x)):
             return float(_data.__get__(x))
-        if x.edges:
+        if not is_outside and x.edges:
             raise located_error(
                 f"the function uses {short_repr(x)}, which was computed outside of it: its number "
                 "would be frozen",
@@ -214,15 +223,13 @@ class Trace(Interpreter):
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
         """Appends a row of the table; None if the operands have numbers, so that it can run."""
-        refs = tuple([self.operand(arg) for arg in args])
-        for ref in refs:
-            if ref.__class__ is int:
-                break
-        else:
+        refs = self.operands_for(args)
+        if int not in map(type, refs):
             return None
-        is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
-        is_opposite = is_from_1 and self.is_condition(refs[1])  # of the condition
-        return (self.condition if is_opposite else self.value)(primitive.name, refs, args)
+        is_opposite = refs[0] == 1.0 and primitive.name == "sub" and self.is_condition(refs[1])
+        if is_opposite and refs[0].__class__ is float:
+            return self.condition("sub", refs, args)
+        return self.value(primitive.name, refs, args)
 
     def compare(self, symbol: str, x: Any, y: Any) -> Any:
         """Appends a comparison, a condition, which is 1.0 or 0.0."""
@@ -429,17 +436,18 @@ class Trace(Interpreter):
 
     def call_sumprod(self, usual: Any, pairs: Sequence[tuple[Any, Any]]) -> Any:
         """Appends a sum of products, as one node."""
-        # the two usual kinds of operands come first, for speed
-        operand = self.operand
-        known = self._parameter_refs
-        refs = [
-            x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x)
-            for pair in pairs for x in pair
-        ]
-        kinds = set(map(type, refs))
-        if int not in kinds:
-            return usual(pairs)
-        return self.value(SUMPROD, tuple(refs), list(chain(*pairs)) if float in kinds else ())
+        factors = [*chain(*pairs)]
+        refs = self.operands_for(factors)
+        return self.value(SUMPROD, refs, factors) if int in map(type, refs) else usual(pairs)
+
+    def call_weighted_sum(self, usual: Any, start: Any, weights: Any, xs: Any) -> Any:
+        """Appends a sum of products that begins with ``start``."""
+        factors = [*chain(*zip(weights, xs))]
+        refs = self.operands_for(factors)  # the weights become inputs before the bias
+        refs = self.operand(start), 1.0, *refs
+        if int not in map(type, refs):
+            return usual(start, weights, xs)
+        return self.value(SUMPROD, refs, [start, 1.0, *factors])
 
     def is_unknown(self, x: Any) -> bool:
         """Returns whether ``x`` is a Value without a number while tracing.

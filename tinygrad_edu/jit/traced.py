@@ -153,7 +153,9 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
         """Appends a node to the trace."""
-        trace = _trace("a computation")
+        trace: Any = current()
+        if trace.has_numbers:
+            trace = _trace("a computation")
         try:
             return trace.apply(primitive, args)
         except TraceError:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from .. import math
 from ..engine.arrays import like, listed
+from ..engine.interpreter import interpreted
 from ..engine.value import Value
 from ..errors import (
     check_bool,
@@ -96,11 +97,11 @@ class Neuron(Module):
         """
         x = _as_input(x, len(self.w), self)
         try:
-            total: Value = sum((w * xi for w, xi in zip(self.w, x)), self.b)
+            total: Value = _weighted_sum(self.b, self.w, x)
         except (TypeError, OverflowError):
             check_entries(x, self)
             raise
-        if total.__class__ is not Value:  # an array times a Value is an array
+        if not isinstance(total, Value):  # an array times a Value is an array
             check_entries(x, self)
         if self._activate is None:
             return total
@@ -114,6 +115,11 @@ class Neuron(Module):
         if not isinstance(kind, str):
             kind = str(getattr(kind, "__name__", "custom"))
         return f"{'ReLU' if kind == 'relu' else kind.capitalize()}Neuron({len(self.w)})"
+
+
+@interpreted
+def _weighted_sum(start: Value, weights: Sequence[Any], xs: Sequence[Any]) -> Any:
+    return sum((weight * x for weight, x in zip(weights, xs)), start)
 
 
 class Layer(Module):

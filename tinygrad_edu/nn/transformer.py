@@ -70,7 +70,7 @@ class Linear(Module):
         except (TypeError, OverflowError):
             check_entries(x, self)
             raise
-        if outputs[0].__class__ is not Value:  # an array times a Value is an array
+        if not isinstance(outputs[0], Value):  # an array times a Value is an array
             check_entries(x, self)
         return outputs if self.bias is None else [y + b for y, b in zip(outputs, self.bias)]
 

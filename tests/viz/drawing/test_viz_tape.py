@@ -65,8 +65,8 @@ def test_a_neuron_is_a_sum_of_products_and_its_activation():
         ("input", "x[0]"),
         ("input", "x[1]"),
         ("parameter", "w.0"),
-        ("parameter", "b"),
         ("parameter", "w.1"),
+        ("parameter", "b"),
     ]
     assert [spelled(node) for node in instructions(records)] == [
         "t1 = b + w.0·x[0] + w.1·x[1]",
@@ -230,16 +230,16 @@ def test_the_backward_pass_through_a_module_has_its_own_frame():
         "t17 = w.1 * t13",
         "t20 = w.0 * t13",
         "dw.0 = 0 + t2·t13",
-        "db = 0 + t13",
         "dw.1 = 0 + t4·t13",
         "dw.2 = 0 + t6·t13",
+        "db = 0 + t13",
     ]
     assert frames["∂layers.0.neurons.0"] == [
         "t21 = step(t1)",
         "t22 = t21 * t20",
         "dw.0 = 0 + x[0]·t22",
-        "db = 0 + t22",
         "dw.1 = 0 + x[1]·t22",
+        "db = 0 + t22",
     ]
     assert frames["∂layers.0"] == [
         f"dx[{i}] = 0 + neurons.2.w.{i}·t16 + neurons.1.w.{i}·t19 + neurons.0.w.{i}·t22"
