@@ -95,8 +95,11 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         TypeError: ``x`` contains anything else, such as an object of a subclass of list.
         TraceError: a result contains the text of a traced value.
     """
+    if x.__class__ is float or (x.__class__ is int and -MOST <= x <= MOST):  # usual, fast
+        leaves.append(x)
+        return NUMBER
     if is_number(x):
-        if x.__class__ is float or isinstance(x, Value):
+        if isinstance(x, Value):
             leaves.append(x)
             return NUMBER
         _check_class(x, name)

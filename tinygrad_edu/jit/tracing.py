@@ -127,6 +127,7 @@ def record_trace(
     check: bool = True,
     unchanged: str = "",
     kind: Kind = "values",
+    state: State | None = None,
 ) -> tuple[Trace, Any]:
     """Runs ``f`` on traced values; returns the trace and the result of ``f``.
 
@@ -136,6 +137,7 @@ def record_trace(
     unchanged: if not empty, ``f`` must not change anything, closure variables and globals
         included.  Errors call ``f`` by this name.
     kind: what the arguments are when ``f`` itself is called.
+    state: the present state that ``f`` can reach, if it is known.
 
     Attributes of objects and random generators that ``f`` changes are put back, and with
     ``unchanged`` variables too.  What other threads draw from a generator stays as it is.
@@ -143,18 +145,20 @@ def record_trace(
     Raises TraceError if ``f`` needs a number that is not known yet, if its runs differ, or if it
     changes something in spite of ``unchanged``.
     """
-    args, kwargs = arguments([0.0] * len(names))
-    state = State(f, args, kwargs)
+    if state is None:
+        state = State(f, *arguments([0.0] * len(names)))
     if unchanged and state.opaque:
         raise TraceError(
             f"{unchanged} can reach {some(state.opaque)}, an iterator or a file, which machine "
             f"code cannot advance\nread it before, and keep what it gave in a list; {STATIC}"
         )
     run = partial(_run, f, names, arguments, kind)
+    is_same = False  # whether nothing needs to be put back
     try:
         trace, result = run()
         if unchanged:
             check_unchanged(state, unchanged)
+            is_same = not check
         if check:
             _check_again(trace, run, state)
         if unchanged and state.draws() and (drawn := state.draws(_drawn_by(run, state, True))):
@@ -165,7 +169,8 @@ def record_trace(
         trace.add_modules(state.modules)
         return trace, result
     finally:
-        state.restore(variables=bool(unchanged), among=lambda generator: False)
+        if not is_same:
+            state.restore(variables=bool(unchanged), among=lambda generator: False)
         if state.draws():  # by the function, or by another thread, whose draws are left alone
             among = _drawn_by(run, state, bool(unchanged))
             state.restore(variables=bool(unchanged), among=among)

@@ -10,6 +10,7 @@ from ...engine.value import Value
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
 from ...jit.running.straight_line import Scalar
+from ...jit.state import State
 from ...optim.parameters import read_numbers
 from .buffers import Buffers
 from .samples import Program
@@ -22,8 +23,10 @@ class Penalty(Program):
     address: the address of its function, or 0 if this needs something from Python.
     """
 
-    def __init__(self, penalty: Callable[[], tuple[Any, None]], trained: Sequence[Value]) -> None:
-        super().__init__(penalty, [], lambda values: ((), {}), trained, "the penalty")
+    def __init__(
+        self, penalty: Callable[[], tuple[Any, None]], trained: Sequence[Value], state: State
+    ) -> None:
+        super().__init__(penalty, [], lambda values: ((), {}), trained, "the penalty", state)
         tape = self.tape()
         # It runs once a step, not once a sample, so a short compile time matters more than speed.
         self._run = Scalar(tape, level=0) if is_compiled(tape) else Machine(tape)

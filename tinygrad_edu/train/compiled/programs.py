@@ -69,16 +69,18 @@ class Programs:
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._plan: Plan | None = None
         self.drawn: list[list[float]] = []
-        self.reads_rate = check_optimizer(optimizer)
-        self.buffers = Buffers(optimizer)
         self.penalty: Penalty | None = None
         self.rule: Rule | None = None
+        self._compile_rule()
+        self.buffers = Buffers(optimizer)
         if self.is_plain:
             self.sample(0)
         if penalty is not None:
-            self.penalty = _made(lambda: Penalty(added, self.trained), self.eager.penalty)
+            self.penalty = _made(
+                lambda: Penalty(added, self.trained, self._state), self.eager.penalty
+            )
             self.buffers.reserve(self.penalty.buffer_size)
-        self._compile_rule()
+            self._note_reads()
 
     def _compile_rule(self) -> None:
         """Compiles the rule, unless it is current.
@@ -87,21 +89,23 @@ class Programs:
         """
         task = self._task
         optimizer = task.optimizer
-        self.reads_rate = check_optimizer(optimizer)
-        if self.rule is None or not self.rule.is_current():
-            self.rule = compiled_rule(optimizer, self._progress)
-        self.has_own_metrics = State(*task.metrics.values()).has_code
-        self.has_own_steps = (
-            State(optimizer.schedule).has_code
-            or self.reads_rate
-            or self.rule is None
-            or not self.is_plain
-        )
-        rule = [optimizer] if self.rule else []
+        self.reads_rate, has_own_schedule = check_optimizer(optimizer)
         samples = [task.X, task.y] if self.is_plain and len(task.X) <= MAX_ROWS else []
-        roots = task.model, task.loss, task.penalty, *rule, *samples
-        # what the engine itself changes
-        self._state = State(*roots, of=optimizer, ignored=("steps", "state"))
+        roots = task.model, task.loss, task.penalty, *samples
+
+        def state(*more: Any) -> State:
+            # what the engine itself changes is left out
+            return State(*roots, *more, of=optimizer, ignored=("steps", "state"))
+
+        self._state = state(optimizer)
+        if self.rule is None or not self.rule.is_current():
+            self.rule = compiled_rule(optimizer, self._progress, self._state)
+        if self.rule is None:  # its steps may change the optimiser
+            self._state = state()
+        self.has_own_metrics = bool(task.metrics) and State(*task.metrics.values()).has_code
+        self.has_own_steps = (
+            has_own_schedule or self.reads_rate or self.rule is None or not self.is_plain
+        )
         self._note_reads()
 
     # ---- samples
@@ -137,8 +141,9 @@ class Programs:
                 )
         if structure not in self._losses:
             predicts = bool(task.metrics)
+            state = None if self._losses else self._state
             self._losses[structure] = found = _made(
-                lambda: Loss(self._function, structure, self.trained, predicts),
+                lambda: Loss(self._function, structure, self.trained, predicts, state),
                 lambda: self.eager.sample(i),
             )
             self.buffers.reserve(found.buffer_size)

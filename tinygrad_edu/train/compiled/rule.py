@@ -83,8 +83,9 @@ def overrides(optimizer: Optimizer, name: str) -> bool:
     return getattr(type(optimizer), name) is not getattr(Optimizer, name) or name in vars(optimizer)
 
 
-def check_optimizer(optimizer: Optimizer) -> bool:
-    """Returns whether the learning rate can depend on anything but the number of steps.
+def check_optimizer(optimizer: Optimizer) -> tuple[bool, bool]:
+    """Returns whether the learning rate can depend on anything but the number of steps, and
+    whether the user's own functions compute it.
 
     If not, the compiled engine asks for the learning rates of many steps at once.
 
@@ -107,7 +108,7 @@ def check_optimizer(optimizer: Optimizer) -> bool:
     schedule = optimizer.schedule
     is_own = overrides(optimizer, "lr") or overrides(optimizer, "lr_at")
     if is_own or not callable(schedule):
-        return is_own
+        return is_own, is_own
     state = State(schedule)
     try:
         schedule(optimizer.steps)
@@ -115,7 +116,7 @@ def check_optimizer(optimizer: Optimizer) -> bool:
             check_unchanged(state, "the schedule of the learning rate")
     finally:
         state.restore()
-    return state.has_values or state.can_draw or bool(state.opaque)
+    return state.has_values or state.can_draw or bool(state.opaque), state.has_code
 
 
 TRIED = 3  # parameters for which the rule is compared
@@ -175,12 +176,14 @@ class Rule:
         return True
 
 
-def compiled_rule(optimizer: Optimizer, progress: Progress) -> Rule | None:
+def compiled_rule(optimizer: Optimizer, progress: Progress, state: State) -> Rule | None:
     """Returns the compiled rule, or None if it cannot be traced, or differs from the rule itself.
 
     It is tried on the numbers of some parameters.
+
+    state: the present state that the rule can reach.
     """
-    traced = _traced(optimizer, progress)
+    traced = _traced(optimizer, progress, state)
     if traced is None:
         return None
     trace, found = traced
@@ -192,7 +195,9 @@ def compiled_rule(optimizer: Optimizer, progress: Progress) -> Rule | None:
     return rule if rule.is_right() else None
 
 
-def _traced(optimizer: Optimizer, progress: Progress) -> tuple[Trace, list[Any]] | None:
+def _traced(
+    optimizer: Optimizer, progress: Progress, state: State | None = None
+) -> tuple[Trace, list[Any]] | None:
     """Returns the trace of the rule for one parameter, and the operands of its results.
 
     It is None if the rule cannot be traced, or a step of the optimiser does more than apply it.
@@ -211,6 +216,7 @@ def _traced(optimizer: Optimizer, progress: Progress) -> tuple[Trace, list[Any]]
             lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}),
             check=False,  # `Rule.is_right` shows more
             unchanged="the optimiser's rule",
+            state=state,
         )
         return trace, outputs(result, trace.operand)[0]
     except (TraceError, TypeError, ArithmeticError):

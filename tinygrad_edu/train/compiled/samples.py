@@ -24,6 +24,7 @@ from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
 from ...jit.running.memory import AlignedBuffer, pointers, without_collection
 from ...jit.running.straight_line import Batch
+from ...jit.state import State
 from ...jit.structure import Structure, flatten, leaf_names, outputs, unflatten
 from ...jit.tape.gradient import value_and_gradient
 from ...jit.tape.operations import SOURCES
@@ -104,13 +105,15 @@ class Program:
         arguments: Arguments,
         trained: Sequence[Value],
         what: str,
+        state: State | None,
     ) -> None:
+        """``state``: what the function can reach now, if it is known."""
         self._record = partial(
             record_trace, function, names, arguments, unchanged=what, kind="numbers"
         )
         self._trained = trained
         with advising_eager():
-            self.trace, (loss, self.traced_prediction) = self._record(check=False)
+            self.trace, (loss, self.traced_prediction) = self._record(check=False, state=state)
         trace = self.trace
         self._root = trace.operand(loss)
         if trace.is_condition(self._root):
@@ -159,6 +162,7 @@ class Loss(Program):
         structure: Structure,
         trained: Sequence[Value],
         with_prediction: bool,
+        state: State | None,
     ) -> None:
         x, target = structure[2]
         super().__init__(
@@ -167,6 +171,7 @@ class Loss(Program):
             lambda values: (unflatten(structure, iter(values)), {}),
             trained,
             "the model or the loss",
+            state,
         )
         returned, self._prediction = outputs(
             self.traced_prediction if with_prediction else (), self.trace.operand
