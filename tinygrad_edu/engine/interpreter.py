@@ -144,14 +144,17 @@ current = _interpreter.get  # returns the interpreter of this thread or task
 
 
 def _set(variable: ContextVar[Any], value: Any) -> Generator[None, None, None]:
-    active.append(None)
+    is_seen = value is not True  # operators record if nothing else is said
+    if is_seen:
+        active.append(None)
     before = variable.get()
     try:
         variable.set(value)
         yield
     finally:
         variable.set(before)
-        active.pop()
+        if is_seen:
+            active.pop()
 
 
 class _Temporarily(_GeneratorContextManager[None]):

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from keyword import iskeyword
 from math import inf, nan, pi
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any
 
 from ..errors import check_function, check_text
@@ -917,15 +917,15 @@ erfc: Primitive = define(
 
 _table_is_complete = True
 _fields = attrgetter(*Primitive.__slots__)
-_BUILT_IN = {name: (row, _fields(row)) for name, row in TABLE.items()}
+_BUILT_IN = dict(TABLE)
+_BUILT_IN_FIELDS = [*map(_fields, TABLE.values())]
 
 
 def are_built_in(names: Iterable[str]) -> bool:
     """Returns whether these rows are those of this package, and none of its rows was changed."""
-    return _BUILT_IN.keys() >= {*names} and all(
-        TABLE.get(name) is row and _fields(row) == fields
-        for name, (row, fields) in _BUILT_IN.items()
-    )
+    rows = _BUILT_IN.values()
+    is_same = all(map(is_, rows, map(TABLE.get, _BUILT_IN)))
+    return is_same and _BUILT_IN.keys() >= {*names} and [*map(_fields, rows)] == _BUILT_IN_FIELDS
 
 
 for _row in TABLE.values():

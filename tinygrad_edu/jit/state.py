@@ -232,7 +232,12 @@ class State:
         read, write = next(found for kind, found in CONTENTS.items() if isinstance(x, kind))
         holder = whole(partial(read, x), partial(write, x), name)
         holder.container = x if isinstance(x, list) else None
-        self._hold(holder, in_object)
+        (self._objects if in_object else self._variables).append(holder)
+        if not isinstance(x, (bytearray, array)):
+            self._visit_entries(holder.saved[name], name, in_object)
+
+    def _visit_entries(self, x: Collection[Any], name: str, in_object: bool) -> None:
+        self._follow(enumerate(x), in_object, len(x), lambda i: f"{name}[{i}]")
 
     def _visit_dict(self, x: dict[Any, Any], name: str, in_object: bool) -> None:
         holder = Holder(lambda: dict(x), partial(write_entry, x), lambda key: f"{name}[{key!r}]", x)
@@ -408,9 +413,7 @@ CONTENTS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], object]]] 
 METHODS = types.MethodType, types.BuiltinMethodType, types.MethodWrapperType
 VISITS: dict[Any, Callable[..., None]] = {
     tuple(CONTENTS): State._visit_contents,
-    (tuple, frozenset): lambda state, x, name, in_object: state._follow(
-        enumerate(x), in_object, len(x), lambda i: f"{name}[{i}]"
-    ),
+    (tuple, frozenset): State._visit_entries,
     dict: State._visit_dict,
     random.Random: State._visit_generator,
     threading.local: State._visit_local,

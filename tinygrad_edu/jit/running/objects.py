@@ -12,6 +12,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -167,7 +168,7 @@ def _jit() -> Any:
 
 
 MAX_UNUSED_LIBRARIES = 256  # modules that are kept although they are not in use
-# used, and freed, on the thread of LLVM only
+# made, and freed, on the thread of LLVM only
 _libraries: OrderedDict[Any, Any] = OrderedDict()
 _count = iter(range(sys.maxsize))
 
@@ -185,9 +186,13 @@ def linked(code: bytes, addresses: Mapping[str, int], entries: Sequence[str]) ->
     """
     key = hashlib.sha256(code).digest(), *sorted(addresses.items())
 
+    with suppress(KeyError):  # of one that was linked before
+        library = _libraries[key]
+        _libraries.move_to_end(key)
+        return library
+
     def link() -> Any:
-        if key in _libraries:
-            _libraries.move_to_end(key)
+        if key in _libraries:  # by another thread, a moment ago
             return _libraries[key]
         builder = _llvm().JITLibraryBuilder().add_object_img(code)
         for symbol, address in addresses.items():
