@@ -18,12 +18,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import operator
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from ..engine.arrays import plain_numbers
@@ -36,8 +34,9 @@ from .batch import flatten_columns
 from .languages.text import language_of, written
 from .program import Program, arguments, check_differentiable, function_name, matrix
 from .running.columns import is_column_leaf
+from .running.direct import Direct, write
 from .state import KEPT
-from .structure import NUMBER, StaticValue, Structure, flatten, is_number, leaf_names
+from .structure import NUMBER, Signature, StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
 from .traced import located_error, trace_in_progress
 
@@ -127,10 +126,8 @@ class Jitted(Generic[P]):
         check_function(f, "jit: f")
         self.function = f
         functools.update_wrapper(self, f, updated=())
-        self._parameters = _parameters(f)
-        self._positional = [parameter.name for parameter in self._parameters
-                            if parameter.kind <= parameter.POSITIONAL_OR_KEYWORD]
-        self._static = {self._name_of(name) for name in static}
+        self._signature = Signature(f, function_name(f))
+        self._static = {self._signature.name_of(name) for name in static}
         self._cache_size = check_int(cache_size, "jit: cache_size", 1)
         self._method: tuple[Jitted[Any], Any] | None = None
         # by the structure of the arguments, and the modes of the modules
@@ -138,6 +135,7 @@ class Jitted(Generic[P]):
         # the modules that the program for a structure can reach
         self._modules: dict[Structure, list[Module]] = {}
         self._lock = threading.RLock()
+        self._direct = Direct()
 
     def __repr__(self) -> str:
         return f"<jit {function_name(self.function)}: {counted(len(self._cache), 'program')}>"
@@ -190,29 +188,68 @@ class Jitted(Generic[P]):
         """
         if trace_in_progress() is not None or is_inside_transform() or is_training():
             return self._uncompiled(args, kwargs)
+        if not kwargs and len(args) == 1 and (found := self._direct.call(args[0], False)):
+            self._touch(found[0])
+            return found[1]
         structure, leaves = self._structure(args, kwargs)
         if any(isinstance(leaf, Value) for leaf in leaves):
             return self._uncompiled(args, kwargs)
         program = self._program(structure)
-        return program.result(program.run(leaves))
+        result = program.result(program.run(leaves))
+        program.note(self._direct, False, self._key(structure))
+        return result
 
     def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Returns the result of the function itself, for the numbers that the program would get."""
-        labels = [*self._labels(len(args)), *kwargs]
+        labels = [*self._signature.labels(len(args)), *kwargs]
         given = [x if label in self._static else plain_numbers(x)
                  for label, x in zip(labels, (*args, *kwargs.values()))]
         return self.function(*given[:len(args)], **dict(zip(kwargs, given[len(args):])))
 
-    def value_and_grad(self, /, *args: P.args, **kwargs: P.kwargs) -> tuple[float, Any]:
+    @overload
+    def value_and_grad(self, /, *args: P.args, **kwargs: P.kwargs) -> tuple[float, Any]: ...
+    @overload
+    def value_and_grad(self, /, x: Any, *, out: Any) -> tuple[float, Any]: ...  # noqa: F811
+    def value_and_grad(  # noqa: F811
+        self, /, *args: Any, out: Any = None, **kwargs: Any
+    ) -> tuple[float, Any]:
         """Returns ``(value, gradient)`` of a function that returns one number.
+
+        out: for a function of one list or array, a writable buffer of doubles, such as
+            ``array("d")`` or an array of numpy.  The gradient is written there, and ``out`` is
+            returned in its place.
 
         The gradient has the structure of the argument, with None for what is static.  For several
         arguments it is a tuple; with keyword arguments it is a pair of that tuple and a dict.
         Gradients of leaves that the function closes over are added to their ``.grad``, as in
         `backward`.  Values among the arguments count as their numbers.
+
+        Raises TypeError if ``out`` does not have the length of the argument.
         """
+        if not kwargs and len(args) == 1:
+            found = self._direct.call(args[0], True, out)
+            if found is not None:
+                self._touch(found[0])
+                return found[1:]
+        self._check_own("out", out is not None, args)
         program, leaves = self._program_for(args, kwargs)
-        return program.differentiated(program.run(leaves, with_gradient=True))
+        outputs = program.run(leaves, with_gradient=True)
+        program.note(self._direct, True, self._key(program.structure))
+        value, gradient = program.differentiated(outputs)
+        if out is None:
+            return value, gradient
+        if len(args) != 1 or kwargs:
+            raise TypeError(
+                "value_and_grad: out is for a function of one list or array; without it, the "
+                "gradients are returned"
+            )
+        write(out, outputs[1:len(leaves) + 1])
+        return value, out
+
+    def _touch(self, key: Any) -> None:
+        """Notes that the program of that key was used."""
+        if len(self._cache) > 1:
+            self._cache.move_to_end(key)
 
     def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the matrix of second derivatives of a function that returns one number.
@@ -356,28 +393,10 @@ class Jitted(Generic[P]):
 
     # ---- the cache
 
-    def _name_of(self, argument: str | int) -> str:
-        parameters = [parameter.name for parameter in self._parameters
-                      if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
-        any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in self._parameters)
-        if is_number(argument):
-            with suppress(TypeError):
-                argument = operator.index(argument)  # type: ignore[arg-type]
-        if isinstance(argument, int) and not isinstance(argument, bool):
-            if -len(parameters) <= argument < len(parameters):
-                return parameters[argument]
-        elif isinstance(argument, str) and (any_name or argument in parameters):
-            return argument
-        known = ", ".join(parameters) or "none"
-        raise ValueError(
-            f"jit: static must name arguments of {function_name(self.function)} ({known}), "
-            f"not {short_repr(argument)}"
-        )
-
     def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
         """Raises TypeError if ``option`` is also a keyword argument of ``f``."""
-        names = [parameter.name for parameter in self._parameters if is_given]
-        if option in names and option not in self._labels(len(args)):
+        labels = self._signature.labels(len(args))
+        if is_given and option in self._signature.names and option not in labels:
             raise TypeError(
                 f"{option} is both an option and an argument of {function_name(self.function)}; "
                 "pass the argument by position, or rename it"
@@ -405,7 +424,7 @@ class Jitted(Generic[P]):
             return self._program(structure), leaves
         except Exception as error:
             if take_apart is flatten_columns:
-                parts = [*zip([*self._labels(len(args)), *kwargs], structure[0])]
+                parts = [*zip([*self._signature.labels(len(args)), *kwargs], structure[0])]
                 for (label, part), x in zip(parts, (*args, *kwargs.values())):
                     if part is not NUMBER:
                         error.add_note(f"batch: argument {label} is {short_repr(x)}, and no column")
@@ -435,14 +454,9 @@ class Jitted(Generic[P]):
                     "text or a number"
                 ) from None
 
-        labels = [*self._labels(len(args)), *kwargs]
+        labels = [*self._signature.labels(len(args)), *kwargs]
         parts = tuple([part(x, label) for x, label in zip((*args, *kwargs.values()), labels)])
         return (parts, tuple(kwargs)), leaves
-
-    def _labels(self, count: int) -> list[str]:
-        """Returns the names of the first arguments, which are given by position."""
-        names = self._positional[:count]
-        return names + [f"x{i}" for i in range(len(names), count)]
 
     def _program(self, structure: Structure) -> Program:
         """Returns the program for that structure and the present modes of modules."""
@@ -452,7 +466,7 @@ class Jitted(Generic[P]):
                 self._cache.move_to_end(key)
                 return found
             parts, keywords = structure
-            labels = [*self._labels(len(parts) - len(keywords)), *keywords]
+            labels = [*self._signature.labels(len(parts) - len(keywords)), *keywords]
             names = [name for part, label in zip(parts, labels) for name in leaf_names(part, label)]
             program = Program(self.function, names, structure)
             program.trace.add_modules(self._modules.get(structure, ()))  # read in another mode
@@ -461,6 +475,7 @@ class Jitted(Generic[P]):
             self._cache[self._key(structure)] = program
             while len(self._cache) > self._cache_size:
                 (forgotten, _), _ = self._cache.popitem(last=False)
+                self._direct.clear()
                 if all(structure != forgotten for structure, _ in self._cache):
                     self._modules.pop(forgotten, None)
             return program
@@ -472,10 +487,3 @@ class Jitted(Generic[P]):
 
 
 _mode_of = operator.attrgetter("training")
-
-
-def _parameters(f: Callable[..., Any]) -> list[inspect.Parameter]:
-    try:
-        return list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        return []

@@ -28,7 +28,9 @@ from .batch import Batched, batched, drawn
 from .running import recall
 from .running.backend import Kernel
 from .running.columns import Column, is_column_leaf, is_of_numpy
+from .running.direct import Direct
 from .structure import (
+    ARRAY,
     NUMBER,
     Structure,
     differentiable,
@@ -101,6 +103,19 @@ class Program:
         gradient = tapes.value_and_gradient(self.trace, root, arguments, keep_detached=True)
         gradient.outputs = gradient.outputs[1:]
         return Kernel(tapes.tangents(gradient, arguments))
+
+    def note(self, direct: Direct, with_gradient: bool, key: Any) -> None:
+        """Notes the program for direct calls with a ``key``, if it takes one list or array and
+        returns one number."""
+        trace = self.trace
+        reads_more = trace.parameters or trace.draws or trace.modules
+        parts, names = self.structure
+        if reads_more or self._result != NUMBER or any(self._booleans) or names or len(parts) != 1:
+            return
+        kind, size, entries = parts[0] if len(parts[0]) == 3 else ("", 0, ())
+        is_flat = kind in ("list", ARRAY) and set(entries) == {NUMBER}
+        if is_flat and (code := self._kernel(with_gradient).code):
+            direct.note(code, size, len(entries), with_gradient, key)
 
     def tape(self, with_gradient: bool = False, freeze: bool = False) -> tuple[Tape, list[str]]:
         """Returns the tape of the function, and what its outputs are.

@@ -233,8 +233,7 @@ class State:
         holder = whole(partial(read, x), partial(write, x), name)
         holder.container = x if isinstance(x, list) else None
         (self._objects if in_object else self._variables).append(holder)
-        if not isinstance(x, (bytearray, array)):
-            self._visit_entries(holder.saved[name], name, in_object)
+        self._visit_entries(holder.saved[name], name, in_object)  # of bytes: ints
 
     def _visit_entries(self, x: Collection[Any], name: str, in_object: bool) -> None:
         self._follow(enumerate(x), in_object, len(x), lambda i: f"{name}[{i}]")

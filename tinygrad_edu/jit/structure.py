@@ -10,8 +10,11 @@
 
 from __future__ import annotations
 
+import inspect
+import operator
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -298,6 +301,44 @@ def structure_text(structure: Structure) -> str:
     if kind == "list":
         return f"[{text}]"
     return f"({text},)" if len(inner) == 1 else f"({text})"
+
+
+class Signature:
+    """The names of the arguments of a function, ``user`` in messages."""
+
+    def __init__(self, f: Callable[..., Any], user: str) -> None:
+        self._user = user
+        try:
+            parameters = [*inspect.signature(f).parameters.values()]
+        except (TypeError, ValueError):
+            parameters = []
+        self._parameters = parameters
+        self.names = [parameter.name for parameter in parameters]
+        self._positional = [parameter.name for parameter in parameters
+                            if parameter.kind <= parameter.POSITIONAL_OR_KEYWORD]
+
+    def labels(self, count: int) -> list[str]:
+        """Returns the names of the first arguments, which are given by position."""
+        names = self._positional[:count]
+        return names + [f"x{i}" for i in range(len(names), count)]
+
+    def name_of(self, argument: str | int) -> str:
+        """Returns the name of a static argument, given by its name or position."""
+        names = [parameter.name for parameter in self._parameters
+                 if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
+        any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in self._parameters)
+        if is_number(argument):
+            with suppress(TypeError):
+                argument = operator.index(argument)  # type: ignore[arg-type]
+        if isinstance(argument, int) and not isinstance(argument, bool):
+            if -len(names) <= argument < len(names):
+                return names[argument]
+        elif isinstance(argument, str) and (any_name or argument in names):
+            return argument
+        raise ValueError(
+            f"jit: static must name arguments of {self._user} ({', '.join(names) or 'none'}), "
+            f"not {short_repr(argument)}"
+        )
 
 
 def outputs(result: Any, operand: Callable[[Any], Any]) -> tuple[list[Any], Structure]:

@@ -59,11 +59,6 @@ _data = GraphNode.__dict__["data"]  # the slot itself
 Kind = Literal["values", "numbers", "either"]
 
 
-def _is_known(x: Any, arg: Ref | float) -> bool:
-    """Returns whether the operand ``x`` is a Value with a number, ``arg``."""
-    return arg.__class__ is float and isinstance(x, Value)
-
-
 class Trace(Interpreter):
     """A function, operation by operation, in the order of execution.
 
@@ -122,10 +117,13 @@ class Trace(Interpreter):
         """
         ref = self._append(op, args)
         numbers = self._numbers
-        if float in map(type, args) and any(map(_is_known, operands, args)):
-            self.operands[ref] = tuple(operands)
-        elif numbers.issuperset([x for x in args[op in PASSING:] if x.__class__ is int]):
-            numbers.add(ref)
+        for x, arg in zip(operands, args):
+            if arg.__class__ is float and isinstance(x, Value):
+                self.operands[ref] = tuple(operands)
+                break
+        else:
+            if numbers.issuperset([x for x in args[op in PASSING:] if x.__class__ is int]):
+                numbers.add(ref)
         if not is_recording() and op != DETACH and ref not in numbers:
             ref = self._append(DETACH, (ref,))
         return Traced(self, ref)
@@ -450,13 +448,9 @@ class Trace(Interpreter):
         return self.value(SUMPROD, refs, [start, 1.0, *factors])
 
     def is_unknown(self, x: Any) -> bool:
-        """Returns whether ``x`` is a Value without a number while tracing.
-
-        A leaf that the function made itself has its number.
-        """
-        return isinstance(x, Value) and (
-            x.__class__ is Traced or self.operand(x).__class__ is int
-        )
+        """Returns whether ``x`` is a Value without a number; a leaf of the function's has one."""
+        is_node = x.__class__ is Traced or isinstance(x, Value)
+        return is_node and (x.__class__ is Traced or self.operand(x).__class__ is int)
 
     def call_shift(self, usual: Any, xs: Sequence[Any]) -> Any:
         """Appends the largest of ``xs``, or 0 if it is not finite; it has no derivatives."""

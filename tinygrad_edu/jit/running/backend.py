@@ -9,6 +9,7 @@ import warnings
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 from ...debug.anomaly import source_line, user_location
 from ..tape.tape import Tape
@@ -44,6 +45,13 @@ class Kernel:
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         return self._run(inputs)
+
+    @cached_property
+    def code(self) -> int:
+        """The address of its function, if that is compiled and calls back no rows; else 0."""
+        runner: Any = self._run
+        is_alone = self.kind == "compiled" and not runner.calls_back
+        return int(runner.address) if is_alone else 0
 
     def __repr__(self) -> str:
         return f"<{self.kind}: {self.tape!r}>"

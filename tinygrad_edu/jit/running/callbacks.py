@@ -63,17 +63,20 @@ def reraise() -> None:
 
 def library_address(name: str) -> int:
     """Returns the address of a function of the C library; TinygradEduError if it is missing."""
-    for library in _libraries():
+    for find in (_program, _mathematics):  # finding a library takes longer than compiling
         try:
-            return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
+            return ctypes.cast(getattr(find(), name), ctypes.c_void_p).value or 0
         except AttributeError:
             continue
     raise TinygradEduError(f"the C library has no function {name!r}")
 
 
 @cache
-def _libraries() -> list[Any]:
-    """Returns the libraries to search; None stands for the program itself."""
-    mathematics = ctypes.util.find_library("m")
-    program = None if sys.platform != "win32" else "ucrtbase"
-    return [ctypes.CDLL(name) for name in ([mathematics] if mathematics else []) + [program]]
+def _program() -> Any:
+    """Returns the functions of Python itself, which has loaded the C library."""
+    return ctypes.CDLL(None if sys.platform != "win32" else "ucrtbase")
+
+
+@cache
+def _mathematics() -> Any:
+    return ctypes.CDLL(found) if (found := ctypes.util.find_library("m")) else _program()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 from array import array
 from functools import cache
-from typing import Any
 
 from ...engine.primitive import lookup
 from ...engine.table import are_built_in
@@ -88,15 +87,18 @@ class Machine(TapeRunner):
     """
 
     def __init__(self, tape: Tape) -> None:
-        def made() -> tuple[Any, ...]:
+        def made() -> store.Entry:
             known = expanded(tape, is_case)
             code, outputs, rows = encoded(known)
-            constants = known.constants.tobytes()
-            return code.tobytes(), outputs.tobytes(), rows, constants, known.first + len(known)
+            parts = [code.tobytes(), outputs.tobytes(), known.constants.tobytes()]
+            return [rows, known.first + len(known)], parts
 
-        found = made() if (known := digest(tape)) is None else store.recalled(known, made)
-        code, outputs, rows, constants, self._error = found  # it is behind the registers
-        self._code, self._outputs = array("I", code), array("I", outputs)
+        known = digest(tape)
+        fields, parts = made() if known is None else store.recalled(known, made)
+        rows, self._error = fields  # it is behind the registers
+        code, outputs, constants = parts
+        self._code = array("I", code)
+        self._outputs = array("I", outputs)
         self._constants = array("d", constants)
         self._rows = list(map(lookup, rows))
         self._compiled = _machine_code()

@@ -30,15 +30,14 @@ def tape(make: Callable[..., Tape], trace: LabeledNodes, *settings: Any) -> Tape
     labels = {ref: trace.label(ref) for ref in trace.labels}
     key = make.__name__, trace.nodes, labels, settings, repr(objects.host())
 
-    def parts() -> dict[str, Any]:
-        made = vars(make(trace, *settings))
-        return {name: x.tobytes() if name in ARRAYS else x for name, x in made.items()}
+    def made() -> store.Entry:
+        tape = make(trace, *settings)
+        return [tape.names, tape.table, [*tape.labels.items()]], _arrays(tape)
 
     on_disk = len(trace.nodes) > LONG and objects.available()
-    found = store.recalled(key, parts, on_disk)
-    made: dict[str, Any] = {name: array(ARRAYS[name], x) if name in ARRAYS else x.copy()
-                            for name, x in found.items()}
-    return Tape(**made)
+    (names, table, pairs), parts = store.recalled(key, made, on_disk)
+    arrays: Any = {name: array(code, x) for (name, code), x in zip(ARRAYS.items(), parts)}
+    return Tape([*names], table=[*table], labels=dict(pairs), **arrays)
 
 
 def digest(tape: Tape) -> Any:
@@ -48,4 +47,8 @@ def digest(tape: Tape) -> Any:
     """
     if not are_built_in({*tape.table}.difference(OPERATIONS)):
         return None
-    return [len(tape.names), tape.table, *[getattr(tape, name).tobytes() for name in ARRAYS]]
+    return [len(tape.names), tape.table, *_arrays(tape)]
+
+
+def _arrays(tape: Tape) -> list[bytes]:
+    return [getattr(tape, name).tobytes() for name in ARRAYS]

@@ -9,6 +9,7 @@ used.
 from __future__ import annotations
 
 import hashlib
+import json
 import marshal
 import os
 import stat
@@ -17,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -28,26 +29,34 @@ MAGIC = b"tinygrad_edu object 3\n"
 MAX_CACHE_BYTES = 256 * 2**20  # of the cache on disk; entries used longest ago are removed first
 MAX_MEMORY_BYTES = 64 * 2**20  # of the entries in memory
 
-_memory: OrderedDict[str, tuple[Any, int]] = OrderedDict()  # by name, each with its size
+_memory: OrderedDict[str, tuple[Entry, int]] = OrderedDict()  # by name, each with its size
 _written: float = inf  # bytes since the folder was pruned
 
 
-def recalled(key: Any, make: Callable[[], Any], on_disk: bool = True) -> Any:
+Entry = tuple[Any, list[bytes]]  # what JSON can hold, and bytes
+
+
+def recalled(key: Any, make: Callable[[], Entry], on_disk: bool = True) -> Entry:
     """Returns what ``make`` returned for this key before, in this process or in another one.
 
-    key: everything on which the result depends, besides this package, Python and the machine.  Key
-        and result consist of numbers, texts, bytes and None, in tuples, lists and dicts.
+    key: everything on which the result depends, besides this package, Python and the machine:
+        numbers, texts, bytes and None, and tuples, lists and dicts of them.
     """
     name = _name((_version(), key))
     if name in _memory:
         _memory.move_to_end(name)
         return _memory[name][0]
 
-    def dump() -> bytes:
-        return marshal.dumps(make())
+    def packed() -> bytes:
+        fields, parts = make()
+        head = json.dumps([fields, [*map(len, parts)]]).encode()
+        return b"".join([len(head).to_bytes(8, "big"), head, *parts])
 
-    content = _kept(name, dump) if on_disk else dump()
-    result = marshal.loads(content)
+    content = _kept(name, packed) if on_disk else packed()
+    start = 8 + int.from_bytes(content[:8], "big")
+    fields, lengths = json.loads(content[8:start])
+    ends = [*accumulate(lengths, initial=start)]
+    result = fields, [content[i:j] for i, j in pairwise(ends)]
     _memory[name] = result, len(content)
     total = sum(size for _, size in _memory.values())
     while total > MAX_MEMORY_BYTES:

@@ -28,6 +28,7 @@ class Compiled:
     entries: the names of its functions that can be called.
     digest: what the text of the module depends on; None stands for the text itself.
     callback: its `tg_python`; by default one that calls the rows of the module.
+    calls_back: whether its code calls rows in Python.
     slots: see `Module`.
     functions: the entries as functions.
     addresses: the addresses of the entries.
@@ -35,22 +36,23 @@ class Compiled:
 
     def __init__(self, write: Callable[[], Module], entries: Sequence[str], digest: Any,
                  callback: Any = None, level: int = 1) -> None:
-        def compiled() -> tuple[Any, ...]:
+        def compiled() -> store.Entry:
             module = write()
             text = objects.targeted(module.text())
             heads = "\n".join(re.findall("^define .*", text, re.MULTILINE))
             code = objects.emitted(text, level)
-            return code, module.imports, module.rows, module.slots, heads
+            return [module.imports, module.rows, module.slots, heads], [code]
 
         if digest is None:
             module = write()
             write = lambda: module  # noqa: E731
             digest = [module.text(), module.rows]
         key = digest, list(entries), level, repr(objects.host())
-        code, imports, rows, self.slots, heads = store.recalled(key, compiled)
+        (imports, rows, self.slots, heads), [code] = store.recalled(key, compiled)
         if rows:
             callback = row_callback(list(map(lookup, rows)).__getitem__)
         self._callback = callback
+        self.calls_back = callback is not None
         imported = {symbol: library_address(name) for symbol, name in imports.items()}
         if callback is not None:
             imported["tg_python"] = ctypes.cast(callback, ctypes.c_void_p).value or 0
@@ -87,6 +89,7 @@ class Scalar(TapeRunner):
     def __init__(self, tape: Tape, level: int = 1) -> None:
         self._compiled = Compiled(lambda: scalar(tape), ["run"], digest(tape), level=level)
         self.address = self._compiled.addresses["run"]
+        self.calls_back = self._compiled.calls_back
         self._run = self._compiled.functions["run"]
         self._tape = tape
 
