@@ -26,6 +26,7 @@ from ..engine.graph import Node
 from ..engine.interpreter import recording, using
 from ..errors import TraceError, some
 from ..nn.module import Module
+from .running.memory import without_collection
 from .state import MODULE_RANDOM, State
 from .tape.operations import Ref
 from .trace import Kind, Trace
@@ -294,7 +295,7 @@ def _run(
     trace = make(names, kind)
     # the derivatives of a function of arguments are those of `value_and_grad`
     inside = inside_transform(bool(names) and kind != "numbers")
-    with _guarded(trace), using(trace), recording(True), inside:
+    with _guarded(trace), using(trace), recording(True), inside, without_collection():
         args, kwargs = arguments([Traced(trace, i) for i in range(len(names))])
         before = [*_entries((args, kwargs))]
         try:

@@ -158,9 +158,9 @@ class Direct:
     """
 
     def __init__(self) -> None:
-        # by the class of the argument, its length or shape, and whether there is a gradient: what
-        # `entry` calls, its first arguments, and the key of the program
-        self._known: dict[Any, tuple[Any, int, int, int, Any]] = {}
+        # by the class of the argument, its length or shape, and whether there is a gradient: the
+        # first arguments of ``call``, and the key of the program
+        self._known: dict[Any, tuple[int, int, int, Any]] = {}
 
     def clear(self) -> None:
         """Forgets all programs."""
@@ -174,12 +174,10 @@ class Direct:
         count: how many numbers are in it.
         key: what `call` returns for it.
         """
-        if (call := entry()) is None:
-            return
         slopes = count if with_gradient else 0
         owners = [sys.modules["numpy"].ndarray] if isinstance(size, tuple) else [list, array]
         for owner in owners:
-            self._known[owner, size, with_gradient] = call, code, count, slopes, key
+            self._known[owner, size, with_gradient] = code, count, slopes, key
 
     def call(self, x: Any, with_gradient: bool, out: Any = None) -> tuple[Any, float, Any] | None:
         """Returns the key of the program, the result, and the gradient; None if no program fits."""
@@ -191,7 +189,9 @@ class Direct:
         found = self._known.get((kind, size, with_gradient))
         if found is None:
             return None
-        call, code, count, slopes, key = found
+        code, count, slopes, key = found
+        if (call := entry()) is None:
+            return None
         if kind is list:
             if set(map(type, x)) != {float}:
                 return None
