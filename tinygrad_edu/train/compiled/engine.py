@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from ...engine.graph import assign_grads
 from ...errors import TraceError, some
 from ...jit.running import objects
+from ...jit.running.memory import without_collection
 from ...optim.clipping import clipped
 from ...optim.parameters import UsedGradient, assign_all, read_numbers
 from ..task import Runner, Task
@@ -44,6 +45,7 @@ class Engine(Runner):
         self.task = task
         self._compile()
 
+    @without_collection()
     def _compile(self) -> None:
         self.programs = Programs(self.task)
         self.buffers = self.programs.buffers
@@ -98,6 +100,7 @@ class Engine(Runner):
             self.sync()
         return buffers.totals[0], predictions
 
+    @without_collection()
     def _checked(self, indices: tuple[int, ...]) -> Plan:
         """Returns the plan for these samples, after the comparisons that are due.
 

@@ -22,7 +22,7 @@ from ...engine.value import Value
 from ...jit.running import recall
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
-from ...jit.running.memory import AlignedBuffer, pointers, without_collection
+from ...jit.running.memory import AlignedBuffer, pointers
 from ...jit.running.straight_line import Batch
 from ...jit.state import State
 from ...jit.structure import Structure, flatten, leaf_names, outputs, unflatten
@@ -31,7 +31,7 @@ from ...jit.tape.operations import SOURCES
 from ...jit.tape.tape import Tape
 from ...jit.trace import Trace
 from ...jit.traced import STATIC
-from ...jit.tracing import Arguments, difference, record_trace
+from ...jit.tracing import Arguments, difference, digest, record_trace
 from ...optim.parameters import read_numbers
 from .buffers import Buffers, whole_vectors
 
@@ -94,6 +94,7 @@ class Program:
     fixed: the other leaves
     first: the position of the first of them among the inputs
     draws: the functions that draw the random numbers
+    digest: the same for equal traces
     varying: how many inputs vary
     buffer_size: how many inputs there are
     """
@@ -122,6 +123,7 @@ class Program:
         self._places = parameter_nodes(trace, trained)
         self.depends = self._root.__class__ is int and not inner.isdisjoint(self._places)
         self.draws = trace.draws
+        self.digest = digest(trace)
         self._fixed = untrained_nodes(trace, self._places)
         self.fixed = [trace.parameters[trace.nodes[i][1][0]] for i in self._fixed]
         self.first = whole_vectors(len(trained))
@@ -155,7 +157,6 @@ class Program:
 class Loss(Program):
     """The compiled loss of samples of one structure, with its gradient."""
 
-    @without_collection()
     def __init__(
         self,
         sample: Callable[[Any, Any], tuple[Any, Any]],
