@@ -14,7 +14,6 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -244,6 +243,8 @@ def _spread(work: Sequence[Callable[[], Any]]) -> list[Any]:
     """Returns the results of several calls, each made in its own thread."""
     if len(work) == 1:
         return [work[0]()]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(len(work)) as pool:
         try:
             found = [pool.submit(piece) for piece in work]

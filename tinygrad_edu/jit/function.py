@@ -31,7 +31,6 @@ from ..engine.value import Value
 from ..errors import check_function, check_int, counted, short_repr, some
 from ..nn.module import Module
 from .batch import flatten_columns
-from .languages.text import language_of, written
 from .program import Program, arguments, check_differentiable, function_name, matrix
 from .running.columns import is_column_leaf
 from .running.direct import Direct, write
@@ -376,10 +375,12 @@ class Jitted(Generic[P]):
         given = {"gradient": gradient is not False, "freeze": freeze is not False, "name": name}
         for option, is_given in given.items():
             self._check_own(option, bool(is_given), args)
+        from .languages.text import language_of
+
         own = function_name(self.function)
         name = name or (own if language_of(language).is_name(own) else "f")
         tape, outputs = self._program_or_last(args, kwargs).tape(gradient, freeze)
-        return written(tape, language, name, outputs)
+        return Tape.write(tape, language, name, outputs)
 
     def _program_or_last(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
         if args or kwargs:
@@ -486,4 +487,11 @@ class Jitted(Generic[P]):
         return structure, tuple(map(_mode_of, self._modules.get(structure, ())))
 
 
+def _written(*settings: Any) -> str:
+    from .languages.text import written  # rarely needed, and slow to import
+
+    return written(*settings)
+
+
+Tape.write = _written
 _mode_of = operator.attrgetter("training")

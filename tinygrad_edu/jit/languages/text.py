@@ -373,5 +373,3 @@ def written(tape: Tape, language: str, name: str = "f", outputs: Sequence[str] =
     source.add(tape, outputs or [str(tape.name_of(register)) for register in tape.outputs])
     return "\n\n".join(filter(None, [found.head, source.text()]))
 
-
-Tape.write = written

@@ -7,7 +7,6 @@ the run.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import math as std
 import re
 import sys
@@ -79,4 +78,6 @@ def _program() -> Any:
 
 @cache
 def _mathematics() -> Any:
+    import ctypes.util
+
     return ctypes.CDLL(found) if (found := ctypes.util.find_library("m")) else _program()

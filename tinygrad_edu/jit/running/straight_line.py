@@ -9,16 +9,17 @@ import ctypes
 import re
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...data.summation import LANES
 from ...engine.primitive import lookup
-from ..languages.emitter import Module
-from ..languages.llvm import batched, scalar
 from ..tape.tape import Tape
 from . import objects, store
 from .callbacks import library_address, prototype, reraise, row_callback
 from .recall import digest
+
+if TYPE_CHECKING:  # writing is rare, and its modules take longer to import than a program to load
+    from ..languages.emitter import Module
 
 
 class Compiled:
@@ -87,7 +88,12 @@ class Scalar(TapeRunner):
     """
 
     def __init__(self, tape: Tape, level: int = 1) -> None:
-        self._compiled = Compiled(lambda: scalar(tape), ["run"], digest(tape), level=level)
+        def write() -> Module:
+            from ..languages.llvm import scalar
+
+            return scalar(tape)
+
+        self._compiled = Compiled(write, ["run"], digest(tape), level=level)
         self.address = self._compiled.addresses["run"]
         self.calls_back = self._compiled.calls_back
         self._run = self._compiled.functions["run"]
@@ -112,11 +118,14 @@ class Batch:
     """
 
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
+        def write() -> Module:
+            from ..languages.llvm import batched
+
+            return batched(tape, varying, summed)
+
         known = digest(tape)
-        self._compiled = Compiled(
-            lambda: batched(tape, varying, summed), ["batch"],
-            known and [known, list(varying), list(summed)],
-        )
+        key = known and [known, list(varying), list(summed)]
+        self._compiled = Compiled(write, ["batch"], key)
         self.slots = self._compiled.slots
         self.scratch = LANES * self.slots
         self.address = self._compiled.addresses["batch"]

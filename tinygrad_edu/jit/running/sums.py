@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable
 from functools import cache
+from typing import TYPE_CHECKING
 
 from ...data.summation import BLOCK, LANES
-from ..languages.emitter import Module
-from ..languages.sums import SUMS
 from .memory import AlignedBuffer
 from .straight_line import Batch, Compiled
+
+if TYPE_CHECKING:
+    from ..languages.emitter import Module
 
 VECTORS = BLOCK // LANES  # in a block
 
@@ -18,7 +20,13 @@ VECTORS = BLOCK // LANES  # in a block
 @cache
 def native() -> Compiled:
     """Returns the functions of `languages.sums`, compiled."""
-    return Compiled(lambda: Module([SUMS]), ["fold", "merge", "put", "add", "finish"], "sums")
+    def write() -> Module:
+        from ..languages.emitter import Module
+        from ..languages.sums import SUMS
+
+        return Module([SUMS])
+
+    return Compiled(write, ["fold", "merge", "put", "add", "finish"], "sums")
 
 
 class BlockSums:
