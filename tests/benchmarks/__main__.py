@@ -20,6 +20,8 @@ SUITES: dict[str, tuple[str, str]] = {
                  "right digits of values and gradients, against torch, jax and autograd"),
     "eager": ("tests.benchmarks.eager",
               "building and differentiating graphs, against microgpt and micrograd"),
+    "calls": ("tests.benchmarks.calls",
+              "whole calls of fit, gpt, jit and of unpickled functions, by the clock"),
     "columns": ("tests.benchmarks.columns",
                 "batch over columns of numpy, pandas, polars and pyarrow, against array('d')"),
     "jit": ("tests.benchmarks.jit",

@@ -80,7 +80,7 @@ def compiled(problem: Moons) -> Callable[[], Any]:
         nn.hinge,
         problem.X,
         problem.y,
-        lambda: _optimizer(model),
+        lambda: optimizer(model),
         seconds,
         epochs=problem.steps,
         **options,
@@ -91,7 +91,7 @@ def eager(problem: Moons) -> Callable[[], Any]:
     """`fit` with the eager engine, some steps a call."""
     model, options = _model(problem)
     return ours.continued_eagerly(
-        model, nn.hinge, repeat((problem.X, problem.y)), _optimizer(model), epochs=SLICE, **options
+        model, nn.hinge, repeat((problem.X, problem.y)), optimizer(model), epochs=SLICE, **options
     )
 
 
@@ -102,7 +102,7 @@ def _model(problem: Moons) -> tuple[Any, dict[str, Any]]:
     return model, {"penalty": lambda: ALPHA * nn.l2(model.parameters())}
 
 
-def _optimizer(model: Any) -> optim.Optimizer:
+def optimizer(model: Any) -> optim.Optimizer:
     return optim.SGD(model.parameters(), lr=optim.linear(1.0, STEPS, final=0.1))
 
 
