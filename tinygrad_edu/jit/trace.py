@@ -122,7 +122,8 @@ class Trace(Interpreter):
                 self.operands[ref] = tuple(operands)
                 break
         else:
-            if numbers.issuperset([x for x in args[op in PASSING:] if x.__class__ is int]):
+            if (numbers or op in PASSING) and \
+                    numbers.issuperset([x for x in args[op in PASSING:] if x.__class__ is int]):
                 numbers.add(ref)
         if not is_recording() and op != DETACH and ref not in numbers:
             ref = self._append(DETACH, (ref,))
@@ -224,10 +225,10 @@ class Trace(Interpreter):
         refs = self.operands_for(args)
         if int not in map(type, refs):
             return None
-        is_opposite = refs[0] == 1.0 and primitive.name == "sub" and self.is_condition(refs[1])
-        if is_opposite and refs[0].__class__ is float:
-            return self.condition("sub", refs, args)
-        return self.value(primitive.name, refs, args)
+        name = primitive.name
+        if name == "sub" and str(refs[0]) == "1.0" and self.is_condition(refs[1]):
+            return self.condition(name, refs, args)  # the opposite of a condition
+        return self.value(name, refs, args)
 
     def compare(self, symbol: str, x: Any, y: Any) -> Any:
         """Appends a comparison, a condition, which is 1.0 or 0.0."""

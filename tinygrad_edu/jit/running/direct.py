@@ -159,8 +159,8 @@ class Direct:
 
     def __init__(self) -> None:
         # by the class of the argument, its length or shape, and whether there is a gradient: the
-        # first arguments of ``call``, and the key of the program
-        self._known: dict[Any, tuple[int, int, int, Any]] = {}
+        # first arguments of ``call``, with zeros for the slopes, and the key of the program
+        self._known: dict[Any, tuple[int, int, array[float], Any]] = {}
 
     def clear(self) -> None:
         """Forgets all programs."""
@@ -174,10 +174,10 @@ class Direct:
         count: how many numbers are in it.
         key: what `call` returns for it.
         """
-        slopes = count if with_gradient else 0
+        zeros = array("d", bytes(8 * count * with_gradient))
         owners = [sys.modules["numpy"].ndarray] if isinstance(size, tuple) else [list, array]
         for owner in owners:
-            self._known[owner, size, with_gradient] = code, count, slopes, key
+            self._known[owner, size, with_gradient] = code, count, zeros, key
 
     def call(self, x: Any, with_gradient: bool, out: Any = None) -> tuple[Any, float, Any] | None:
         """Returns the key of the program, the result, and the gradient; None if no program fits."""
@@ -189,7 +189,7 @@ class Direct:
         found = self._known.get((kind, size, with_gradient))
         if found is None:
             return None
-        code, count, slopes, key = found
+        code, count, zeros, key = found
         if (call := entry()) is None:
             return None
         if kind is list:
@@ -199,10 +199,10 @@ class Direct:
         target = out
         if with_gradient and out is None:
             if is_counted:
-                target = array("d", bytes(8 * slopes))
+                target = zeros[:]
             else:
                 target = sys.modules["numpy"].empty(size)
-        result = call(code, count, slopes, x, target)
+        result = call(code, count, len(zeros), x, target)
         if result.__class__ is int:
             return None
         return key, result, target.tolist() if is_counted and out is not target else target
