@@ -397,6 +397,40 @@ def test_both_engines_train_to_the_same_bits():
     assert run("jit") == run("eager")
 
 
+@pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")  # a short run
+def test_names_of_any_length_are_filled_up_without_changing_a_bit():
+    documents = ["a", "abc", "ab" * 9, "cab" * 15]  # 16 positions, 32 and 40
+    losses = {}
+    for engine in ("jit", "eager"):
+        model = gpt.GPT(4, width=4, heads=2, block=40, rng=0)
+        history = gpt.train(model, gpt.Vocabulary(documents), documents, 5, engine=engine)
+        losses[engine] = bits_of(history.loss), bits_of(p.data for p in model.parameters())
+    assert losses["jit"] == losses["eager"]
+
+
+def test_the_loss_counts_positions_with_a_weight():
+    rows = [[0.5, -1.0], [2.0, 0.25], [1e3, -1e3]]
+    assert gpt.loss(rows, [1, 0, 1], [1, 1, 0]) == gpt.loss(rows[:2], [1, 0])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 20.0])
+def test_sample_is_compiled_with_the_numbers_of_read(temperature):
+    vocabulary = gpt.Vocabulary(["ab", "c"])
+    model = gpt.GPT(4, width=4, heads=2, block=20, rng=0)
+    for seed in range(10):
+        rng = random.Random(seed)
+        past = model.start()
+        tokens = [vocabulary.boundary]
+        while len(tokens) <= model.block:
+            logits = [float(x) / temperature for x in model.read(tokens[-1], past)]
+            token = rng.choices(range(4), math.softmax(logits))[0]
+            if token == vocabulary.boundary:
+                break
+            tokens.append(token)
+        found = gpt.sample(model, vocabulary, temperature=temperature, rng=random.Random(seed))
+        assert found == vocabulary.decode(tokens)
+
+
 def test_sample_is_determined_by_the_seed_and_changes_nothing():
     model, vocabulary = tiny(1), gpt.Vocabulary(["ab"])
     state = model.state_dict()
