@@ -4,6 +4,7 @@ second call of each kind.  It must return what the first one does."""
 import random
 import threading
 from array import array
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ NUMBERS = [RNG.uniform(-2.0, 2.0) for _ in range(12)]
 def valley(xs):
     rows = xs if isinstance(xs, list) else xs.ravel()
     total = 0.0
-    for x, after in zip(rows, rows[1:]):
+    for x, after in pairwise(rows):
         total = total + 100 * (after - x * x) * (after - x * x) + (1 - x) * (1 - x)
     return total
 
@@ -122,7 +123,8 @@ def test_an_argument_may_be_its_own_out():
 @pytest.mark.parametrize("out", [
     np.empty(11), np.empty(13), np.empty(12, dtype="f4"), np.empty(24)[::2], read_only(NUMBERS),
     [0.0] * 12, array("f", [0.0] * 12), bytearray(96), 1.0, "twelve doubles",
-], ids=str)
+], ids=["short", "long", "float32", "strided", "read-only", "a list", "floats", "bytes", "a number",
+        "text"])
 def test_a_buffer_that_does_not_fit_is_refused_and_unchanged(out):
     f = jit(valley)
     before = repr(out)
