@@ -171,13 +171,16 @@ def test_leaves_and_modes_are_read_at_every_call():
 
 def test_wrong_indices_raise():
     f = jit(lambda x: take([1.0, x[1]], x[0]))
-    assert f([1.0, 7.0]) == 7.0
+    assert f([1.0, 7.0]) == f.value_and_grad([1.0, 7.0])[0] == 7.0
+    f.value_and_grad(np.array([1.0, 7.0]))
     for _ in range(2):
         for x in ([2.0, 7.0], [0.5, 7.0], np.array([-1.0, 7.0])):
             with pytest.raises(IndexError, match="take"):
                 f(x)
+            out = np.array([3.0, 4.0])
             with pytest.raises(IndexError, match="take"):
-                f.value_and_grad(x)
+                f.value_and_grad(x, out=out)
+            assert out.tolist() == [3.0, 4.0]
 
 
 def test_rows_in_python_raise_their_errors():

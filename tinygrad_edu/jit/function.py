@@ -22,6 +22,7 @@ import operator
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from ..engine.arrays import plain_numbers
@@ -247,8 +248,9 @@ class Jitted(Generic[P]):
 
     def _touch(self, key: Any) -> None:
         """Notes that the program of that key was used."""
-        if len(self._cache) > 1:
-            self._cache.move_to_end(key)
+        with suppress(KeyError):  # another thread may have dropped it
+            if len(self._cache) > 1:
+                self._cache.move_to_end(key)
 
     def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the matrix of second derivatives of a function that returns one number.

@@ -113,9 +113,8 @@ class Program:
         if reads_more or self._result != NUMBER or any(self._booleans) or names or len(parts) != 1:
             return
         kind, size, entries = parts[0] if len(parts[0]) == 3 else ("", 0, ())
-        is_flat = kind in ("list", ARRAY) and set(entries) == {NUMBER}
-        if is_flat and (code := self._kernel(with_gradient).code):
-            direct.note(code, size, len(entries), with_gradient, key)
+        if kind in ("list", ARRAY) and set(entries) == {NUMBER}:
+            direct.note(self._kernel(with_gradient), size, len(entries), with_gradient, key)
 
     def tape(self, with_gradient: bool = False, freeze: bool = False) -> tuple[Tape, list[str]]:
         """Returns the tape of the function, and what its outputs are.

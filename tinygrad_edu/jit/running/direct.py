@@ -30,6 +30,7 @@ from ...engine.autodiff import is_inside_transform
 from ...engine.interpreter import active
 from ...errors import short_repr
 from . import objects
+from .backend import Kernel
 
 FAST_CALL = 0x80  # METH_FASTCALL
 READ, WRITE = 0x3C, 0x3D  # PyBUF_C_CONTIGUOUS | PyBUF_FORMAT, and PyBUF_WRITABLE
@@ -104,7 +105,8 @@ run:
   br i1 %differentiates, label %copy, label %end
 copy:
   %from = getelementptr double, ptr %outputs, i64 1
-  %bytes = mul i64 %slopes, 8
+  %all = mul i64 %slopes, 8
+  %bytes = select i1 %sound, i64 %all, i64 0
   call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %bytes, i1 false)
   call void @PyBuffer_Release(ptr %y.view)
   br label %end
@@ -158,26 +160,28 @@ class Direct:
     """
 
     def __init__(self) -> None:
-        # by the class of the argument, its length or shape, and whether there is a gradient: the
-        # first arguments of ``call``, with zeros for the slopes, and the key of the program
-        self._known: dict[Any, tuple[int, int, array[float], Any]] = {}
+        # by the class of the argument, its length or shape, and whether there is a gradient: what
+        # runs the program, the number of inputs, zeros for the slopes, and the program's key
+        self._known: dict[Any, tuple[Kernel, int, array[float], Any]] = {}
 
     def clear(self) -> None:
         """Forgets all programs."""
         self._known.clear()
 
-    def note(self, code: int, size: Any, count: int, with_gradient: bool, key: Any) -> None:
-        """Notes a program.
+    def note(self, kernel: Kernel, size: Any, count: int, with_gradient: bool, key: Any) -> None:
+        """Notes a program, if its code needs nothing but buffers.
 
-        code: the address of its function.
+        kernel: runs it.
         size: the shape of an array, or the length of a list.
         count: how many numbers are in it.
         key: what `call` returns for it.
         """
+        if not kernel.code or not count:
+            return
         zeros = array("d", bytes(8 * count * with_gradient))
         owners = [sys.modules["numpy"].ndarray] if isinstance(size, tuple) else [list, array]
         for owner in owners:
-            self._known[owner, size, with_gradient] = code, count, zeros, key
+            self._known[owner, size, with_gradient] = kernel, count, zeros, key
 
     def call(self, x: Any, with_gradient: bool, out: Any = None) -> tuple[Any, float, Any] | None:
         """Returns the key of the program, the result, and the gradient; None if no program fits."""
@@ -189,7 +193,7 @@ class Direct:
         found = self._known.get((kind, size, with_gradient))
         if found is None:
             return None
-        code, count, zeros, key = found
+        kernel, count, zeros, key = found
         if (call := entry()) is None:
             return None
         if kind is list:
@@ -198,11 +202,8 @@ class Direct:
             x = array("d", x)
         target = out
         if with_gradient and out is None:
-            if is_counted:
-                target = zeros[:]
-            else:
-                target = sys.modules["numpy"].empty(size)
-        result = call(code, count, len(zeros), x, target)
+            target = zeros[:] if is_counted else sys.modules["numpy"].empty(size)
+        result = call(kernel.code, count, len(zeros), x, target)
         if result.__class__ is int:
             return None
         return key, result, target.tolist() if is_counted and out is not target else target
