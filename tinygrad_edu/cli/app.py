@@ -16,7 +16,7 @@ from typing import NoReturn
 from .. import __version__
 from ..errors import TinygradEduError, one_line, shortened
 from . import checks, demo, gpt, graphs, guides, source, training
-from .learning import lessons, practice, questions
+from .learning import handouts, lessons, practice, questions
 
 CLOSED_PIPE = 128 + 13  # as a shell shows the end by SIGPIPE, which is 13 on every system
 
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (
         demo.DEMO, *graphs.COMMANDS, checks.CHECK, training.TRAIN, gpt.GPT, demo.GALLERY,
         source.SOURCE, guides.GUIDE, lessons.LEARN, practice.PRACTICE, questions.QUIZ,
-        questions.CARDS, lessons.PROGRESS,
+        questions.CARDS, lessons.PROGRESS, *handouts.COMMANDS,
     ):
         command.add_to(commands)
     return parser

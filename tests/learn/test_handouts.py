@@ -1,0 +1,333 @@
+"""Banks of questions, worksheets and class tests: read again by the programs that they are for."""
+
+import base64
+import csv
+import io
+import re
+import warnings
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import pytest
+from helpers import run_python
+
+from tinygrad_edu.cli import main
+from tinygrad_edu.errors import DataError
+from tinygrad_edu.learn import handouts
+from tinygrad_edu.learn.handouts import class_test
+from tinygrad_edu.learn.questions import KINDS
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # both ask for the locale in an old way
+    from anki.collection import Collection, ImportCsvRequest
+    from pygiftparser import parser as gift_parser
+
+ITEMS = handouts.bank(seed=7, count=40)
+# what question/format/xml/format.php of Moodle accepts
+FRACTIONS = {"100", "0"}
+FORMATS = {"html", "moodle_auto_format", "plain_text", "markdown"}
+NUMBERINGS = {"abc", "ABCD", "123", "iii", "IIII", "none"}
+
+
+class Tags(HTMLParser):
+    """Collects the tags of a piece of HTML, and checks that they are closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open = []
+        self.found = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag != "img":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def images(text):
+    return [attrs["src"] for tag, attrs in Tags(text).found if tag == "img"]
+
+
+def rules_of_moodle(text):
+    """THE CHECKER: yields what Moodle's importer would refuse or change."""
+    quiz = ET.fromstring(text)
+    names = []
+    for question in quiz:
+        kind = question.get("type")
+        if kind == "category":
+            if not question.findtext("category/text", "").startswith("$course$"):
+                yield "a category outside of the course"
+            continue
+        name = question.findtext("name/text", "")
+        names.append(question.findtext("idnumber", ""))
+        if not 0 < len(name) <= 255 or not 0 < len(names[-1]) <= 100:
+            yield f"the name {name!r}"
+        if kind not in ("numerical", "multichoice"):
+            yield f"the kind {kind}"
+        if not 0 <= float(question.findtext("penalty", "2")) <= 1:
+            yield f"the penalty of {name}"
+        for element in question.iter():
+            if element.get("format", "html") not in FORMATS:
+                yield f"the format {element.get('format')}"
+            if element.get("format") == "html":
+                Tags(element.findtext("text", ""))
+        answers = question.findall("answer")
+        fractions = [answer.get("fraction") for answer in answers]
+        if not FRACTIONS.issuperset(fractions) or fractions.count("100") != 1:
+            yield f"the fractions {fractions} of {name}"
+        if kind == "multichoice":
+            if question.findtext("single") not in ("true", "false") or len(answers) < 2:
+                yield f"the choices of {name}"
+            if question.findtext("answernumbering") not in NUMBERINGS:
+                yield f"the numbering of {name}"
+        else:
+            ranges = [(float(answer.findtext("text")), float(answer.findtext("tolerance")))
+                      for answer in answers]
+            if ranges[0][1] < 0 or fractions[0] != "100":  # the first one that fits is taken
+                yield f"the order of {name}"
+            if any(abs(x - ranges[0][0]) <= ranges[0][1] for x, _ in ranges[1:]):
+                yield f"a wrong answer of {name} that counts as right"
+        shown = question.find("questiontext")
+        files = [file.get("name") for file in shown.findall("file")]
+        used = [address.rpartition("/")[2] for address in images(shown.findtext("text"))]
+        if files != used:
+            yield f"the pictures of {name}"
+    if len(set(names)) < len(names):
+        yield "a name that occurs twice"
+
+
+def test_moodle_accepts_every_question():
+    assert [*rules_of_moodle(handouts.moodle(ITEMS))] == []
+
+
+@pytest.mark.parametrize(("wrong", "planted"), [
+    ('fraction="100"', 'fraction="99"'), ("<single>true", "<single>yes"),
+    ("abc</answernumbering>", "a</answernumbering>"), ('type="numerical"', 'type="number"'),
+    ('name="graph.svg"', 'name="other.svg"'), ('format="html"', 'format="web"'),
+    ("<penalty>0.3333333", "<penalty>3"), ("<tolerance>", "<tolerance>-"),
+])
+def test_checker_reports_what_moodle_would_refuse(wrong, planted):
+    text = handouts.moodle(ITEMS)
+    assert [*rules_of_moodle(text.replace(wrong, planted, 1))] != []
+    assert wrong in text
+
+
+def counts_of_moodle():
+    quiz = ET.fromstring(handouts.moodle(ITEMS))
+    questions = quiz.findall("question")[1:]
+    pictures = [base64.b64decode(file.text) for file in quiz.iter("file")]
+    assert all(picture.startswith(b"<svg") or b"<svg" in picture[:300] for picture in pictures)
+    return len(questions), len(pictures), [len(each.findall("answer")) for each in questions]
+
+
+def counts_of_gift():
+    # this parser does not know negative numbers, which Moodle reads
+    text = re.sub(r"^(\t=(?:%0%)?)-", r"\1", handouts.gift(ITEMS), flags=re.M)
+    questions = gift_parser.parseFile(io.StringIO(text))
+    answers = [len(each.answers.answers) for each in questions]
+    texts = [re.sub(r"\\([~=#{}:\\])", r"\1", each.text) for each in questions]
+    pictures = sum(len(images(text)) for text in texts)
+    return len(questions), pictures, answers
+
+
+def test_moodle_and_gift_have_the_same_questions_answers_and_pictures():
+    assert counts_of_gift() == counts_of_moodle()
+    pictures = sum(bool(item.picture) for item in ITEMS)
+    assert counts_of_moodle()[:2] == (40, pictures)
+    assert pictures > 5
+
+
+def test_anki_imports_a_bank_and_imports_it_again_without_doubling(tmp_path):
+    path = tmp_path / "bank.txt"
+    path.write_text(handouts.anki(ITEMS), encoding="utf-8")
+    collection = Collection(str(tmp_path / "collection.anki2"))
+    metadata = collection.get_csv_metadata(path=str(path), delimiter=None)
+    for new in (40, 0):
+        done = collection.import_csv(ImportCsvRequest(path=str(path), metadata=metadata))
+        assert (len(done.log.new), collection.note_count()) == (new, 40)
+    notes = [collection.get_note(i) for i in collection.find_notes("")]
+    fronts, backs = zip(*[note.fields for note in notes])
+    assert sum(len(images(front)) for front in fronts) == counts_of_moodle()[1]
+    assert sorted(front.count("<li>") for front in fronts) == sorted(
+        len(item.choices) for item in ITEMS
+    )
+    for item in ITEMS:
+        assert any(f"<b>{item.shown}</b>" in back for back in backs) or "<" in item.shown
+    collection.close()
+
+
+def test_answers_and_feedback_are_those_of_the_question():
+    for item in ITEMS:
+        assert item.question.mark(item.shown).right
+        for wrong, said in item.feedback.items():
+            assert str(item.question.mark(wrong)) == said
+            assert said.startswith("Not")
+    assert {item.topic for item in ITEMS}.issuperset({"gradient", "rule", "update"})
+    assert len({item.question.text for item in ITEMS}) == 40
+
+
+def test_a_formula_is_chosen_among_formulas():
+    item = handouts.bank(1, 1, kinds=["rule"])[0]
+    assert item.shown in item.choices
+    assert 3 <= len(item.choices) <= 4
+    assert "Write a formula" not in item.text
+    assert [item.question.mark(choice).right for choice in item.choices].count(True) == 1
+
+
+def test_a_text_bank_has_questions_first_and_answers_last():
+    asked, answered = handouts.plain(ITEMS).split("\n\nANSWERS\n\n")
+    assert re.findall(r"^(\d+)\. ", asked, re.M)[-1] == re.findall(r"^(\d+)\. ", answered, re.M)[-1]
+    assert f"40. {ITEMS[-1].shown}" in answered
+
+
+CODE = """
+from tinygrad_edu.learn import handouts
+items = handouts.bank(7, 12)
+made = handouts.variants(5, ["ada", "bob"], 4)
+print([write(items) for write in handouts.FORMATS.values()],
+      handouts.sheet_page(made), handouts.key_page(made))
+"""
+
+
+def test_every_process_writes_the_same_bytes():
+    first, second = [run_python(CODE, hash_seed=seed) for seed in ("1", "2")]
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout != ""
+
+
+@pytest.mark.parametrize(("arguments", "wrong"), [
+    ({"seed": -1, "count": 3}, "bank: seed must be a whole number"),
+    ({"seed": 1, "count": 0}, "bank: count must be a whole number"),
+    ({"seed": 1, "count": 3, "level": 6}, "bank: level must be a whole number"),
+    ({"seed": 1, "count": 3, "lessons": ["chian"]}, "bank: lessons .*chain"),
+    ({"seed": 1, "count": 3, "kinds": ["grad"]}, "bank: kinds .*gradient"),
+    ({"seed": 1, "count": 999, "kinds": ["classify"], "level": 1}, "not 999 different questions"),
+])
+def test_a_bank_that_cannot_be_made_says_why(arguments, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        handouts.bank(**arguments)
+
+
+# ---- worksheets
+
+SHORT = ("update", "count", "classify")  # without pictures, which take long
+
+
+def test_120_variants_differ_and_each_has_its_key():
+    names = [f"student {i}" for i in range(120)]
+    made = handouts.variants(2026, names, 3, SHORT)
+    texts = [tuple(item.question.text for item in variant.items) for variant in made]
+    assert len(set(texts)) == 120
+    kinds = {tuple(item.topic for item in variant.items) for variant in made}
+    assert kinds == {SHORT}
+    sheet, key = handouts.sheet_page(made), handouts.key_page(made)
+    Tags(re.sub(r"<meta[^>]*>|<!DOCTYPE html>", "", sheet))
+    for variant, part in zip(made, key.split("<section>")[1:]):
+        assert f"key of variant {variant.name}<" in part
+        for i, item in enumerate(variant.items, 1):
+            assert re.search(rf"<b>{i}\. ([a-d]\) )?{re.escape(item.shown)}</b>", part)
+            assert f"Answer: {item.shown}" not in sheet
+    assert handouts.variants(2026, names[5:6], 3, SHORT)[0].items[0].name == made[5].items[0].name
+
+
+def test_a_sheet_has_pictures_with_blanks():
+    made = handouts.variants(1, ["a"], 1, ["gradient"])
+    page = handouts.sheet_page(made)
+    assert page.count("<svg") == 1
+    assert made[0].items[0].picture in page
+
+
+def test_names_must_differ():
+    with pytest.raises(ValueError, match="the name 'ada' occurs twice"):
+        handouts.variants(1, ["ada", "bob", "ada"])
+
+
+# ---- the class test
+
+
+def filled(seed, shares):
+    """Returns a table in which student k answers ``shares[k]`` questions rightly before and after.
+    """
+    written = io.StringIO()
+    rows = csv.writer(written)
+    written.write(class_test.head() + "\r\n")
+    for time, test in zip(class_test.TIMES, class_test.sheets(seed)):
+        for k, pair in enumerate(shares):
+            right = pair[class_test.TIMES.index(time)]
+            answers = [item.shown if i < right else "" for i, item in enumerate(test.items)]
+            rows.writerow([f"s{k}", time, *answers])
+    return written.getvalue()
+
+
+def test_the_gain_of_a_class():
+    found = class_test.gain(class_test.read_answers(filled(3, [(3, 9), (6, 12), (0, 6)])), 3)
+    assert (found.students, found.before, found.after) == (3, 0.25, 0.75)
+    assert found.gain == found.gain_low == found.gain_high == 0.5
+    assert found.normalised == pytest.approx(0.5 / 0.75)
+    assert found.questions[0] == (2 / 3, 1.0)
+    assert "from +50% to +50%" in str(found)
+    wide = class_test.gain(class_test.read_answers(filled(3, [(3, 3), (0, 12), (6, 6)])), 3)
+    assert wide.gain_low == 0.0 < wide.gain < wide.gain_high == 1.0
+
+
+def test_tests_before_and_after_ask_the_same_with_other_numbers():
+    before, after = class_test.sheets(3)
+    assert [item.topic for item in before.items] == [item.topic for item in after.items]
+    assert not {item.question.text for item in before.items} & {
+        item.question.text for item in after.items
+    }
+    assert {item.topic for item in before.items} == KINDS.keys() - {"idea"}
+
+
+@pytest.mark.parametrize(("text", "wrong"), [
+    ("", "must begin with the line code,time,1,2"),
+    ("name,time\n", "must begin with the line"),
+    (f"{class_test.head()}\nx,before,1\n", "row 2: 3 entries instead of 14"),
+    (f"{class_test.head()}\nx,later{',' * 12}\n", "row 2: the time must be before or after"),
+    (f"{class_test.head()}\nx,after{',' * 12}\nx,after{',' * 12}\n", "row 3: 'x' has answered"),
+])
+def test_a_table_that_cannot_be_read_says_where(text, wrong):
+    with pytest.raises(DataError, match=wrong):
+        class_test.read_answers(text)
+
+
+# ---- the commands
+
+
+def test_commands_write_files_and_say_what(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "--seed", "7", "--questions", "3"]) == 0
+    assert re.match(r"wrote bank\.xml: 3 questions, \d pictures?, of seed 7\n",
+                    capsys.readouterr().out)
+    assert main(["export", "--to", "text", "--questions", "2", "-o", "-"]) == 0
+    assert capsys.readouterr().out == handouts.plain(handouts.bank(0, 2))
+    (tmp_path / "ids.txt").write_text("ada\nbob\n", encoding="utf-8")
+    assert main(["worksheet", "--students", "ids.txt", "--questions", "2", "-o", "out"]) == 0
+    assert capsys.readouterr().out.endswith("2 variants of 2 questions, of seed 0\n")
+    assert "Variant ada" in (tmp_path / "out" / "sheets.html").read_text(encoding="utf-8")
+    assert main(["class-test", "--seed", "3", "-o", "test"]) == 0
+    (tmp_path / "a.csv").write_text(filled(3, [(3, 9)]), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["gains", "a.csv", "--seed", "3"]) == 0
+    assert "Gain: +50%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "wrong"), [
+    (["export", "--to", "canvas"], "--to"),
+    (["export", "--lesson", "chian"], "did you mean 'chain'|lessons"),
+    (["gains", "missing.csv"], "missing.csv"),
+    (["worksheet", "--students", "missing.txt"], "missing.txt"),
+])
+def test_commands_refuse_in_one_line(arguments, wrong, capsys):
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert re.search(wrong, said)
+    assert said.count("\n") == 1

@@ -1,0 +1,173 @@
+"""What a lecturer hands out: the commands export, worksheet, class-test and gains."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import DataError, RenderError, check_name, counted
+from ...files import read_text, write_atomically
+from ..arguments import SEED, Command, argument, option, positive
+from ..output import write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...learn.handouts import Variant
+
+FILES = {"moodle": "bank.xml", "gift": "bank.gift.txt", "anki": "bank.anki.txt", "text": "bank.txt"}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+MOST_BYTES = 10_000_000  # of a file of names or answers
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Writes a bank of questions for another program."""
+    from ...learn import handouts
+
+    check_name(options.to, "--to", [*handouts.FORMATS])
+    items = handouts.bank(
+        options.seed, options.questions, lessons=options.lesson or (), level=options.level
+    )
+    text = handouts.FORMATS[options.to](items)
+    name = FILES[options.to]
+    path = write(options.out or name, name, lambda path: write_atomically(path, text))
+    if path is not None:
+        pictures = sum(bool(item.picture) for item in items)
+        print(f"wrote {path}: {counted(len(items), 'question')}, {counted(pictures, 'picture')}, "
+              f"of seed {options.seed}")
+    return 0
+
+
+def run_worksheet(options: argparse.Namespace) -> int:
+    """Writes worksheets, one variant for each student, and their key."""
+    from ...learn import handouts
+
+    names = _names(options)
+    made = handouts.variants(options.seed, names, options.questions)
+    written = _pages(made, options.out, options.title, options.pdf)
+    print(f"wrote {', '.join(map(str, written))}: {counted(len(made), 'variant')} of "
+          f"{counted(options.questions, 'question')}, of seed {options.seed}")
+    return 0
+
+
+def _names(options: argparse.Namespace) -> list[str]:
+    """Returns the names of the variants: of students, or 001, 002, ..."""
+    if options.students is None:
+        digits = max(3, len(str(options.variants)))
+        return [str(i).zfill(digits) for i in range(1, options.variants + 1)]
+    text = read_text(options.students, "--students", "students.txt", "write one identifier a line",
+                     most=MOST_BYTES)
+    names = [line.strip() for line in text.split("\n") if line.strip()]
+    if not names:
+        raise DataError(f"{options.students} has no identifiers; write one a line")
+    return names
+
+
+def _pages(made: Sequence[Variant], folder: Path, title: str, with_pdf: bool) -> list[Path]:
+    """Writes sheets and key, and returns the paths."""
+    from ...learn import handouts
+
+    pages = {"sheets": handouts.sheet_page(made, title), "key": handouts.key_page(made, title)}
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [write_atomically(folder / f"{name}.html", page) for name, page in pages.items()]
+    if with_pdf:
+        written += [_pdf(path) for path in written]
+    return written
+
+
+def _pdf(page: Path) -> Path:
+    """Prints a page to a PDF beside it, by weasyprint or a browser."""
+    target = page.with_suffix(".pdf")
+    if find_spec("weasyprint"):
+        from importlib import import_module
+
+        import_module("weasyprint").HTML(filename=str(page)).write_pdf(str(target))
+        return target
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise RenderError(
+            "--pdf needs weasyprint or a browser such as Chromium; pip install weasyprint, or "
+            f"print {page} from your browser"
+        )
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer",
+               f"--print-to-pdf={target}", page.resolve().as_uri()]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=600)
+    if done.returncode or not target.exists():
+        raise RenderError(f"{browser} could not print {page}; print it from your browser")
+    return target
+
+
+def run_class_test(options: argparse.Namespace) -> int:
+    """Writes the tests before and after a course, their key, and an empty table of answers."""
+    from ...learn.handouts import class_test
+
+    made = class_test.sheets(options.seed)
+    written = _pages(made, options.out, "Class test", options.pdf)
+    table = options.out / "answers.csv"
+    written.append(write_atomically(table, f"{class_test.head()}\n"))
+    print(f"wrote {', '.join(map(str, written))}, of seed {options.seed}")
+    print(f"Each student writes the same code on both tests. Type the answers into {table}, and "
+          f"then: tinygrad-edu gains {table} --seed {options.seed}")
+    return 0
+
+
+def run_gains(options: argparse.Namespace) -> int:
+    """Reports what a class gained between the two tests."""
+    from ...learn.handouts import class_test
+
+    text = read_text(options.answers, "the answers", "answers.csv", "write what class-test begins",
+                     most=MOST_BYTES)
+    rows = class_test.read_answers(text, str(options.answers))
+    print(class_test.gain(rows, options.seed))
+    return 0
+
+
+_PDF = argument("--pdf", action="store_true",
+                help="also as PDF, by weasyprint or an installed browser")
+EXPORT = Command(
+    "export",
+    run_export,
+    "write a bank of questions for Moodle, GIFT, Anki, or to read",
+    (
+        option("--to", "moodle", "moodle, gift, anki or text"),
+        SEED,
+        option("--questions", 50, "how many", positive),
+        argument("--lesson", action="append", metavar="LESSON",
+                 help="questions of this lesson; may be repeated (default: of all lessons)"),
+        argument("--level", type=positive, help="from 1 to 5 (default: from easy to hard)"),
+        argument("-o", "--out", help="the file; - is standard output (default: bank.xml, or the "
+                 "like)"),
+    ),
+)
+WORKSHEET = Command(
+    "worksheet",
+    run_worksheet,
+    "write worksheets to print, with other numbers for each student, and their key",
+    (
+        SEED,
+        option("--questions", 8, "questions of each worksheet", positive),
+        option("--variants", 1, "how many worksheets", positive),
+        argument("--students", metavar="FILE", help="a file with an identifier of a student a "
+                 "line, instead of --variants"),
+        option("--title", "Worksheet", "the heading"),
+        _PDF,
+        option("-o --out", Path("sheets"), "folder to write to"),
+    ),
+)
+CLASS_TEST = Command(
+    "class-test",
+    run_class_test,
+    "write a test before and after a course, without names",
+    (SEED, _PDF, option("-o --out", Path("class-test"), "folder to write to")),
+)
+GAINS = Command(
+    "gains",
+    run_gains,
+    "report what a class gained between the two tests, with confidence intervals",
+    (argument("answers", metavar="FILE", help="the table of answers, answers.csv"), SEED),
+)
+COMMANDS = (EXPORT, WORKSHEET, CLASS_TEST, GAINS)

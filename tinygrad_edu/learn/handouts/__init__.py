@@ -1,0 +1,26 @@
+"""What a lecturer hands out: banks of questions for other programs, worksheets, and a class test.
+
+    >>> from tinygrad_edu.learn import handouts
+    >>> items = handouts.bank(seed=7, count=3)
+    >>> [item.name for item in items] == [item.name for item in handouts.bank(seed=7, count=3)]
+    True
+    >>> print(handouts.gift(items).splitlines()[0])
+    // Questions on backpropagation and gradient descent, written by tinygrad_edu.
+
+==============  ===================================================================================
+`bank`          questions from a seed, each with all that a writer needs
+`formats`       writers for Moodle, GIFT, Anki and plain text
+`sheets`        worksheets with their key, as pages to print
+`class_test`    a test before and after a course, and the gain of a class
+==============  ===================================================================================
+"""
+
+from .bank import Item, bank
+from .class_test import Gain, gain, read_answers
+from .formats import FORMATS, anki, gift, moodle, plain
+from .sheets import Variant, key_page, sheet_page, variants
+
+__all__ = [
+    "FORMATS", "Gain", "Item", "Variant", "anki", "bank", "gain", "gift", "key_page", "moodle",
+    "plain", "read_answers", "sheet_page", "variants",
+]
