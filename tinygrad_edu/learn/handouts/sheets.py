@@ -32,6 +32,7 @@ h1 { font-size: 1.3rem; margin: 0 0 .3rem; }
 .question svg { max-width: 100%; height: auto; max-height: 16rem; }
 .answer { border-bottom: 1px solid #555; display: inline-block; min-width: 12rem; }
 ol { margin: .3rem 0 .3rem 1.2rem; }
+.key p { margin: .25rem 0; }
 .key li { margin-bottom: .2rem; }
 table { border-collapse: collapse; }
 section + section { break-before: page; margin-top: 3rem; }
@@ -114,8 +115,8 @@ def _sheet(variant: Variant, title: str) -> str:
         choices = "".join([f"<li>{escape(choice)}</li>" for choice in item.choices])
         answers = f'<ol type="a">{choices}</ol>' if choices else ""
         parts.append(
-            f'<div class="question"><p><b>{i}.</b></p>\n'
-            f'<div class="asked">{escape(item.text, quote=False)}</div>\n{item.picture}\n{answers}'
+            f'<div class="question"><div class="asked"><b>{i}.</b> '
+            f"{escape(item.text, quote=False)}</div>\n{item.picture}\n{answers}"
             '<p>Answer: <span class="answer">&nbsp;</span></p></div>'
         )
     return "\n".join(parts)
@@ -125,10 +126,11 @@ def _key(variant: Variant, title: str) -> str:
     parts = [f"<h1>{escape(title)}: key of variant {escape(variant.name)}</h1>"]
     for i, item in enumerate(variant.items, 1):
         solution = "".join([f"<p>{escape(sentence)}</p>" for sentence in item.solution])
-        known = "".join([f"<li>{escape(said)}</li>" for said in item.feedback.values()])
+        meanings = [said.removeprefix("Not quite: ") for said in item.feedback.values()]
+        known = "".join([f"<li>{escape(said)}</li>" for said in meanings])
         parts.append(
             f'<div class="question key"><p><b>{i}. {escape(_lettered(item))}</b></p>\n{solution}'
-            f"<p>Wrong answers:</p><ul>{known}</ul></div>"
+            f"<p>What wrong answers mean:</p><ul>{known}</ul></div>"
         )
     return "\n".join(parts)
 
