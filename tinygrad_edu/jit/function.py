@@ -32,9 +32,10 @@ from ..engine.value import Value
 from ..errors import check_function, check_int, counted, short_repr, some
 from ..nn.module import Module
 from .batch import flatten_columns
+from .holder import MISSING
 from .program import Program, arguments, check_differentiable, function_name, matrix
 from .running.columns import is_column_leaf
-from .running.direct import Direct, write
+from .running.direct import Direct
 from .state import KEPT
 from .structure import NUMBER, Signature, StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
@@ -196,7 +197,7 @@ class Jitted(Generic[P]):
             return self._uncompiled(args, kwargs)
         program = self._program(structure)
         result = program.result(program.run(leaves))
-        program.note(self._direct, False, self._key(structure))
+        self._note(program, False)
         return result
 
     def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -211,40 +212,39 @@ class Jitted(Generic[P]):
     @overload
     def value_and_grad(self, /, x: Any, *, out: Any) -> tuple[float, Any]: ...  # noqa: F811
     def value_and_grad(  # noqa: F811
-        self, /, *args: Any, out: Any = None, **kwargs: Any
+        self, /, *args: Any, out: Any = MISSING, **kwargs: Any
     ) -> tuple[float, Any]:
         """Returns ``(value, gradient)`` of a function that returns one number.
 
         out: for a function of one list or array, a writable buffer of doubles, such as
             ``array("d")`` or an array of numpy.  The gradient is written there, and ``out`` is
-            returned in its place.
+            returned in its place.  If ``f`` has an argument of this name, it is that argument.
 
         The gradient has the structure of the argument, with None for what is static.  For several
         arguments it is a tuple; with keyword arguments it is a pair of that tuple and a dict.
         Gradients of leaves that the function closes over are added to their ``.grad``, as in
         `backward`.  Values among the arguments count as their numbers.
 
-        Raises TypeError if ``out`` does not have the length of the argument.
+        Raises TypeError if ``out`` is not a writable buffer with a double for each number of the
+        argument, one after the other, or if there are several arguments.
         """
-        if not kwargs and len(args) == 1:
-            found = self._direct.call(args[0], True, out)
-            if found is not None:
-                self._touch(found[0])
-                return found[1:]
-        self._check_own("out", out is not None, args)
+        if out is not MISSING and "out" in self._signature.names:
+            kwargs["out"] = out  # an argument of ``f``
+        buffer = None if out is MISSING or "out" in kwargs else out
+        if not kwargs and len(args) == 1 and (found := self._direct.call(args[0], True, buffer)):
+            self._touch(found[0])
+            return found[1:]
         program, leaves = self._program_for(args, kwargs)
-        outputs = program.run(leaves, with_gradient=True)
-        program.note(self._direct, True, self._key(program.structure))
-        value, gradient = program.differentiated(outputs)
-        if out is None:
-            return value, gradient
-        if len(args) != 1 or kwargs:
-            raise TypeError(
-                "value_and_grad: out is for a function of one list or array; without it, the "
-                "gradients are returned"
-            )
-        write(out, outputs[1:len(leaves) + 1])
-        return value, out
+        result = program.value_and_gradient(leaves, buffer)
+        self._note(program, True)
+        return result
+
+    def _note(self, program: Program, with_gradient: bool) -> None:
+        """Notes a program for direct calls, unless it was dropped in the meantime."""
+        with self._lock:
+            key = self._key(program.structure)
+            if self._cache.get(key) is program:
+                program.note(self._direct, with_gradient, key)
 
     def _touch(self, key: Any) -> None:
         """Notes that the program of that key was used."""
