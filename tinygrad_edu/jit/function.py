@@ -137,6 +137,7 @@ class Jitted(Generic[P]):
         self._modules: dict[Structure, list[Module]] = {}
         self._lock = threading.RLock()
         self._direct = Direct()
+        self._last: Any = None  # the key of the last direct call, if its program was used last
 
     def __repr__(self) -> str:
         return f"<jit {function_name(self.function)}: {counted(len(self._cache), 'program')}>"
@@ -242,15 +243,15 @@ class Jitted(Generic[P]):
     def _note(self, program: Program, with_gradient: bool) -> None:
         """Notes a program for direct calls, unless it was dropped in the meantime."""
         with self._lock:
-            key = self._key(program.structure)
-            if self._cache.get(key) is program:
+            if self._cache.get(key := self._key(program.structure)) is program:
                 program.note(self._direct, with_gradient, key)
 
     def _touch(self, key: Any) -> None:
         """Notes that the program of that key was used."""
-        with suppress(KeyError):  # another thread may have dropped it
-            if len(self._cache) > 1:
+        if key is not self._last:  # a hash of a long structure takes as long as the call
+            with suppress(KeyError):  # another thread may have dropped it
                 self._cache.move_to_end(key)
+                self._last = key
 
     def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the matrix of second derivatives of a function that returns one number.
@@ -378,7 +379,6 @@ class Jitted(Generic[P]):
         for option, is_given in given.items():
             self._check_own(option, bool(is_given), args)
         from .languages.text import language_of
-
         own = function_name(self.function)
         name = name or (own if language_of(language).is_name(own) else "f")
         tape, outputs = self._program_or_last(args, kwargs).tape(gradient, freeze)
@@ -467,6 +467,7 @@ class Jitted(Generic[P]):
             key = self._key(structure)
             if (found := self._cache.get(key)) is not None:
                 self._cache.move_to_end(key)
+                self._last = None
                 return found
             parts, keywords = structure
             labels = [*self._signature.labels(len(parts) - len(keywords)), *keywords]
@@ -476,6 +477,7 @@ class Jitted(Generic[P]):
             if program.trace.modules:
                 self._modules[structure] = program.trace.modules
             self._cache[self._key(structure)] = program
+            self._last = None
             while len(self._cache) > self._cache_size:
                 (forgotten, _), _ = self._cache.popitem(last=False)
                 self._direct.clear()
@@ -491,7 +493,6 @@ class Jitted(Generic[P]):
 
 def _written(*settings: Any) -> str:
     from .languages.text import written  # rarely needed, and slow to import
-
     return written(*settings)
 
 

@@ -161,9 +161,10 @@ class Direct:
     """
 
     def __init__(self) -> None:
-        # by the class of the argument, its length or shape, and whether there is a gradient: what
-        # runs the program, the number of inputs, zeros for the slopes, and the program's key
-        self._known: dict[Any, tuple[Kernel, int, array[float], Any]] = {}
+        # by the class of the argument, its length or shape, and whether there is a gradient: the
+        # first arguments of ``call``, with zeros for the slopes; the program's key, and what keeps
+        # its code in memory
+        self._known: dict[Any, tuple[int, int, array[float], Any, Kernel]] = {}
         self._arrays: Any = None  # the class of arrays, once there was one
 
     def clear(self) -> None:
@@ -185,7 +186,7 @@ class Direct:
         if isinstance(size, tuple):
             owners = [self._arrays] = [sys.modules["numpy"].ndarray]
         for owner in owners:
-            self._known[owner, size, with_gradient] = kernel, count, zeros, key
+            self._known[owner, size, with_gradient] = kernel.code, count, zeros, key, kernel
 
     def call(self, x: Any, with_gradient: bool, out: Any = None) -> tuple[Any, float, Any] | None:
         """Returns the key of the program, the result, and the gradient; None if no program fits."""
@@ -198,7 +199,7 @@ class Direct:
         size = len(x) if is_counted else x.shape
         if (found := self._known.get((kind, size, with_gradient))) is None:
             return None
-        kernel, count, zeros, key = found
+        code, count, zeros, key, _ = found
         if (call := entry()) is None:
             return None
         if kind is list:
@@ -208,7 +209,7 @@ class Direct:
         target = out
         if with_gradient and out is None:
             target = zeros[:] if is_counted else sys.modules["numpy"].empty(size)
-        result = call(kernel.code, count, len(zeros), x, target)
+        result = call(code, count, len(zeros), x, target)
         if result.__class__ is int:
             return None
         return key, result, target.tolist() if is_counted and out is not target else target
