@@ -411,24 +411,20 @@ def test_names_of_any_length_are_filled_up_without_changing_a_bit():
 def test_the_loss_counts_positions_with_a_weight():
     rows = [[0.5, -1.0], [2.0, 0.25], [1e3, -1e3]]
     assert gpt.loss(rows, [1, 0, 1], [1, 1, 0]) == gpt.loss(rows[:2], [1, 0])
+    with pytest.raises(ValueError, match=r"weights must be a list of 3 numbers.*not \[1, 1\]"):
+        gpt.loss(rows, [1, 0, 1], [1, 1])
 
 
 @pytest.mark.parametrize("temperature", [0.5, 20.0])
-def test_sample_is_compiled_with_the_numbers_of_read(temperature):
+def test_a_compiled_sampler_has_the_names_of_sample(temperature):
     vocabulary = gpt.Vocabulary(["ab", "c"])
     model = gpt.GPT(4, width=4, heads=2, block=20, rng=0)
+    invent = gpt.sampler(model, vocabulary, temperature)
     for seed in range(10):
-        rng = random.Random(seed)
-        past = model.start()
-        tokens = [vocabulary.boundary]
-        while len(tokens) <= model.block:
-            logits = [float(x) / temperature for x in model.read(tokens[-1], past)]
-            token = rng.choices(range(4), math.softmax(logits))[0]
-            if token == vocabulary.boundary:
-                break
-            tokens.append(token)
-        found = gpt.sample(model, vocabulary, temperature=temperature, rng=random.Random(seed))
-        assert found == vocabulary.decode(tokens)
+        wanted = gpt.sample(model, vocabulary, temperature, seed)
+        assert invent(random.Random(seed)) == wanted
+    model.parameters()[0].data += 1.0
+    assert invent(random.Random(0)) == gpt.sample(model, vocabulary, temperature, 0)
 
 
 def test_sample_is_determined_by_the_seed_and_changes_nothing():

@@ -2,9 +2,11 @@
 second call of each kind.  It must return what the first one does."""
 
 import random
+import sys
 import threading
 from array import array
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -140,8 +142,70 @@ def test_out_is_for_one_list_or_array():
     f = jit(lambda x, y: x * y)
     with pytest.raises(TypeError, match="out is for a function of one list or array"):
         f.value_and_grad(1.0, 2.0, out=np.empty(2))
-    with pytest.raises(TypeError, match="out is both an option and an argument"):
-        jit(lambda x, out: x * out).value_and_grad(1.0, out=2.0)
+    own = jit(lambda x, out=1.0: x[0] * (7.0 if out is None else out))
+    assert own.value_and_grad([3.0], out=2.0) == (6.0, (([2.0],), {"out": 3.0}))
+    assert own.value_and_grad([3.0], out=None)[0] == 21.0
+    plain = jit(lambda x: x[0])
+    assert plain.value_and_grad([3.0], out=None) == plain.value_and_grad([3.0], out=None)
+
+
+def test_a_buffer_that_is_refused_leaves_gradients_alone():
+    w = Value(3.0)
+    f = jit(lambda x: w * x[0])
+    with pytest.raises(TypeError, match="writable buffer of 1 doubles"):
+        f.value_and_grad([5.0], out=np.zeros(3))
+    assert w.grad == 0.0
+
+
+def test_other_objects_with_a_shape_are_not_asked_for_it():
+    class Settings:
+        shape: ClassVar = [2, 3]
+
+    f = jit(lambda settings: settings.shape[0] * 1.0, static=["settings"])
+    assert f(Settings()) == f(Settings()) == 2.0
+
+
+def test_many_numbers_in_a_thread_with_a_small_stack():
+    f = jit(lambda x: x[0] * x[-1])
+    found = []
+    before = threading.stack_size(65_536)
+    try:
+        thread = threading.Thread(target=lambda: found.extend(
+            f.value_and_grad([2.0] * 9_000)[0] for _ in range(3)
+        ))
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    assert found == [4.0] * 3
+
+
+def test_a_program_that_another_thread_drops_is_never_called_again():
+    """Each thread compiles more shapes than are kept, and code that nothing holds is freed."""
+    f = jit(lambda x: math.total([a * a * math.sin(a) for a in x]), cache_size=2)
+    wanted = {n: jit(lambda x: math.total([a * a * math.sin(a) for a in x]))([0.5] * n)
+              for n in range(2, 7)}
+    wrong = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def work(seed):
+        rng = random.Random(seed)
+        for _ in range(60):
+            n = rng.randrange(2, 7)
+            for _ in range(3):
+                if (found := f([0.5] * n)) != wanted[n]:
+                    wrong.append((n, found))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
 
 
 def test_leaves_get_their_gradients_also_with_out():

@@ -1,6 +1,8 @@
 """Programs that were seen before: what is shared, and what is not."""
 
 import random
+import sys
+import threading
 from functools import partial
 from operator import mul
 from pathlib import Path
@@ -133,6 +135,47 @@ def test_rows_of_the_users_are_those_that_have_the_name_now(folder):
         forward, rule = partial(mul, factor), partial(first, factor)
         row = define("stretched", forward, rule, replace=factor > 2.0)
         assert jit(partial(applied, row)).value_and_grad(0.7)[0] == factor * plain
+
+
+def test_nothing_is_kept_on_disk_if_the_package_has_changed_since_it_was_loaded(
+    folder, monkeypatch
+):
+    f = lambda x: chain(x, 0.25)  # noqa: E731
+    monkeypatch.setattr(store, "LOADED_AT", 0)
+    store._version.cache_clear()
+    try:
+        first = jit(f).value_and_grad(0.7)
+        assert (names(folder), jit(f).value_and_grad(0.7)) == ([], first)
+    finally:
+        store._version.cache_clear()
+    monkeypatch.undo()
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(folder))
+    assert jit(f).value_and_grad(0.7) == first
+    assert names(folder) != []
+
+
+def test_threads_recall_at_the_same_time(folder, monkeypatch):
+    monkeypatch.setattr(store, "MAX_MEMORY_BYTES", 3_000)
+    raised = []
+
+    def work(k):
+        try:
+            for i in range(40):
+                jit(partial(chain, constant=k + i / 64))(0.5)
+        except Exception as error:
+            raised.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(3)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert raised == []
 
 
 def test_random_programs_have_the_same_bits_the_second_time(folder):

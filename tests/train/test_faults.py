@@ -249,6 +249,25 @@ def test_model_with_side_effects_is_trained_eagerly_and_rejected_by_name(make, c
     assert trained(model, None).loss == losses  # it is unchanged
 
 
+def test_a_loss_with_the_trace_of_an_earlier_one_is_compared_as_well():
+    def plain(prediction, target):
+        return (prediction - target) ** 2
+
+    def hidden(prediction, target):
+        square = (prediction - target) ** 2
+        return square * 3.0 if isinstance(target, float) and target == 3.0 else square
+
+    targets = [float(i) for i in range(len(X))]
+    for loss in (plain, hidden):
+        model = nn.MLP(2, [4, 1], rng=0)
+        optimizer = optim.SGD(model.parameters(), lr=1e-3)
+        if loss is hidden:
+            with pytest.raises(TraceError, match="the loss of sample"):
+                fit(model, loss, X[2:], targets[2:], optimizer=optimizer, epochs=2, engine="jit")
+        else:
+            fit(model, loss, X, targets, optimizer=optimizer, epochs=2, engine="jit")
+
+
 def test_a_trace_leaves_no_traced_value_behind():
     for make in (Norm, Keeping, Listing):
         model = make()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +55,11 @@ def run_gpt(options: argparse.Namespace) -> int:
     )
     _print_course(history, options.steps)
     print("\ninvented names:")
+    invent: Callable[[random.Random], str] = partial(gpt.sample, model, vocabulary, 0.5)
+    if compiles and options.engine != "eager":
+        invent = gpt.sampler(model, vocabulary)
     for i in range(1, options.samples + 1):
-        print(f"{i:4}  {printable(gpt.sample(model, vocabulary, rng=rng))}", flush=True)
+        print(f"{i:4}  {printable(invent(rng))}", flush=True)
     if history.interrupted:
         raise KeyboardInterrupt
     return 0

@@ -29,6 +29,7 @@ from functools import partial
 from keyword import iskeyword
 from math import inf, nan, pi
 from operator import attrgetter, is_
+from time import time_ns
 from typing import Any
 
 from ..errors import check_function, check_text
@@ -915,6 +916,7 @@ erfc: Primitive = define(
     library="erfc",
 )
 
+LOADED_AT = time_ns()  # files of the package that are newer are not those that run
 _table_is_complete = True
 _fields = attrgetter(*Primitive.__slots__)
 _BUILT_IN = dict(TABLE)

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle, islice
+from random import Random
 from typing import Any
 
 from .. import data, math, optim
@@ -214,10 +215,6 @@ class GPT(Module):
         past = self.start()
         return [self.read(token, past) for token in x]
 
-    @jit
-    def _logits(self, tokens: Sequence[Any]) -> list[Row]:
-        return self(tokens)
-
     def start(self) -> list[Past]:
         """Returns the ``past`` of `read` before the first token: an empty list for every block."""
         return [[] for _ in self.layers]
@@ -269,7 +266,8 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any], weights: Sequence[A
     Equal logits give log(vocabulary): 3.2958 for 27 tokens.
 
     Raises:
-        ValueError: predictions and targets differ in length or are empty.
+        ValueError: predictions and targets differ in length or are empty, or weights do.
+        ZeroDivisionError: no position counts.
     """
     check_type(predictions, "loss: predictions", (list, tuple), "a list of rows of logits")
     if not is_list_like(targets) or not hasattr(targets, "__len__"):
@@ -290,6 +288,11 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any], weights: Sequence[A
         raise IndexError(f"loss: targets must be tokens of the vocabulary: {error}") from error
     if weights is None:
         return math.total(surprises) * (1 / len(surprises))
+    if len(weights) != len(surprises):
+        raise ValueError(
+            f"loss: weights must be a list of {len(surprises)} numbers, one for each position, not "
+            f"{short_repr(weights)}"
+        )
     counted = [x * weight for x, weight in zip(surprises, weights)]
     return math.total(counted) * (1 / math.total(weights))
 
@@ -394,22 +397,6 @@ def _filled(entries: list[Any], most: int) -> list[Any]:
     return entries + [0] * (min(length, most) - len(entries))
 
 
-def _reader(model: GPT) -> Callable[[list[int]], list[float]]:
-    """Returns a function from all tokens so far to the logits of the next one.
-
-    It is compiled if llvmlite is installed.
-    """
-    if objects.available():
-        return lambda tokens: model._logits(_filled(tokens, model.block))[len(tokens) - 1]
-    past = model.start()
-
-    def read(tokens: list[int]) -> list[float]:
-        with no_grad():
-            return [float(x) for x in model.read(tokens[-1], past)]
-
-    return read
-
-
 def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rng = None) -> str:
     """Returns a document that the model invents, token by token.
 
@@ -425,11 +412,56 @@ def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rn
         ValueError: ``temperature`` is not a finite number > 0, or the vocabulary has another size
             than the model's.
     """
-    _check_fitting("sample", model, vocabulary)
-    wanted = "a finite number > 0, such as 0.5"
-    temperature = check_number(temperature, "sample: temperature", above=0, wanted=wanted)
+    temperature = _temperature("sample", model, vocabulary, temperature)
     source = generator(rng)
-    read = _reader(model)
+    past = model.start()
+
+    def read(tokens: list[int]) -> list[float]:
+        with no_grad():
+            return [float(x) for x in model.read(tokens[-1], past)]
+
+    return _invented(read, model, vocabulary, temperature, source)
+
+
+def sampler(
+    model: GPT, vocabulary: Vocabulary, temperature: float = 0.5
+) -> Callable[[Random], str]:
+    """Returns a function that returns what `sample` does, from a generator, compiled.
+
+    Compiling takes as long as some names, so it is for many.  The function reads the parameters
+    when it is called; for a model of which a part was replaced, make a new one.
+
+    Raises:
+        ImportError: llvmlite is not installed.
+        Exception: whatever `sample` raises; TraceError, for a model that cannot be compiled.
+    """
+    temperature = _temperature("sampler", model, vocabulary, temperature)
+    if not objects.available():
+        raise ImportError('gpt.sampler needs llvmlite: pip install "tinygrad_edu[fast]"')
+    logits = jit(lambda tokens: model(tokens))
+
+    def read(tokens: list[int]) -> list[float]:
+        rows = logits(_filled(tokens, model.block))
+        return list(rows[len(tokens) - 1])
+
+    return lambda source: _invented(read, model, vocabulary, temperature, source)
+
+
+def _temperature(user: str, model: GPT, vocabulary: Vocabulary, temperature: float) -> float:
+    """Checks the arguments of a sample, and returns the temperature."""
+    _check_fitting(user, model, vocabulary)
+    wanted = "a finite number > 0, such as 0.5"
+    return check_number(temperature, f"{user}: temperature", above=0, wanted=wanted)
+
+
+def _invented(
+    read: Callable[[list[int]], list[float]],
+    model: GPT,
+    vocabulary: Vocabulary,
+    temperature: float,
+    source: Random,
+) -> str:
+    """Returns a document; ``read`` returns the logits of the next token, from all before it."""
     tokens = [vocabulary.boundary]
     while len(tokens) <= model.block:
         probabilities = math.softmax([x / temperature for x in read(tokens)])

@@ -32,9 +32,10 @@ from ..engine.value import Value
 from ..errors import check_function, check_int, counted, short_repr, some
 from ..nn.module import Module
 from .batch import flatten_columns
+from .holder import MISSING
 from .program import Program, arguments, check_differentiable, function_name, matrix
 from .running.columns import is_column_leaf
-from .running.direct import Direct, write
+from .running.direct import Direct
 from .state import KEPT
 from .structure import NUMBER, Signature, StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
@@ -136,6 +137,7 @@ class Jitted(Generic[P]):
         self._modules: dict[Structure, list[Module]] = {}
         self._lock = threading.RLock()
         self._direct = Direct()
+        self._last: Any = None  # the key of the last direct call, if its program was used last
 
     def __repr__(self) -> str:
         return f"<jit {function_name(self.function)}: {counted(len(self._cache), 'program')}>"
@@ -196,7 +198,7 @@ class Jitted(Generic[P]):
             return self._uncompiled(args, kwargs)
         program = self._program(structure)
         result = program.result(program.run(leaves))
-        program.note(self._direct, False, self._key(structure))
+        self._note(program, False)
         return result
 
     def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -211,46 +213,45 @@ class Jitted(Generic[P]):
     @overload
     def value_and_grad(self, /, x: Any, *, out: Any) -> tuple[float, Any]: ...  # noqa: F811
     def value_and_grad(  # noqa: F811
-        self, /, *args: Any, out: Any = None, **kwargs: Any
+        self, /, *args: Any, out: Any = MISSING, **kwargs: Any
     ) -> tuple[float, Any]:
         """Returns ``(value, gradient)`` of a function that returns one number.
 
         out: for a function of one list or array, a writable buffer of doubles, such as
             ``array("d")`` or an array of numpy.  The gradient is written there, and ``out`` is
-            returned in its place.
+            returned in its place.  If ``f`` has an argument of this name, it is that argument.
 
         The gradient has the structure of the argument, with None for what is static.  For several
         arguments it is a tuple; with keyword arguments it is a pair of that tuple and a dict.
         Gradients of leaves that the function closes over are added to their ``.grad``, as in
         `backward`.  Values among the arguments count as their numbers.
 
-        Raises TypeError if ``out`` does not have the length of the argument.
+        Raises TypeError if ``out`` is not a writable buffer with a double for each number of the
+        argument, one after the other, or if there are several arguments.
         """
-        if not kwargs and len(args) == 1:
-            found = self._direct.call(args[0], True, out)
-            if found is not None:
-                self._touch(found[0])
-                return found[1:]
-        self._check_own("out", out is not None, args)
+        if out is not MISSING and "out" in self._signature.names:
+            kwargs["out"] = out  # an argument of ``f``
+        buffer = None if out is MISSING or "out" in kwargs else out
+        if not kwargs and len(args) == 1 and (found := self._direct.call(args[0], True, buffer)):
+            self._touch(found[0])
+            return found[1:]
         program, leaves = self._program_for(args, kwargs)
-        outputs = program.run(leaves, with_gradient=True)
-        program.note(self._direct, True, self._key(program.structure))
-        value, gradient = program.differentiated(outputs)
-        if out is None:
-            return value, gradient
-        if len(args) != 1 or kwargs:
-            raise TypeError(
-                "value_and_grad: out is for a function of one list or array; without it, the "
-                "gradients are returned"
-            )
-        write(out, outputs[1:len(leaves) + 1])
-        return value, out
+        result = program.value_and_gradient(leaves, buffer)
+        self._note(program, True)
+        return result
+
+    def _note(self, program: Program, with_gradient: bool) -> None:
+        """Notes a program for direct calls, unless it was dropped in the meantime."""
+        with self._lock:
+            if self._cache.get(key := self._key(program.structure)) is program:
+                program.note(self._direct, with_gradient, key)
 
     def _touch(self, key: Any) -> None:
         """Notes that the program of that key was used."""
-        with suppress(KeyError):  # another thread may have dropped it
-            if len(self._cache) > 1:
+        if key is not self._last:  # a hash of a long structure takes as long as the call
+            with suppress(KeyError):  # another thread may have dropped it
                 self._cache.move_to_end(key)
+                self._last = key
 
     def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the matrix of second derivatives of a function that returns one number.
@@ -378,7 +379,6 @@ class Jitted(Generic[P]):
         for option, is_given in given.items():
             self._check_own(option, bool(is_given), args)
         from .languages.text import language_of
-
         own = function_name(self.function)
         name = name or (own if language_of(language).is_name(own) else "f")
         tape, outputs = self._program_or_last(args, kwargs).tape(gradient, freeze)
@@ -467,6 +467,7 @@ class Jitted(Generic[P]):
             key = self._key(structure)
             if (found := self._cache.get(key)) is not None:
                 self._cache.move_to_end(key)
+                self._last = None
                 return found
             parts, keywords = structure
             labels = [*self._signature.labels(len(parts) - len(keywords)), *keywords]
@@ -476,6 +477,7 @@ class Jitted(Generic[P]):
             if program.trace.modules:
                 self._modules[structure] = program.trace.modules
             self._cache[self._key(structure)] = program
+            self._last = None
             while len(self._cache) > self._cache_size:
                 (forgotten, _), _ = self._cache.popitem(last=False)
                 self._direct.clear()
@@ -491,7 +493,6 @@ class Jitted(Generic[P]):
 
 def _written(*settings: Any) -> str:
     from .languages.text import written  # rarely needed, and slow to import
-
     return written(*settings)
 
 

@@ -28,7 +28,7 @@ from .batch import Batched, batched, drawn
 from .running import recall
 from .running.backend import Kernel
 from .running.columns import Column, is_column_leaf, is_of_numpy
-from .running.direct import Direct
+from .running.direct import Direct, doubles
 from .structure import (
     ARRAY,
     NUMBER,
@@ -156,6 +156,22 @@ class Program:
         if is_watched():
             return self._run_watched(leaves, with_gradient)
         return self._kernel(with_gradient)(self._inputs(leaves, self._draw()))
+
+    def value_and_gradient(self, leaves: Sequence[Any], out: Any) -> tuple[float, Any]:
+        """Returns the value and the gradient; ``out`` is a buffer for the gradient, or None."""
+        if out is None:
+            return self.differentiated(self.run(leaves, with_gradient=True))
+        parts, names = self.structure
+        if names or len(parts) != 1:
+            raise TypeError(
+                "value_and_grad: out is for a function of one list or array; without it, the "
+                "gradients are returned"
+            )
+        slopes = doubles(out, len(leaves))
+        outputs = self.run(leaves, with_gradient=True)
+        value, _ = self.differentiated(outputs)
+        slopes[:] = array("d", outputs[1:len(leaves) + 1])
+        return value, out
 
     def _draw(self) -> list[float]:
         return [draw() for draw in self.trace.draws]

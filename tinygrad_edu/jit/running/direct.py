@@ -7,8 +7,8 @@
     >>> f.value_and_grad([2.0, 3.0], out=slopes)
     (6.0, array('d', [3.0, 2.0]))
 
-The way is a function of C, as extension modules have them, but compiled by LLVM.  With ctypes such
-a call takes three times as long, most of it to find the addresses of the buffers.
+The call is a function of C, like those of an extension module, but LLVM compiles it.  With ctypes
+the same call takes three times as long, mainly because the addresses of the buffers must be found.
 
 ``call(code, inputs, slopes, x, y)`` runs a program of that many inputs, whose outputs are a number
 and so many slopes.  It reads the buffer ``x``, writes the slopes into the buffer ``y``, and returns
@@ -22,7 +22,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -32,6 +32,7 @@ from ...errors import short_repr
 from . import objects
 from .backend import Kernel
 
+MOST = 4_096  # numbers: the outputs stand on the stack, which is small in some threads
 FAST_CALL = 0x80  # METH_FASTCALL
 READ, WRITE = 0x3C, 0x3D  # PyBUF_C_CONTIGUOUS | PyBUF_FORMAT, and PyBUF_WRITABLE
 
@@ -160,9 +161,11 @@ class Direct:
     """
 
     def __init__(self) -> None:
-        # by the class of the argument, its length or shape, and whether there is a gradient: what
-        # runs the program, the number of inputs, zeros for the slopes, and the program's key
-        self._known: dict[Any, tuple[Kernel, int, array[float], Any]] = {}
+        # by the class of the argument, its length or shape, and whether there is a gradient: the
+        # first arguments of ``call``, with zeros for the slopes; the program's key, and what keeps
+        # its code in memory
+        self._known: dict[Any, tuple[int, int, array[float], Any, Kernel]] = {}
+        self._arrays: Any = None  # the class of arrays, once there was one
 
     def clear(self) -> None:
         """Forgets all programs."""
@@ -176,12 +179,14 @@ class Direct:
         count: how many numbers are in it.
         key: what `call` returns for it.
         """
-        if not kernel.code or not count:
+        if not kernel.code or not 0 < count <= MOST:
             return
         zeros = array("d", bytes(8 * count * with_gradient))
-        owners = [sys.modules["numpy"].ndarray] if isinstance(size, tuple) else [list, array]
+        owners: list[Any] = [list, array]
+        if isinstance(size, tuple):
+            owners = [self._arrays] = [sys.modules["numpy"].ndarray]
         for owner in owners:
-            self._known[owner, size, with_gradient] = kernel, count, zeros, key
+            self._known[owner, size, with_gradient] = kernel.code, count, zeros, key, kernel
 
     def call(self, x: Any, with_gradient: bool, out: Any = None) -> tuple[Any, float, Any] | None:
         """Returns the key of the program, the result, and the gradient; None if no program fits."""
@@ -189,11 +194,12 @@ class Direct:
             return None
         kind = x.__class__
         is_counted = kind is list or kind is array
-        size = len(x) if is_counted else getattr(x, "shape", None)
-        found = self._known.get((kind, size, with_gradient))
-        if found is None:
+        if not (is_counted or kind is self._arrays):
             return None
-        kernel, count, zeros, key = found
+        size = len(x) if is_counted else x.shape
+        if (found := self._known.get((kind, size, with_gradient))) is None:
+            return None
+        code, count, zeros, key, _ = found
         if (call := entry()) is None:
             return None
         if kind is list:
@@ -203,18 +209,15 @@ class Direct:
         target = out
         if with_gradient and out is None:
             target = zeros[:] if is_counted else sys.modules["numpy"].empty(size)
-        result = call(kernel.code, count, len(zeros), x, target)
+        result = call(code, count, len(zeros), x, target)
         if result.__class__ is int:
             return None
         return key, result, target.tolist() if is_counted and out is not target else target
 
 
-def write(out: Any, numbers: Sequence[float]) -> None:
-    """Writes numbers into a buffer of doubles.
-
-    Raises TypeError if it is not a writable one of that length.
+def doubles(out: Any, count: int) -> Any:
+    """Returns a writable buffer of so many doubles; raises TypeError if ``out`` is no such buffer.
     """
-    count = len(numbers)
     try:
         view = memoryview(out)
         is_good = view.format == "d" and view.c_contiguous and not view.readonly
@@ -226,5 +229,4 @@ def write(out: Any, numbers: Sequence[float]) -> None:
             f"other, not {short_repr(out)}; write numpy.empty({count}) or "
             f"array('d', bytes({8 * count}))"
         )
-    if count:
-        view.cast("B").cast("d")[:] = array("d", numbers)
+    return view.cast("B").cast("d") if count else view

@@ -14,6 +14,7 @@ import marshal
 import os
 import stat
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from ...engine.table import LOADED_AT
 from ...files import write_atomically
 
 MAGIC = b"tinygrad_edu object 3\n"
@@ -30,6 +32,7 @@ MAX_CACHE_BYTES = 256 * 2**20  # of the cache on disk; entries used longest ago 
 MAX_MEMORY_BYTES = 64 * 2**20  # of the entries in memory
 
 _memory: OrderedDict[str, tuple[Entry, int]] = OrderedDict()  # by name, each with its size
+_lock = threading.Lock()  # of what is in memory
 _written: float = inf  # bytes since the folder was pruned
 
 
@@ -43,25 +46,27 @@ def recalled(key: Any, make: Callable[[], Entry], on_disk: bool = True) -> Entry
         numbers, texts, bytes and None, and tuples, lists and dicts of them.
     """
     name = _name((_version(), key))
-    if name in _memory:
-        _memory.move_to_end(name)
-        return _memory[name][0]
+    with _lock:
+        if name in _memory:
+            _memory.move_to_end(name)
+            return _memory[name][0]
 
     def packed() -> bytes:
         fields, parts = make()
         head = json.dumps([fields, [*map(len, parts)]]).encode()
         return b"".join([len(head).to_bytes(8, "big"), head, *parts])
 
-    content = _kept(name, packed) if on_disk else packed()
+    content = _kept(name, packed) if on_disk and _version() else packed()
     start = 8 + int.from_bytes(content[:8], "big")
     fields, lengths = json.loads(content[8:start])
     ends = [*accumulate(lengths, initial=start)]
     result = fields, [content[i:j] for i, j in pairwise(ends)]
-    _memory[name] = result, len(content)
-    total = sum(size for _, size in _memory.values())
-    while total > MAX_MEMORY_BYTES:
-        _, (_, size) = _memory.popitem(last=False)
-        total -= size
+    with _lock:
+        _memory[name] = result, len(content)
+        total = sum(size for _, size in _memory.values())
+        while total > MAX_MEMORY_BYTES:
+            _, (_, size) = _memory.popitem(last=False)
+            total -= size
     return result
 
 
@@ -76,7 +81,11 @@ def _name(key: Any) -> str:
 
 @cache
 def _version() -> str:
-    """Returns what stands for this package's programs, Python, and the system's libraries."""
+    """Returns a text that differs for other versions of this package, of Python and of the system.
+
+    It is empty if files of the package have changed since they were loaded: results of the loaded
+    program must not be found by the new one.
+    """
     names = getattr(os, "confstr_names", {})
     library = os.confstr(name) if (name := "CS_GNU_LIBC_VERSION") in names else ""
     system = getattr(os, "uname", lambda: "Windows")()
@@ -87,6 +96,8 @@ def _version() -> str:
     # reading all files would take ten times as long as looking at them
     looks = sorted([(entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
                     for entry in files])
+    if any(entry.stat().st_ctime_ns > LOADED_AT for entry in files):
+        return ""
     return repr((sys.version, system, library, looks))
 
 

@@ -25,9 +25,8 @@ from .samples import EAGER, Plan, Program
 
 SAMPLES = 3  # of each kind, with a gradient that is not 0: a loss of 0 may hide a wrong branch
 MAX_TRIES = 12  # samples of a kind that are compared to find so many
-LONG_SAMPLE = 2_000  # nodes; of longer samples, and of traces that were compared before, one is
+LONG_SAMPLE = 2_000  # nodes; of longer samples, one is compared
 FIRST_REPEAT = 8  # the step of the first repeated comparison
-_compared: set[bytes] = set()  # traces that were equal to the eager engine in this process
 SHARE = 10  # repeated comparisons take at most this fraction of the time
 
 
@@ -108,10 +107,9 @@ class Comparison:
             self._tries[kind] += 1
             self._hits[kind] += is_hit
             program, _ = self._programs.sample(i)
-            is_short = len(program.trace.nodes) < LONG_SAMPLE and program.digest not in _compared
-            if self._hits[kind] == (SAMPLES if is_short else 1) or self._tries[kind] == MAX_TRIES:
+            most = SAMPLES if len(program.trace.nodes) < LONG_SAMPLE else 1
+            if self._hits[kind] == most or self._tries[kind] == MAX_TRIES:
                 known.add(kind)
-                _compared.add(program.digest)
         return ""
 
     def _compare_sample(self, i: int) -> tuple[str, bool]:

@@ -31,7 +31,7 @@ from ...jit.tape.operations import SOURCES
 from ...jit.tape.tape import Tape
 from ...jit.trace import Trace
 from ...jit.traced import STATIC
-from ...jit.tracing import Arguments, difference, digest, record_trace
+from ...jit.tracing import Arguments, difference, record_trace
 from ...optim.parameters import read_numbers
 from .buffers import Buffers, whole_vectors
 
@@ -94,7 +94,6 @@ class Program:
     fixed: the other leaves
     first: the position of the first of them among the inputs
     draws: the functions that draw the random numbers
-    digest: the same for equal traces
     varying: how many inputs vary
     buffer_size: how many inputs there are
     """
@@ -123,7 +122,6 @@ class Program:
         self._places = parameter_nodes(trace, trained)
         self.depends = self._root.__class__ is int and not inner.isdisjoint(self._places)
         self.draws = trace.draws
-        self.digest = digest(trace)
         self._fixed = untrained_nodes(trace, self._places)
         self.fixed = [trace.parameters[trace.nodes[i][1][0]] for i in self._fixed]
         self.first = whole_vectors(len(trained))
