@@ -26,12 +26,15 @@ from .animation.animate import animate
 from .animation.animation import Animation
 from .drawing.draw import draw
 from .drawing.render import Drawing
+from .pages.course.writing import course
 from .pages.explore import explore
 from .pages.page import Page
 from .plotting import plots
 from .shell.repl import debug
 
-__all__ = ["Animation", "Drawing", "Page", "animate", "debug", "draw", "explore", "plots"]
+__all__ = [
+    "Animation", "Drawing", "Page", "animate", "course", "debug", "draw", "explore", "plots",
+]
 
 
 def __dir__() -> list[str]:

@@ -236,3 +236,42 @@ def _mistake(error: Exception) -> str:
     if isinstance(error, _NewerVersionError):
         return f"was written by a newer version of this program (format {error})"
     return f"is damaged ({short_repr(str(error))})"
+
+
+def add_course(state: State, text: str, source: str) -> int:
+    """Adds what was done on the pages of the course, and returns how many lessons it was.
+
+    Adding it again changes nothing.
+
+    text: the JSON that the index page saves.
+    source: the name of the file, for messages.
+
+    Raises DataError if the text is something else.
+    """
+    from .lessons import LESSONS
+    from .questions import KINDS
+
+    try:
+        found = json.loads(text)
+        if found["tinygrad_edu"] != "course":
+            raise ValueError("is no progress of a course")
+        lessons = {name: done for name, done in found["lessons"].items() if name in LESSONS}
+        for name, done in lessons.items():
+            known = state.lesson(name)
+            known.part = max(known.part, min(int(done["parts"]), len(LESSONS[name].parts)))
+        for kind in KINDS.keys() - {"idea"}:
+            counts = [
+                sum(str(asked).startswith(f"{kind}-") for done in lessons.values()
+                    for asked in done[which])
+                for which in ("asked", "right")
+            ]
+            if counts[0]:
+                noted = state.kind(kind)
+                noted.asked = max(noted.asked, counts[0])
+                noted.right = max(noted.right, min(counts[1], noted.asked))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{source} is not what a page of the course saves; open index.html of the course, and "
+            "press the button below the lessons"
+        ) from error
+    return len(lessons)

@@ -40,6 +40,18 @@ def settings_of(experiment: Callable[..., Any]) -> Mapping[str, Any]:
     })
 
 
+def choices_of(experiment: Callable[..., Any], setting: str) -> tuple[Any, ...]:
+    """Returns the values that a setting can have; () if these are numbers, or any texts."""
+    hint = get_type_hints(experiment, include_extras=True).get(setting)
+    if hint is bool:
+        return False, True
+    kind, *extra = get_args(hint) if get_origin(hint) is Annotated else (hint, None)
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    limits = extra[0] if extra else None
+    return limits if isinstance(limits, tuple) else ()
+
+
 def checked(
     given: Mapping[str, Any], experiment: Callable[..., Any], negation: Mapping[str, Any], name: str
 ) -> dict[str, Any]:

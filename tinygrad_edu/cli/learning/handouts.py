@@ -1,4 +1,4 @@
-"""What a lecturer hands out: the commands export, worksheet, class-test and gains."""
+"""The course and what a lecturer hands out: course, export, worksheet, class-test, gains."""
 
 from __future__ import annotations
 
@@ -101,6 +101,17 @@ def _pdf(page: Path) -> Path:
     return target
 
 
+def run_course(options: argparse.Namespace) -> int:
+    """Writes the course as pages."""
+    from ... import viz
+
+    written = viz.course(
+        options.out, questions=options.questions, seed=options.seed, progress=True
+    )
+    print(f"wrote {counted(len(written), 'page')} to {options.out}; open {written[0]} in a browser")
+    return 0
+
+
 def run_class_test(options: argparse.Namespace) -> int:
     """Writes the tests before and after a course, their key, and an empty table of answers."""
     from ...learn.handouts import class_test
@@ -170,4 +181,14 @@ GAINS = Command(
     "report what a class gained between the two tests, with confidence intervals",
     (argument("answers", metavar="FILE", help="the table of answers, answers.csv"), SEED),
 )
-COMMANDS = (EXPORT, WORKSHEET, CLASS_TEST, GAINS)
+COURSE = Command(
+    "course",
+    run_course,
+    "write the course as pages that need no network",
+    (
+        SEED,
+        option("--questions", 50, "questions of each lesson", positive),
+        option("-o --out", Path("course"), "folder to write to"),
+    ),
+)
+COMMANDS = (COURSE, EXPORT, WORKSHEET, CLASS_TEST, GAINS)

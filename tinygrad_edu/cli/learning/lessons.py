@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ...learn.lessons import Lesson, Part
     from ...learn.progress import Progress, State
 
+MOST_BYTES = 1_000_000  # of what a page saved
 PROFILE = option("--profile", "default", "the name under which progress is kept")
 # the graphs of the opening, and the lessons that go on from them
 OPENING = (("lecture-expression", "chain"), ("shared-node", "backward"))
@@ -56,6 +57,15 @@ def run_progress(options: argparse.Namespace) -> int:
     from ...learn.progress import Progress, State
 
     progress = Progress(options.profile)
+    if options.imported is not None:
+        from ...files import read_text
+        from ...learn.progress import add_course
+
+        text = read_text(options.imported, "--import", "course-progress.json",
+                         "save it from index.html of the course", most=MOST_BYTES)
+        with progress.change() as changed:
+            count = add_course(changed, text, options.imported)
+        say(f"Added what was done on the pages of {counted(count, 'lesson')}.\n")
     state = progress.read()
     if state == State():
         say(f"Nothing is noted for the profile {options.profile} yet. Begin with: "
@@ -242,5 +252,9 @@ PROGRESS = Command(
     "progress",
     run_progress,
     "show what you have learned, and what is next",
-    (PROFILE,),
+    (
+        argument("--import", dest="imported", metavar="FILE",
+                 help="first add what was done on the pages of the course, saved from index.html"),
+        PROFILE,
+    ),
 )

@@ -1,0 +1,187 @@
+"""The pages of the course, in a real browser: every lesson is read to its end."""
+
+import json
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.browser import chromium, console, requests, visit
+from tests.viz.pages.test_viz_access import findings
+from tinygrad_edu import learn
+from tinygrad_edu.cli import main
+from tinygrad_edu.errors import DataError
+from tinygrad_edu.learn.lessons import LESSONS
+from tinygrad_edu.learn.progress import State, add_course
+from viz.pages.course.page import index_page
+from viz.pages.course.page import lesson_page as make_page
+
+pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
+QUESTIONS = 6
+MOST_BYTES = 600_000
+
+
+@cache
+def lesson_page(name):
+    """Returns the page of a lesson with few questions; its experiments take seconds."""
+    return make_page(name, questions=QUESTIONS)
+
+
+@pytest.fixture(scope="module")
+def axe():
+    found = find_spec("axe_core_python")
+    return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("chromium"), 1000, 900) as opened:
+        yield opened
+
+
+def faults(driver, axe):
+    """Returns the serious faults that axe-core finds, in light and in dark colours."""
+    found = []
+    for theme in ("light", "dark"):
+        driver.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
+        found += findings(driver, axe, [] if theme == "light" else ["color-contrast"])
+    return found
+
+
+READ = """const part = document.querySelectorAll('.part')[arguments[0]];
+    return { hidden: part.querySelector('.reveal').hidden,
+      sentence: part.querySelector('.sentence').textContent,
+      meant: part.querySelector('.meant').textContent,
+      explain: part.querySelector('.explain').textContent }"""
+PREDICT = """const part = document.querySelectorAll('.part')[arguments[0]];
+    part.querySelectorAll('input[type=radio]')[arguments[1]].click();
+    part.querySelector('.predict').click()"""
+MOVE = """const slider = document.querySelectorAll('.part')[arguments[0]]
+      .querySelector('input[type=range]');
+    slider.value = arguments[1]; slider.dispatchEvent(new Event('input'))"""
+ANSWER = """const field = document.getElementById('answer');
+    if (field) field.value = arguments[0];
+    else [...document.querySelectorAll('#question input')]
+      .find(({ value }) => value === arguments[0]).click();
+    document.getElementById('check').click();
+    return document.getElementById('mark').textContent"""
+
+
+def read_parts(driver, data):
+    """Predicts, reveals, and moves the setting of each experiment to its ends."""
+    for i, part in enumerate(data["parts"]):
+        assert driver.execute_script(READ, i)["hidden"]
+        chosen = part["right"] if i else (part["right"] + 1) % len(part["shown"])
+        driver.execute_script(PREDICT, i, chosen)
+        found = driver.execute_script(READ, i)
+        usual = part["variants"][part["start"]]
+        assert not found["hidden"]
+        assert found["meant"].removeprefix("Right. ") == part["meant"][chosen]
+        assert found["meant"].startswith("Right. ") == (chosen == part["right"])
+        assert (found["sentence"], found["explain"]) == (usual["sentence"], usual["explain"])
+        for k in (0, len(part["variants"]) - 1):
+            driver.execute_script(MOVE, i, k)
+            assert driver.execute_script(READ, i)["sentence"] == part["variants"][k]["sentence"]
+
+
+def answer(driver, data):
+    """Answers the first three questions rightly, and the first one with a known mistake before."""
+    for i, question in enumerate(data["questions"][:3]):
+        wrong = next(([answer, said] for answer, _, said in question["known"] if said), None)
+        if i == 0 and wrong:
+            given, said = wrong
+            assert driver.execute_script(ANSWER, str(given)) == said
+        assert driver.execute_script(ANSWER, question["answer"]) == f"Yes: {question['answer']}."
+        driver.execute_script("document.getElementById('another').click()")
+    driver.execute_script("for (const id of ['hint', 'solve']) document.getElementById(id).click()")
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_is_read_to_its_end(driver, axe, name, tmp_path):
+    page = lesson_page(name)
+    path = page.save(tmp_path / f"{name}.html")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page.html)[1])
+    visit(driver, path)
+    assert faults(driver, axe) == []
+    read_parts(driver, data)
+    assert faults(driver, axe) == []
+    answer(driver, data)
+    assert faults(driver, axe) == []
+    assert requests(driver) == [path.resolve().as_uri()]
+    assert console(driver) == []
+    assert driver.execute_script(
+        "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
+    kept = json.loads(driver.execute_script("return localStorage.getItem('tinygrad_edu.course')"))
+    assert kept[name]["parts"] == len(LESSONS[name].parts)
+    assert len(kept[name]["asked"]) == 3
+    assert 2 <= len(kept[name]["right"]) <= 3
+
+
+def test_numbers_of_a_page_are_those_of_python():
+    page = lesson_page("rate").html
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    part = data["parts"][3]
+    claim = learn.claims["too large a rate diverges"]
+    assert part["setting"] == "factor"
+    assert len(part["variants"]) >= 4
+    for variant in part["variants"]:
+        evidence = claim.run(0, factor=variant["x"])
+        assert variant["holds"] == evidence.holds
+        assert variant["sentence"].endswith(evidence.sentence)
+
+
+def test_a_page_can_be_read_without_a_script():
+    page = lesson_page("chain").html
+    for part in LESSONS["chain"].parts:
+        assert learn.claims[part.claim.name].run(0).sentence.split(".")[0][:30] in page
+    assert "@media print" in page
+
+
+def test_a_page_of_fifty_questions_is_small_and_opens_fast(driver, tmp_path):
+    path = make_page("backward").save(tmp_path / "backward.html")
+    assert path.stat().st_size < MOST_BYTES
+    visit(driver, path)
+    took = driver.execute_script(
+        "return performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
+    )
+    assert 0 < took < 60_000  # milliseconds; the benchmark says how long
+
+
+def test_the_index_lists_what_was_done_and_saves_it(driver, tmp_path):
+    page = index_page().save(tmp_path / "index.html")
+    visit(driver, page)
+    driver.execute_script(
+        "localStorage.setItem('tinygrad_edu.course', JSON.stringify({ chain: "
+        "{ parts: 2, right: ['gradient-1-5'], asked: ['gradient-1-5', 'path-1-2'] } }))"
+    )
+    visit(driver, page)
+    assert driver.execute_script("return document.querySelector('[data-done=chain]').textContent") \
+        == "2 of 4 predictions; questions right: 1"
+    assert len(re.findall(r'href="(\w+)\.html"', page.read_text(encoding="utf-8"))) == 12
+    assert console(driver) == []
+
+
+def test_progress_of_the_pages_is_added_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    done = {"chain": {"parts": 2, "right": ["gradient-1-5"], "asked": ["gradient-1-5", "path-1-2"]},
+            "unknown": {"parts": 1, "right": [], "asked": []}}
+    text = json.dumps({"tinygrad_edu": "course", "lessons": done})
+    state = State()
+    for _ in range(2):
+        assert add_course(state, text, "a.json") == 1
+        assert (state.lessons["chain"].part, list(state.lessons)) == (2, ["chain"])
+        assert (state.kinds["gradient"].asked, state.kinds["gradient"].right) == (1, 1)
+        assert (state.kinds["path"].asked, state.kinds["path"].right) == (1, 0)
+    (tmp_path / "saved.json").write_text(text, encoding="utf-8")
+    assert main(["progress", "--import", str(tmp_path / "saved.json")]) == 0
+    assert "1 lesson" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"tinygrad_edu": "other", "lessons": {}}',
+                                  '{"tinygrad_edu": "course", "lessons": {"chain": 3}}'])
+def test_other_files_are_refused(text):
+    with pytest.raises(DataError, match=r"a\.json is not what a page of the course saves"):
+        add_course(State(), text, "a.json")
