@@ -15,7 +15,6 @@ import random
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from html import escape
-from time import perf_counter
 from typing import Any
 
 from tinygrad_edu.errors import check_int, check_name, counted
@@ -29,7 +28,7 @@ from ..page import Page, assemble
 
 FACTORS = (0.25, 0.5, 1.5, 2.0)  # of a number among the settings
 MAX_PICTURES = 300_000  # characters of the pictures of a page
-LONG = 0.4  # seconds of an experiment that is run for its usual settings and its negation only
+SLOW = ("generalise", "uses")  # lessons whose experiments run for two settings only
 
 
 def index_page() -> Page:
@@ -119,10 +118,8 @@ def _part(part: Part, seed: int) -> dict[str, Any]:
 def _variants(part: Part, seed: int) -> Iterator[dict[str, Any]]:
     """Yields the experiment with each of its settings, in their order."""
     claim = part.claim
-    began = perf_counter()
     usual = claim.run(seed)
-    is_long = perf_counter() - began > LONG
-    for given in _settings(claim, is_long):
+    for given in _settings(claim):
         evidence = usual
         if given != dict(claim.settings):
             with suppress(ValueError, TypeError):
@@ -141,11 +138,11 @@ def _variants(part: Part, seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _settings(claim: Claim, is_long: bool) -> list[dict[str, Any]]:
+def _settings(claim: Claim) -> list[dict[str, Any]]:
     """Returns the settings with which an experiment is shown, the numbers in their order."""
     usual = dict(claim.settings)
     found = [usual, {**usual, **claim.negation}]
-    if usual and not is_long:
+    if usual and claim.lesson not in SLOW:
         name, value = next(iter(usual.items()))
         others = choices_of(claim.experiment, name) or _multiples(value)
         found += [{**usual, name: other} for other in others]
