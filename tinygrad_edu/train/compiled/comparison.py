@@ -89,7 +89,7 @@ class Comparison:
             if not message and rule and not rule.is_right():
                 message = f"the optimiser's rule differs, compiled{self._reason()}"
             self._next_step = 2 * step
-            self._next_time = self._task.seconds + SHARE * (time.perf_counter() - began)
+        self._next_time = self._task.seconds + SHARE * (time.perf_counter() - began)
         self.last = step
         return message
 

@@ -128,7 +128,8 @@ function drawing(part) {
   const names = Object.keys(part.variants[0]?.numbers ?? {})
   const name = names.find((each) => {
     const found = part.variants.map((variant) => variant.numbers[each])
-    return each !== part.setting && !found.includes(undefined) && new Set(found).size > 1
+    const isThere = found.every((x) => x !== undefined)
+    return each !== part.setting && isThere && new Set(found).size > 1
   })
   if (name === undefined) return null
   const ys = part.variants.map((variant) => Number(variant.numbers[name]))
