@@ -15,6 +15,8 @@ from tinygrad_edu.cli import main
 from tinygrad_edu.errors import DataError
 from tinygrad_edu.learn import handouts
 from tinygrad_edu.learn.handouts import class_test
+from tinygrad_edu.learn.handouts.bank import names_of
+from tinygrad_edu.learn.lessons import LESSONS
 from tinygrad_edu.learn.questions import KINDS
 
 with warnings.catch_warnings():
@@ -174,6 +176,25 @@ def test_answers_and_feedback_are_those_of_the_question():
     assert len({item.question.text for item in ITEMS}) == 40
 
 
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_bank_of_a_lesson_is_about_it(lesson):
+    own = set(names_of([lesson]))
+    items = handouts.bank(0, 20, lessons=[lesson])
+    ideas = [item for item in items if item.topic not in KINDS]
+    assert {item.topic for item in ideas} <= own
+    assert len(ideas) == min(10, len(own - KINDS.keys()))
+    if numbers := own & KINDS.keys():
+        assert {item.topic for item in items} - {item.topic for item in ideas} <= numbers
+
+
+def test_the_tolerance_is_that_of_the_mark():
+    for item in handouts.bank(2, 60, kinds=["update"]):
+        answer = float(item.question.answer)
+        for share in (0.9, -0.9):
+            inside = answer + share * item.tolerance(answer)
+            assert item.question.mark(repr(inside)).right
+
+
 def test_a_formula_is_chosen_among_formulas():
     item = handouts.bank(1, 1, kinds=["rule"])[0]
     assert item.shown in item.choices
@@ -185,7 +206,7 @@ def test_a_formula_is_chosen_among_formulas():
 def test_a_text_bank_has_questions_first_and_answers_last():
     asked, answered = handouts.plain(ITEMS).split("\n\nANSWERS\n\n")
     assert re.findall(r"^(\d+)\. ", asked, re.M)[-1] == re.findall(r"^(\d+)\. ", answered, re.M)[-1]
-    assert f"40. {ITEMS[-1].shown}" in answered
+    assert f"40. {ITEMS[-1].lettered}" in answered
 
 
 CODE = """
@@ -258,7 +279,7 @@ def filled(seed, shares):
     """
     written = io.StringIO()
     rows = csv.writer(written)
-    written.write(class_test.head() + "\r\n")
+    written.write(class_test.head(seed) + "\r\n")
     for time, test in zip(class_test.TIMES, class_test.sheets(seed)):
         for k, pair in enumerate(shares):
             right = pair[class_test.TIMES.index(time)]
@@ -267,32 +288,61 @@ def filled(seed, shares):
     return written.getvalue()
 
 
+def gained(text):
+    seed, rows = class_test.read_answers(text)
+    return class_test.gain(rows, seed)
+
+
 def test_the_gain_of_a_class():
-    found = class_test.gain(class_test.read_answers(filled(3, [(3, 9), (6, 12), (0, 6)])), 3)
+    found = gained(filled(3, [(3, 9), (6, 12), (0, 6)]))
     assert (found.students, found.before, found.after) == (3, 0.25, 0.75)
     assert found.gain == found.gain_low == found.gain_high == 0.5
     assert found.normalised == pytest.approx(0.5 / 0.75)
     assert found.questions[0] == (2 / 3, 1.0)
     assert "from +50% to +50%" in str(found)
-    wide = class_test.gain(class_test.read_answers(filled(3, [(3, 3), (0, 12), (6, 6)])), 3)
+    wide = gained(filled(3, [(3, 3), (0, 12), (6, 6)]))
     assert wide.gain_low == 0.0 < wide.gain < wide.gain_high == 1.0
 
 
-def test_tests_before_and_after_ask_the_same_with_other_numbers():
-    before, after = class_test.sheets(3)
+def test_who_is_left_out_and_what_is_not_read_is_said():
+    text = filled(3, [(3, 9), (6, 12)]) + f"late,after{',' * 12}\n"
+    text = text.replace("s1,after,", "s1,After,xyz ", 1)
+    found = gained(text)
+    assert (found.students, found.left_out) == (2, ("late",))
+    assert len(found.unread) == 1
+    assert "s1, after, question 1" in str(found)
+    assert "with one test only: late" in str(found)
+    assert "confidence" not in str(gained(filled(3, [(3, 9)])))
+    assert gained(text.replace(",", ";").replace("late;after", "late;after")).students == 2
+
+
+@pytest.mark.parametrize("form", ["{0}", "{0})", "({0})", "{0}) {1}", "{1}"])
+def test_choices_are_marked_by_letter_and_by_text(form):
+    for kind in ("rule", "classify"):
+        item = handouts.bank(4, 1, kinds=[kind])[0]
+        letter = item.lettered[0]
+        assert class_test._marked(item, form.format(letter, item.shown)) is True
+        other = next("abcd"[i] for i, x in enumerate(item.choices) if x != item.shown)
+        assert class_test._marked(item, other) is False
+
+
+@pytest.mark.parametrize("seed", [0, 3, 27, 31])
+def test_tests_before_and_after_ask_the_same_with_other_numbers(seed):
+    before, after = class_test.sheets(seed)
     assert [item.topic for item in before.items] == [item.topic for item in after.items]
-    assert not {item.question.text for item in before.items} & {
-        item.question.text for item in after.items
-    }
+    assert all(first.question.text != second.question.text
+               for first, second in zip(before.items, after.items))
     assert {item.topic for item in before.items} == KINDS.keys() - {"idea"}
 
 
 @pytest.mark.parametrize(("text", "wrong"), [
-    ("", "must begin with the line code,time,1,2"),
+    ("", "must begin with the line that class-test writes, such as code of test 0,time,1,2"),
     ("name,time\n", "must begin with the line"),
-    (f"{class_test.head()}\nx,before,1\n", "row 2: 3 entries instead of 14"),
-    (f"{class_test.head()}\nx,later{',' * 12}\n", "row 2: the time must be before or after"),
-    (f"{class_test.head()}\nx,after{',' * 12}\nx,after{',' * 12}\n", "row 3: 'x' has answered"),
+    (f"{class_test.head(2).replace(',1,', ',2,', 1)}\n", "must begin with the line"),
+    (f"{class_test.head(2)}\n\nx,before,1\n", "line 3: 3 entries instead of 14"),
+    (f"{class_test.head(2)}\nx,later{',' * 12}\n", "line 2: the time must be before or after"),
+    (f"{class_test.head(2)}\n,after{',' * 12}\n", "line 2: there is no code"),
+    (f"{class_test.head(2)}\nx,after{',' * 12}\nx,after{',' * 12}\n", "line 3: 'x' has answered"),
 ])
 def test_a_table_that_cannot_be_read_says_where(text, wrong):
     with pytest.raises(DataError, match=wrong):
@@ -316,8 +366,19 @@ def test_commands_write_files_and_say_what(tmp_path, capsys, monkeypatch):
     assert main(["class-test", "--seed", "3", "-o", "test"]) == 0
     (tmp_path / "a.csv").write_text(filled(3, [(3, 9)]), encoding="utf-8")
     capsys.readouterr()
-    assert main(["gains", "a.csv", "--seed", "3"]) == 0
+    assert main(["gains", "a.csv"]) == 0
     assert "Gain: +50%" in capsys.readouterr().out
+    table = tmp_path / "test" / "answers.csv"
+    table.write_text(filled(3, [(3, 9)]), encoding="utf-8")
+    kept = table.read_bytes()
+    assert main(["class-test", "--seed", "3", "-o", "test"]) == 0
+    assert "kept test/answers.csv" in capsys.readouterr().out
+    assert table.read_bytes() == kept
+    sheets = (tmp_path / "test" / "sheets.html").read_text(encoding="utf-8")
+    assert "Name:" not in sheets
+    assert sheets.count("Your code, the same on both tests") == 2
+    assert main(["worksheet", "-o", "a.csv"]) == 2
+    assert "a.csv is a file; choose another folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "wrong"), [

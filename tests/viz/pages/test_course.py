@@ -164,6 +164,32 @@ def test_the_index_lists_what_was_done_and_saves_it(driver, tmp_path):
     assert console(driver) == []
 
 
+@pytest.mark.parametrize("kept", ["null", "[", "3", '"text"'])
+def test_damaged_progress_in_the_browser_does_not_matter(driver, kept, tmp_path):
+    page = index_page().save(tmp_path / "index.html")
+    visit(driver, page)
+    driver.execute_script("localStorage.setItem('tinygrad_edu.course', arguments[0])", kept)
+    visit(driver, page)
+    assert console(driver) == []
+    driver.execute_script("localStorage.clear()")
+
+
+def test_numbers_are_read_as_python_reads_them(driver, tmp_path):
+    page = lesson_page("backward")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page.html)[1])
+    question = next(q for q in data["questions"] if not q["choices"])
+    visit(driver, page.save(tmp_path / "page.html"))
+    while driver.execute_script("return document.querySelector('.asked').textContent") \
+            != question["text"]:
+        driver.execute_script("document.getElementById('another').click()")
+    right = float(question["known"][0][0])
+    for form in (f"{right!r}", f" {right:g} ", f"= {right:g}", f"{2 * right:g}/2",
+                 f"{right:.4f}".replace(".", ","), f"{right:g}".replace("-", "\u2212")):
+        assert driver.execute_script(ANSWER, form).startswith("Yes"), form
+    for form in ("", "x", "0x10", "Infinity", "1/0", "1,000", "1/2/3", "--3"):
+        assert driver.execute_script(ANSWER, form).startswith("Write a number"), form
+
+
 def test_progress_of_the_pages_is_added_once(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     done = {"chain": {"parts": 2, "right": ["gradient-1-5"], "asked": ["gradient-1-5", "path-1-2"]},

@@ -48,7 +48,7 @@ def run_worksheet(options: argparse.Namespace) -> int:
 
     names = _names(options)
     made = handouts.variants(options.seed, names, options.questions)
-    written = _pages(made, options.out, options.title, options.pdf)
+    written = _pages(made, options.out, options.title, "Name", options.pdf)
     print(f"wrote {', '.join(map(str, written))}: {counted(len(made), 'variant')} of "
           f"{counted(options.questions, 'question')}, of seed {options.seed}")
     return 0
@@ -67,11 +67,17 @@ def _names(options: argparse.Namespace) -> list[str]:
     return names
 
 
-def _pages(made: Sequence[Variant], folder: Path, title: str, with_pdf: bool) -> list[Path]:
+def _pages(made: Sequence[Variant], folder: Path, title: str, asked_for: str, with_pdf: bool
+           ) -> list[Path]:
     """Writes sheets and key, and returns the paths."""
     from ...learn import handouts
 
-    pages = {"sheets": handouts.sheet_page(made, title), "key": handouts.key_page(made, title)}
+    pages = {
+        "sheets": handouts.sheet_page(made, title, asked_for),
+        "key": handouts.key_page(made, title),
+    }
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; choose another folder with -o")
     folder.mkdir(parents=True, exist_ok=True)
     written = [write_atomically(folder / f"{name}.html", page) for name, page in pages.items()]
     if with_pdf:
@@ -117,12 +123,15 @@ def run_class_test(options: argparse.Namespace) -> int:
     from ...learn.handouts import class_test
 
     made = class_test.sheets(options.seed)
-    written = _pages(made, options.out, "Class test", options.pdf)
+    written = _pages(made, options.out, "Class test", class_test.CODE, options.pdf)
     table = options.out / "answers.csv"
-    written.append(write_atomically(table, f"{class_test.head()}\n"))
+    if not table.exists():  # it may have the answers of a class
+        written.append(write_atomically(table, f"{class_test.head(options.seed)}\n"))
     print(f"wrote {', '.join(map(str, written))}, of seed {options.seed}")
+    if table not in written:
+        print(f"kept {table}, which was there")
     print(f"Each student writes the same code on both tests. Type the answers into {table}, and "
-          f"then: tinygrad-edu gains {table} --seed {options.seed}")
+          f"then: tinygrad-edu gains {table}")
     return 0
 
 
@@ -132,8 +141,8 @@ def run_gains(options: argparse.Namespace) -> int:
 
     text = read_text(options.answers, "the answers", "answers.csv", "write what class-test begins",
                      most=MOST_BYTES)
-    rows = class_test.read_answers(text, str(options.answers))
-    print(class_test.gain(rows, options.seed))
+    seed, rows = class_test.read_answers(text, str(options.answers))
+    print(class_test.gain(rows, seed))
     return 0
 
 
@@ -179,7 +188,7 @@ GAINS = Command(
     "gains",
     run_gains,
     "report what a class gained between the two tests, with confidence intervals",
-    (argument("answers", metavar="FILE", help="the table of answers, answers.csv"), SEED),
+    (argument("answers", metavar="FILE", help="the table of answers, answers.csv"),),
 )
 COURSE = Command(
     "course",

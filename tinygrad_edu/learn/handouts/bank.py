@@ -16,7 +16,7 @@ from itertools import cycle, islice
 from ...errors import RenderError, check_int, check_name
 from ..lessons import LESSONS
 from ..questions import KINDS, LEVELS, Question, question
-from ..questions.answers import TOLERANCE
+from ..questions.answers import LETTERS, TOLERANCE
 from ..questions.ideas import about
 
 FORMULAS = 4  # of these a question about a formula has to choose from, at most
@@ -49,6 +49,13 @@ class Item:
         return self.question.shown
 
     @property
+    def lettered(self) -> str:
+        """The answer, with its letter if it is one of the choices."""
+        if not self.choices:
+            return self.shown
+        return f"{LETTERS[self.choices.index(str(self.question.answer))]}) {self.shown}"
+
+    @property
     def text(self) -> str:
         """What is asked.  A formula is chosen, not written."""
         text = self.question.text
@@ -77,8 +84,8 @@ class Item:
     def tolerance(self, number: float) -> float:
         """Returns how far an answer may be from a number to count as that number."""
         base = self.question.base
-        size = abs(number) if base is None else abs(number - base)
-        return TOLERANCE * size
+        sizes = [abs(number)] if base is None else [abs(number), abs(number - base)]
+        return TOLERANCE * min(sizes)
 
     @cached_property
     def picture(self) -> str:
@@ -107,7 +114,8 @@ def bank(
 
     seed: the random seed.
     count: how many.
-    lessons: the lessons that they are about; () for all twelve.
+    lessons: the lessons that they are about; () for all twelve.  A lesson has few ideas, each with
+        one question; the others are of the kinds that belong to it, or of all kinds if none does.
     kinds: the kinds of questions, of `questions.KINDS`; () for those of the lessons.
     level: from 1, easy, to 5; None for all, from easy to hard.
 
@@ -144,8 +152,13 @@ def bank(
 
 def names_of(lessons: Sequence[str]) -> list[str]:
     """Returns the kinds and ideas that questions about some lessons are made from."""
-    covers = [cover for name in lessons for cover in LESSONS[name].covers.values()]
-    return list(dict.fromkeys([cover.question for cover in covers]))
+    found: list[str] = []
+    for name in lessons:
+        lesson = LESSONS[name]
+        cards = [card.kind for card in lesson.cards.values() if card.kind != "idea"]
+        found += [cover.question for cover in lesson.covers.values()]
+        found += [*cards, lesson.question[0]]
+    return [name for name in dict.fromkeys(found) if name != "idea"]
 
 
 def _topics(names: list[str], draw: random.Random) -> Iterator[str]:

@@ -12,11 +12,15 @@ from __future__ import annotations
 import csv
 import io
 import random
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from statistics import fmean
 
-from ...errors import DataError, counted, short_repr
+from ...errors import DataError, counted, short_repr, some
+from ..questions.answers import UnreadableError, as_choice
 from .bank import Item
 from .sheets import Variant, variants
 
@@ -28,6 +32,9 @@ RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
 
+CODE = "Your code, the same on both tests (no name)"
+
+
 @dataclass(frozen=True)
 class Gain:
     """What a class gained, with 95 % intervals.
@@ -37,6 +44,9 @@ class Gain:
     gain: the mean of after - before, with its interval ``gain_low`` to ``gain_high``.
     normalised: (after - before) / (1 - before) of the class; nan if all was right before.
     questions: for each question the share of right answers before and after.
+    left_out: the codes that answered one test only.
+    unread: answers that could not be read and count as wrong: the code, the time, the question and
+        the answer.
     """
 
     students: int
@@ -47,13 +57,20 @@ class Gain:
     gain_high: float
     normalised: float
     questions: tuple[tuple[float, float], ...]
+    left_out: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        interval = (
+            f", with 95 % confidence from {self.gain_low:+.0%} to {self.gain_high:+.0%}"
+            if self.students > 1 else ""
+        )
         lines = [
             f"{counted(self.students, 'student')} answered both tests.",
+            *[f"Left out, with one test only: {some(self.left_out)}."] * bool(self.left_out),
+            *[f"Not read, and counted as wrong: {some(self.unread)}."] * bool(self.unread),
             f"Right before: {self.before:.0%}; after: {self.after:.0%}.",
-            f"Gain: {self.gain:+.0%}, with 95 % confidence from {self.gain_low:+.0%} to "
-            f"{self.gain_high:+.0%}.",
+            f"Gain: {self.gain:+.0%}{interval}.",
             f"Normalised gain: {self.normalised:.2f} of what was missing before.",
             "question  before  after",
         ]
@@ -65,51 +82,66 @@ class Gain:
 def sheets(seed: int) -> list[Variant]:
     """Returns the two tests of a class: 12 questions each, of the same kinds, with other numbers.
     """
-    return variants(seed, TIMES, QUESTIONS, KINDS)
+    before, after = variants(seed, TIMES, QUESTIONS, KINDS)
+    items = [*after.items]
+    for k, item in enumerate(before.items):
+        for i in count():
+            if items[k].question.text != item.question.text:
+                break
+            items[k] = variants(seed, [f"after {i}"], QUESTIONS, KINDS)[0].items[k]
+    return [before, Variant(after.name, tuple(items))]
 
 
-def read_answers(text: str, source: str = "the answers") -> list[tuple[str, str, list[str]]]:
-    """Returns the rows of a table of answers: the code, the time, and the answers.
+def head(seed: int) -> str:
+    """Returns the first line of a table of answers, which says of which test they are."""
+    return ",".join([f"code of test {seed}", "time", *map(str, range(1, QUESTIONS + 1))])
 
-    text: comma-separated values with a head: code, time, 1, 2, ..., 12.
+
+def read_answers(
+    text: str, source: str = "the answers"
+) -> tuple[int, list[tuple[str, str, list[str]]]]:
+    """Returns the seed of the test, and the rows: the code, the time, and the answers.
+
+    text: values separated by commas or semicolons, with the head that `head` returns.
 
     Raises DataError if the head or a row does not fit; the message has the line.
     """
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
-    width = 2 + QUESTIONS
-    if not rows or [cell.strip() for cell in rows[0][:2]] != ["code", "time"]:
+    first = text.lstrip("\ufeff").partition("\n")[0].strip()
+    separator = ";" if first.count(";") > first.count(",") else ","
+    reader = csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=separator)
+    begin = [cell.strip() for cell in next(reader, [])]
+    seed = re.fullmatch(r"code of test (\d+)", begin[0]) if begin else None
+    if seed is None or ",".join(begin) != head(int(seed[1])):
         raise DataError(
-            f"{source} must begin with the line {head()}; the command class-test writes it"
+            f"{source} must begin with the line that class-test writes, such as {head(0)}, not "
+            f"{short_repr(first)}"
         )
     found: dict[tuple[str, str], list[str]] = {}
-    for i, row in enumerate(rows[1:], 2):
+    for row in reader:
         cells = [cell.strip() for cell in row]
-        if len(cells) != width:
+        where = f"{source}, line {reader.line_num}"
+        if not any(cells):
+            continue
+        if len(cells) != len(begin):
             raise DataError(
-                f"{source}, row {i}: {counted(len(cells), 'entry', 'entries')} instead of {width}; "
+                f"{where}: {counted(len(cells), 'entry', 'entries')} instead of {len(begin)}; "
                 "leave an entry empty if there is no answer"
             )
         code, time, *answers = cells
-        if time not in TIMES:
-            raise DataError(
-                f"{source}, row {i}: the time must be before or after, not {short_repr(time)}"
-            )
-        if (code, time) in found:
-            raise DataError(f"{source}, row {i}: {code!r} has answered {time} already")
-        found[code, time] = answers
-    return [(code, time, answers) for (code, time), answers in found.items()]
-
-
-def head() -> str:
-    """Returns the first line of a table of answers."""
-    return ",".join(["code", "time", *[str(i) for i in range(1, QUESTIONS + 1)]])
+        if not code:
+            raise DataError(f"{where}: there is no code; leave out sheets without one")
+        if time.lower() not in TIMES:
+            raise DataError(f"{where}: the time must be before or after, not {short_repr(time)}")
+        if (code, time.lower()) in found:
+            raise DataError(f"{where}: {code!r} has answered {time} already")
+        found[code, time.lower()] = answers
+    return int(seed[1]), [(code, time, answers) for (code, time), answers in found.items()]
 
 
 def gain(answers: Sequence[tuple[str, str, list[str]]], seed: int) -> Gain:
     """Returns the gain of the students who answered both tests.
 
-    answers: the rows that `read_answers` returns.
-    seed: the seed of the tests.
+    answers, seed: what `read_answers` returns.
 
     The interval is a bootstrap over students: the middle 95 % of the mean gain of 10,000 classes
     that are drawn, with repetition, from this one.
@@ -118,10 +150,17 @@ def gain(answers: Sequence[tuple[str, str, list[str]]], seed: int) -> Gain:
     """
     tests = dict(zip(TIMES, sheets(seed)))
     marks: dict[str, dict[str, list[bool]]] = {}
+    unread: list[str] = []
     for code, time, given in answers:
-        items = tests[time].items
-        marks.setdefault(code, {})[time] = [_is_right(item, x) for item, x in zip(items, given)]
+        right: list[bool] = []
+        for i, (item, x) in enumerate(zip(tests[time].items, given), 1):
+            mark = _marked(item, x)
+            right.append(mark is True)
+            if mark is None:
+                unread.append(f"{code}, {time}, question {i}: {short_repr(x)}")
+        marks.setdefault(code, {})[time] = right
     both = [found for found in marks.values() if len(found) == len(TIMES)]
+    left_out = [code for code, found in marks.items() if len(found) < len(TIMES)]
     if not both:
         raise ValueError(
             "gain: nobody answered both tests; each student needs the same code before and after"
@@ -134,18 +173,19 @@ def gain(answers: Sequence[tuple[str, str, list[str]]], seed: int) -> Gain:
     columns = [[fmean([found[time][k] for found in both]) for time in TIMES]
                for k in range(QUESTIONS)]
     questions = tuple([(first, second) for first, second in columns])
-    return Gain(len(both), before, after, fmean(gains), low, high, normalised, questions)
+    return Gain(len(both), before, after, fmean(gains), low, high, normalised, questions,
+                tuple(left_out), tuple(unread))
 
 
-def _is_right(item: Item, given: str) -> bool:
+def _marked(item: Item, given: str) -> bool | None:
+    """Returns whether an answer is right; None if there is one that cannot be read."""
     if not given:
         return False
-    if item.question.variables:  # chosen by its letter, or written
-        letters = "abcdefgh"[:len(item.choices)]
-        letter = given.strip("() ").lower()
-        if len(letter) == 1 and letter in letters:
-            return item.choices[letters.index(letter)] == item.question.answer
-    return item.question.mark(given).right
+    if item.choices:
+        with suppress(UnreadableError):
+            return as_choice(given, item.choices) == item.question.answer
+    mark = item.question.mark(given)
+    return mark.right if mark.is_read else None
 
 
 def _interval(numbers: Sequence[float]) -> tuple[float, float]:

@@ -160,7 +160,7 @@ def plain(items: Sequence[Item]) -> str:
         asked.append("\n".join([f"{i}. {item.text}", *choices]))
         known = [f"   {_plain(wrong)}: {said}" for wrong, said in item.feedback.items()]
         lines = [f"   {sentence}" for sentence in item.solution]
-        answered.append("\n".join([f"{i}. {item.shown}", *lines, *known]))
+        answered.append("\n".join([f"{i}. {item.lettered}", *lines, *known]))
     return "\n\n".join([*asked, "ANSWERS", *answered]) + "\n"
 
 

@@ -15,7 +15,6 @@ from html import escape
 from typing import NamedTuple
 
 from ...errors import check_int, check_texts
-from ..questions.answers import LETTERS
 from .bank import Item, bank
 
 # Kinds in the order of a lesson; "idea" questions are few, and would soon be the same for all
@@ -84,9 +83,14 @@ def variants(
     return made
 
 
-def sheet_page(sheets: Sequence[Variant], title: str = "Worksheet") -> str:
-    """Returns the worksheets as one page of HTML; each begins on a sheet of its own."""
-    return _page(title, [_sheet(variant, title) for variant in sheets])
+def sheet_page(
+    sheets: Sequence[Variant], title: str = "Worksheet", asked_for: str = "Name"
+) -> str:
+    """Returns the worksheets as one page of HTML; each begins on a sheet of its own.
+
+    asked_for: what students write at the top.
+    """
+    return _page(title, [_sheet(variant, title, asked_for) for variant in sheets])
 
 
 def key_page(sheets: Sequence[Variant], title: str = "Worksheet") -> str:
@@ -105,11 +109,11 @@ def _page(title: str, sections: Sequence[str]) -> str:
     )
 
 
-def _sheet(variant: Variant, title: str) -> str:
+def _sheet(variant: Variant, title: str, asked_for: str) -> str:
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="student"><span>Variant {escape(variant.name)}</span>'
-        "<span>Name: ______________________________</span></p>",
+        f"<span>{escape(asked_for)}: ______________________</span></p>",
     ]
     for i, item in enumerate(variant.items, 1):
         choices = "".join([f"<li>{escape(choice)}</li>" for choice in item.choices])
@@ -117,7 +121,8 @@ def _sheet(variant: Variant, title: str) -> str:
         parts.append(
             f'<div class="question"><div class="asked"><b>{i}.</b> '
             f"{escape(item.text, quote=False)}</div>\n{item.picture}\n{answers}"
-            '<p>Answer: <span class="answer">&nbsp;</span></p></div>'
+            f"<p>{'Answer, a letter' if choices else 'Answer'}: "
+            '<span class="answer">&nbsp;</span></p></div>'
         )
     return "\n".join(parts)
 
@@ -129,14 +134,7 @@ def _key(variant: Variant, title: str) -> str:
         meanings = [said.removeprefix("Not quite: ") for said in item.feedback.values()]
         known = "".join([f"<li>{escape(said)}</li>" for said in meanings])
         parts.append(
-            f'<div class="question key"><p><b>{i}. {escape(_lettered(item))}</b></p>\n{solution}'
+            f'<div class="question key"><p><b>{i}. {escape(item.lettered)}</b></p>\n{solution}'
             f"<p>What wrong answers mean:</p><ul>{known}</ul></div>"
         )
     return "\n".join(parts)
-
-
-def _lettered(item: Item) -> str:
-    """Returns the answer, with its letter if it is one of the choices."""
-    if not item.choices:
-        return item.shown
-    return f"{LETTERS[item.choices.index(str(item.question.answer))]}) {item.shown}"

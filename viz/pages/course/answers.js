@@ -1,5 +1,7 @@
 /* Answers as people write them, and their marks. */
 
+const NUMBER = /^[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?$/i
+
 /**
  * A question; `known` has answers with their tolerance and what to say, the right one first.
  * @typedef {{ name: string, text: string, choices: string[], answer: string,
@@ -12,10 +14,15 @@
  * @param {string} text
  */
 export function numberOf(text) {
-  const plain = text.trim().replace(/[\u2212\u2013]/g, "-").replace(",", ".")
-  const [top, bottom, ...more] = plain.split("/").map((part) => part.trim())
-  if (!top || more.length || bottom === "") return Number.NaN
-  return Number(top) / (bottom === undefined ? 1 : Number(bottom))
+  const plain = text.replace(/[\u2212\u2013]/g, "-").replace(/^\s*(answer|=)\s*/i, "")
+  const parts = plain.split("/").map((part) => part.trim())
+  // "1,000" may be one or a thousand
+  if (parts.length > 2 || !parts.every((part) => NUMBER.test(part) && !/,\d{3}$/.test(part))) {
+    return Number.NaN
+  }
+  const [top, bottom] = parts.map((part) => Number(part.replace(",", ".")))
+  const found = Number(top) / (bottom ?? 1)
+  return Number.isFinite(found) ? found : Number.NaN
 }
 
 /**

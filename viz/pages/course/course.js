@@ -28,7 +28,8 @@ const data = readData()
 /** @returns {Record<string, Done>} */
 function progress() {
   try {
-    return JSON.parse(localStorage.getItem(KEY) ?? "{}")
+    const found = JSON.parse(localStorage.getItem(KEY) ?? "{}")
+    return found !== null && typeof found === "object" ? found : {}
   } catch {
     return {}
   }

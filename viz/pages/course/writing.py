@@ -35,6 +35,8 @@ def course(
     check_int(questions, "course: questions", 1, most=500)
     check_int(seed, "course: seed", 0)
     target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"{target} is a file; choose a folder for the course")
     target.mkdir(parents=True, exist_ok=True)
     written = [index_page().save(target / "index.html")]
     with share_bar("writing the course", progress) as show:
