@@ -274,7 +274,7 @@ def test_batch_names_the_argument_that_is_no_column(wrong):
 EXEMPT = {
     "detect_anomaly", "no_grad", "iris", "names", "Module", "ParameterName", "Initialiser",
     "TinygradEduError", "plots", "Page", "Dataset", "Entry", "Report", "uniform", "xavier", "he",
-    "Standardizer", "Drawing", "Animation", "comb", "factorial",
+    "Standardizer", "Drawing", "Animation", "course", "comb", "factorial",
     "frexp", "gcd", "isqrt", "lcm", "ldexp", "nextafter", "perm", "ulp",
 }
 

@@ -2,12 +2,12 @@
 
 import json
 import re
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+import viz
 from tests.browser import chromium, console, requests, visit
 from tests.viz.pages.test_viz_access import findings
 from tinygrad_edu import learn
@@ -15,18 +15,24 @@ from tinygrad_edu.cli import main
 from tinygrad_edu.errors import DataError
 from tinygrad_edu.learn.lessons import LESSONS
 from tinygrad_edu.learn.progress import State, add_course
-from viz.pages.course.page import index_page
-from viz.pages.course.page import lesson_page as make_page
+from viz.pages.course.page import index_page, lesson_page
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 QUESTIONS = 6
 MOST_BYTES = 600_000
 
 
-@cache
-def lesson_page(name):
-    """Returns the page of a lesson with few questions; its experiments take seconds."""
-    return make_page(name, questions=QUESTIONS)
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Writes the course, with few questions, and returns its folder."""
+    folder = tmp_path_factory.mktemp("course")
+    written = viz.course(folder, questions=QUESTIONS)
+    assert [path.name for path in written] == ["index.html", *[f"{name}.html" for name in LESSONS]]
+    return folder
+
+
+def data_of(path):
+    return json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"))[1])
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +105,9 @@ def answer(driver, data):
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_a_lesson_is_read_to_its_end(driver, axe, name, tmp_path):
-    page = lesson_page(name)
-    path = page.save(tmp_path / f"{name}.html")
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page.html)[1])
+def test_a_lesson_is_read_to_its_end(driver, axe, name, pages):
+    path = pages / f"{name}.html"
+    data = data_of(path)
     visit(driver, path)
     assert faults(driver, axe) == []
     read_parts(driver, data)
@@ -120,9 +125,8 @@ def test_a_lesson_is_read_to_its_end(driver, axe, name, tmp_path):
     assert 2 <= len(kept[name]["right"]) <= 3
 
 
-def test_numbers_of_a_page_are_those_of_python():
-    page = lesson_page("rate").html
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+def test_numbers_of_a_page_are_those_of_python(pages):
+    data = data_of(pages / "rate.html")
     part = data["parts"][3]
     claim = learn.claims["too large a rate diverges"]
     assert part["setting"] == "factor"
@@ -133,15 +137,15 @@ def test_numbers_of_a_page_are_those_of_python():
         assert variant["sentence"].endswith(evidence.sentence)
 
 
-def test_a_page_can_be_read_without_a_script():
-    page = lesson_page("chain").html
+def test_a_page_can_be_read_without_a_script(pages):
+    page = (pages / "chain.html").read_text(encoding="utf-8")
     for part in LESSONS["chain"].parts:
         assert learn.claims[part.claim.name].run(0).sentence.split(".")[0][:30] in page
     assert "@media print" in page
 
 
 def test_a_page_of_fifty_questions_is_small_and_opens_fast(driver, tmp_path):
-    path = make_page("backward").save(tmp_path / "backward.html")
+    path = lesson_page("backward").save(tmp_path / "backward.html")
     assert path.stat().st_size < MOST_BYTES
     visit(driver, path)
     took = driver.execute_script(
@@ -174,11 +178,10 @@ def test_damaged_progress_in_the_browser_does_not_matter(driver, kept, tmp_path)
     driver.execute_script("localStorage.clear()")
 
 
-def test_numbers_are_read_as_python_reads_them(driver, tmp_path):
-    page = lesson_page("backward")
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page.html)[1])
+def test_numbers_are_read_as_python_reads_them(driver, pages):
+    data = data_of(pages / "backward.html")
     question = next(q for q in data["questions"] if not q["choices"])
-    visit(driver, page.save(tmp_path / "page.html"))
+    visit(driver, pages / "backward.html")
     while driver.execute_script("return document.querySelector('.asked').textContent") \
             != question["text"]:
         driver.execute_script("document.getElementById('another').click()")
@@ -211,3 +214,18 @@ def test_progress_of_the_pages_is_added_once(tmp_path, capsys, monkeypatch):
 def test_other_files_are_refused(text):
     with pytest.raises(DataError, match=r"a\.json is not what a page of the course saves"):
         add_course(State(), text, "a.json")
+
+
+@pytest.mark.parametrize(("options", "error", "wrong"), [
+    ({"questions": 0}, ValueError, "course: questions"),
+    ({"questions": 2.5}, TypeError, "course: questions"),
+    ({"seed": -1}, ValueError, "course: seed"),
+])
+def test_wrong_arguments_write_nothing(options, error, wrong, tmp_path):
+    with pytest.raises(error, match=wrong):
+        viz.course(tmp_path / "course", **options)
+    assert [*tmp_path.iterdir()] == []
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(NotADirectoryError, match="file is a file; choose a folder"):
+        viz.course(tmp_path / "file")
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
