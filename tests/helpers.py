@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import reduce
 from operator import add
@@ -154,6 +155,18 @@ def run_python(code, *args, hash_seed="0", timeout=120):
     )
 
 
+def in_threads(work, count, interval=1e-6):
+    """Calls ``work(0)``, ``work(1)``, ... in threads at the same time, which are switched every
+    ``interval`` seconds, and raises what one of them raised."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(interval)
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(work, range(count)))
+    finally:
+        sys.setswitchinterval(before)
+
+
 def scaled(ci, thorough, dev=None):
     """Returns the number of iterations of a test's loop in the loaded profile; ``dev`` is ``ci`` by
     default."""
@@ -181,6 +194,7 @@ __all__ = [
     "bits_of",
     "disagreements",
     "error_in_ulps",
+    "in_threads",
     "inf",
     "kinks",
     "mp",

@@ -2,7 +2,6 @@
 second call of each kind.  It must return what the first one does."""
 
 import random
-import sys
 import threading
 from array import array
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from helpers import bits
+from helpers import bits, in_threads
 
 from tinygrad_edu import Value, define, detect_anomaly, jacobian, jit, math, nn, no_grad, take
 from tinygrad_edu.errors import NonFiniteError
@@ -186,8 +185,6 @@ def test_a_program_that_another_thread_drops_is_never_called_again():
     wanted = {n: jit(lambda x: math.total([a * a * math.sin(a) for a in x]))([0.5] * n)
               for n in range(2, 7)}
     wrong = []
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
 
     def work(seed):
         rng = random.Random(seed)
@@ -197,14 +194,7 @@ def test_a_program_that_another_thread_drops_is_never_called_again():
                 if (found := f([0.5] * n)) != wanted[n]:
                     wrong.append((n, found))
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    in_threads(work, 4)
     assert wrong == []
 
 
@@ -293,9 +283,5 @@ def test_threads_call_at_the_same_time():
     def work(k):
         found[k] = {repr(f.value_and_grad(rows[k])) for _ in range(300)}
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work, 6)
     assert found == {k: {repr(wanted[k])} for k in range(6)}

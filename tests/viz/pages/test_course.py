@@ -144,14 +144,8 @@ def test_a_page_can_be_read_without_a_script(pages):
     assert "@media print" in page
 
 
-def test_a_page_of_fifty_questions_is_small_and_opens_fast(driver, tmp_path):
-    path = lesson_page("backward").save(tmp_path / "backward.html")
-    assert path.stat().st_size < MOST_BYTES
-    visit(driver, path)
-    took = driver.execute_script(
-        "return performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
-    )
-    assert 0 < took < 60_000  # milliseconds; the benchmark says how long
+def test_a_page_of_fifty_questions_is_small(tmp_path):
+    assert lesson_page("backward").save(tmp_path / "page.html").stat().st_size < MOST_BYTES
 
 
 def test_the_index_lists_what_was_done_and_saves_it(driver, tmp_path):

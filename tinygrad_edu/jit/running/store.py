@@ -31,12 +31,10 @@ MAGIC = b"tinygrad_edu object 3\n"
 MAX_CACHE_BYTES = 256 * 2**20  # of the cache on disk; entries used longest ago are removed first
 MAX_MEMORY_BYTES = 64 * 2**20  # of the entries in memory
 
+Entry = tuple[Any, list[bytes]]  # what JSON can hold, and bytes
 _memory: OrderedDict[str, tuple[Entry, int]] = OrderedDict()  # by name, each with its size
 _lock = threading.Lock()  # of what is in memory
 _written: float = inf  # bytes since the folder was pruned
-
-
-Entry = tuple[Any, list[bytes]]  # what JSON can hold, and bytes
 
 
 def recalled(key: Any, make: Callable[[], Entry], on_disk: bool = True) -> Entry:

@@ -30,8 +30,6 @@ KINDS = ("value", "gradient", "path", "rule", "line", "update", "count", "classi
 TIMES = ("before", "after")
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
-
-
 CODE = "Your code, the same on both tests (no name)"
 
 
