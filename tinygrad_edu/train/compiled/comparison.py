@@ -27,7 +27,7 @@ SAMPLES = 3  # of each kind, with a gradient that is not 0: a loss of 0 may hide
 MAX_TRIES = 12  # samples of a kind that are compared to find so many
 LONG_SAMPLE = 2_000  # nodes; of longer samples, one is compared
 FIRST_REPEAT = 8  # the step of the first repeated comparison
-SHARE = 10  # repeated comparisons take at most this fraction of the time
+SHARE = 10  # repeated comparisons after the first one take at most this fraction of the time
 
 
 DRAWN: Any = drawn.__wrapped__  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ class Comparison:
             if not message and rule and not rule.is_right():
                 message = f"the optimiser's rule differs, compiled{self._reason()}"
             self._next_step = 2 * step
-        self._next_time = self._task.seconds + SHARE * (time.perf_counter() - began)
+            self._next_time = self._task.seconds + SHARE * (time.perf_counter() - began)
         self.last = step
         return message
 
