@@ -69,6 +69,8 @@ def noise(seed: int, power: Annotated[float, Range(-4, 4)] = 0.5) -> Evidence:
     """Batch gradients scatter around the full gradient; four times the samples halve the scatter.
 
     Batches are drawn with replacement.
+
+    power: the power of the batch size that the scatter is multiplied by.
     """
     draw = random.Random(seed)
     samples, targets = data.line(NOISY, noise=0.5, rng=draw)
@@ -117,7 +119,11 @@ def trained(seed: int, size: int) -> tuple[int, float]:
     negation={"large": 1, "small": MOONS},
 )
 def further(seed: int, large: Size = 200, small: Size = 1) -> Evidence:
-    """The same number of sample gradients gives more steps if the batches are smaller."""
+    """The same number of sample gradients gives more steps if the batches are smaller.
+
+    large: the largest of the batch sizes that are compared, in samples.
+    small: the smallest of the batch sizes that are compared, in samples.
+    """
     runs = {size: trained(seed, size) for size in RATES}
     rows = [
         (f"{size}", f"{RATES[size]:g}", f"{steps}", f"{loss:.3f}")
@@ -172,7 +178,10 @@ def excess(seed: int, rate: float, falls: bool = False, size: int = 1) -> float:
     negation={"size": LINE},
 )
 def unsettled(seed: int, size: Annotated[int, Range(1, LINE)] = 1) -> Evidence:
-    """The weights keep moving around the minimum, less with a smaller or falling learning rate."""
+    """The weights keep moving around the minimum, less with a smaller or falling learning rate.
+
+    size: the number of samples in a batch.
+    """
     settings = ((0.3, False), (0.1, False), (0.03, False), (0.3, True))
     found = [excess(seed, rate, falls, size) for rate, falls in settings]
     high, middle, low, falling = found

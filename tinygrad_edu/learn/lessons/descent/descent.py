@@ -85,7 +85,7 @@ def updated(
 def fastest(seed: int, turn: Annotated[int, Range(0, 359)] = 180) -> Evidence:
     """Of short steps in all directions, the step opposite to the gradient lowers the loss most.
 
-    turn: the angle to the gradient that is compared with all others, in degrees.
+    turn: the angle between the step and the gradient, in degrees.
     """
     draw = random.Random(seed)
     samples, targets = data.line(SAMPLES, rng=draw)
@@ -122,7 +122,10 @@ def fastest(seed: int, turn: Annotated[int, Range(0, 359)] = 180) -> Evidence:
     negation={"signs": (-1, -1)},
 )
 def both_plus(seed: int, signs: Annotated[tuple[int, int], SIGN_PAIRS] = (1, 1)) -> Evidence:
-    """With + in both updates the line is found; every other choice of signs blows up."""
+    """With + in both updates the line is found; every other choice of signs blows up.
+
+    signs: the signs in the updates of w0 and w1: 1 for plus, -1 for minus.
+    """
     samples, targets = data.line(SAMPLES, rng=seed)
     runs = {s: updated(samples, targets, ALPHA, STEPS, s) for s in SIGN_PAIRS}
     first = mean_square([0.0, 0.0], samples, targets)
@@ -168,7 +171,10 @@ def _by_sgd(samples: Samples, targets: Sequence[float]) -> list[float]:
     negation={"is_mean": True},
 )
 def more_samples(seed: int, is_mean: bool = False) -> Evidence:
-    """With a sum the limit of the learning rate is 2/n; a mean divides the steps by n."""
+    """With a sum the limit of the learning rate is 2/n; a mean divides the steps by n.
+
+    is_mean: whether an update takes the mean over the samples, or else the sum.
+    """
     rows = []
     losses = {}
     for n, alpha in ((20, 0.05), (20, 0.099), (20, 0.101), (200, 0.05), (200, 0.0099)):
@@ -191,7 +197,10 @@ def more_samples(seed: int, is_mean: bool = False) -> Evidence:
 
 @claim("an update without its * does not run", lesson="descent", negation={"repair": "+"})
 def lost_star(seed: int, repair: Literal["*", "+"] = "*") -> Evidence:
-    """Python rejects the printed line; with * it fits the line, with + it runs and blows up."""
+    """Python rejects the printed line; with * it fits the line, with + it runs and blows up.
+
+    repair: the operator that is put after alpha in the printed line.
+    """
     try:
         ast.parse(PRINTED)
         message = ""

@@ -58,6 +58,8 @@ def quotients(w: list[Value], loss: Callable[[list[float]], float], width: float
 )
 def any_origin(seed: int, width: Annotated[float, Range(1e-15, 10)] = 1e-7) -> Evidence:
     """Difference quotients lead to the line of backpropagation; four optimisers use one gradient.
+
+    width: the change of a weight in a difference quotient.
     """
     samples, targets = data.line(SAMPLES, rng=seed)
 
@@ -150,7 +152,7 @@ def steps_of_all(seed: int, condition: float, turn: float = 0.0) -> dict[str, in
 def ravine(seed: int, condition: Annotated[float, Range(1, CONDITION)] = CONDITION) -> Evidence:
     """Descent creeps along the ravine; the other three get there in a fraction of its steps.
 
-    condition: how narrow the ravine is: its curvature across, compared with 1 along it.
+    condition: the curvature across the ravine, where the curvature along it is 1.
     """
     paths = {name: fallen(make, seed, condition) for name, make in optimisers(condition).items()}
     steps = {name: len(path) - 1 for name, path in paths.items()}
@@ -172,7 +174,10 @@ def ravine(seed: int, condition: Annotated[float, Range(1, CONDITION)] = CONDITI
 
 @claim("no optimiser is best everywhere", lesson="optimisers", negation={"turn": 0})
 def not_everywhere(seed: int, turn: Annotated[float, Range(-360, 360)] = 45.0) -> Evidence:
-    """In a turned ravine RMSprop loses its advantage; on a round bowl descent takes one step."""
+    """In a turned ravine RMSprop loses its advantage; on a round bowl descent takes one step.
+
+    turn: the angle by which the ravine is turned, in degrees.
+    """
     ravines = steps_of_all(seed, CONDITION)
     turned = steps_of_all(seed, CONDITION, turn)
     rounds = steps_of_all(seed, 1.0)
@@ -215,7 +220,10 @@ def intercepts(
     negation={"momentum": 0.9},
 )
 def forgotten(seed: int, momentum: Annotated[float, Range(0, 1)] = 1.0) -> Evidence:
-    """Gradients that add up step after step are a velocity with momentum 1."""
+    """Gradients that add up step after step are a velocity with momentum 1.
+
+    momentum: the momentum of the run with zero_grad; 1 is without friction.
+    """
     samples, targets = data.line(SAMPLES, rng=seed)
     right = intercepts(samples, targets, True, 0.0)
     without = intercepts(samples, targets, False, 0.0)

@@ -78,7 +78,10 @@ def first_step(seed: int, n: int, rate: float, away: float, is_mean: bool = True
 
 @claim("twice the learning rate is twice the step", lesson="rate", negation={"is_mean": False})
 def scales(seed: int, is_mean: bool = True) -> Evidence:
-    """The step doubles with the learning rate; more samples leave it nearly as it is."""
+    """The step doubles with the learning rate; more samples leave it nearly as it is.
+
+    is_mean: whether the loss is the mean of the squared errors, or else their sum.
+    """
     settings = ((0.1, SAMPLES, 2.0), (0.2, SAMPLES, 2.0), (0.1, MANY, 2.0), (0.1, SAMPLES, 4.0))
     steps = [first_step(seed, n, rate, away, is_mean) for rate, n, away in settings]
     base, doubled, many, far = steps
@@ -97,7 +100,10 @@ def scales(seed: int, is_mean: bool = True) -> Evidence:
 
 @claim("too small a rate is slow", lesson="rate", negation={"factor": 0.5})
 def slow(seed: int, factor: float = 0.02) -> Evidence:
-    """A hundred small steps leave a good part of the loss; larger ones leave the noise only."""
+    """A hundred small steps leave a good part of the loss; larger ones leave the noise only.
+
+    factor: the learning rate, in units of 1/L.
+    """
     run = fitted(seed, factor)
     best = fitted(seed, 1.0).last
     return Evidence(
@@ -114,7 +120,10 @@ def slow(seed: int, factor: float = 0.02) -> Evidence:
     negation={"factor": 2.1},
 )
 def oscillates(seed: int, factor: float = 1.9) -> Evidence:
-    """Each step jumps over the minimum, and lands nearer to it than before."""
+    """Each step jumps over the minimum, and lands nearer to it than before.
+
+    factor: the learning rate, in units of 1/L.
+    """
     columns = {f: fitted(seed, f).distances for f in sorted({0.5, 1.9, 2.1, factor})}
     path = columns[factor]
     pairs = list(pairwise(path))[:STEPS // 2]  # later distances are rounding errors
@@ -140,7 +149,10 @@ def _signed(x: float) -> str:
 
 @claim("too large a rate diverges", lesson="rate", negation={"factor": 1.9})
 def diverges(seed: int, factor: float = 2.1) -> Evidence:
-    """Above 2 / L each step overshoots by more than it corrects."""
+    """Above 2 / L each step overshoots by more than it corrects.
+
+    factor: the learning rate, in units of 1/L.
+    """
     runs = {f: fitted(seed, f) for f in (0.02, 0.5, 1.0, 1.9, 1.99, 2.01, factor)}
     run = runs[factor]
     rows = [(f"{f:g}/L", rounded(other.last)) for f, other in runs.items()]

@@ -48,7 +48,10 @@ def hilltop(hill: float) -> float:
 
 @claim("the start decides which minimum is reached", lesson="start", negation={"hill": -1.0})
 def decides(seed: int, hill: Hill = 1.0) -> Evidence:
-    """All starts on one side of the hill end in the valley of that side."""
+    """All starts on one side of the hill end in the valley of that side.
+
+    hill: the size of the hill between the valleys; below 0 there is none.
+    """
     f = valleys(hill)
     slope = grad(f)
     top = hilltop(hill)
@@ -106,7 +109,10 @@ def steps_to_leave(x: float, push: float, hill: float = 1.0) -> int | None:
 
 @claim("a tiny push is enough to leave a saddle", lesson="start", negation={"hill": -1.0})
 def leaves(seed: int, hill: Hill = 1.0) -> Evidence:
-    """A start exactly on the ridge stays at the saddle; others leave, later if they are nearer."""
+    """A start exactly on the ridge stays at the saddle; others leave, later if they are nearer.
+
+    hill: how much the ridge curves down to its sides; below 0 it is a valley.
+    """
     draw = random.Random(seed)
     x = draw.uniform(0.5, 2.0)
     side = draw.choice((-1, 1))
@@ -153,7 +159,10 @@ def trained(seed: int, is_equal: bool) -> tuple[float, int]:
 
 @claim("units that start equal stay equal", lesson="start", negation={"is_equal": False})
 def stay_equal(seed: int, is_equal: bool = True) -> Evidence:
-    """Equal weights get equal gradients at every step, so four units do the work of one."""
+    """Equal weights get equal gradients at every step, so four units do the work of one.
+
+    is_equal: whether the hidden units start with equal weights, or else random ones.
+    """
     loss, units = trained(seed, is_equal)
     random_loss, random_units = trained(seed, False)
     kind = "all copies of one" if units == 1 else f"of {units} kinds"

@@ -43,7 +43,10 @@ class Task:
 
 @claim("backward() computes, step() updates", lesson="backward", negation={"lr": 0.0})
 def who_updates(seed: int, lr: Annotated[float, Range(0, 1000)] = 0.1) -> Evidence:
-    """Weights before and after backward(), and after step()."""
+    """Weights before and after backward(), and after step().
+
+    lr: the learning rate of the optimiser; with 0 no weight changes.
+    """
     task = Task(seed)
     weights = task.model.parameters()
     optimizer = optim.SGD(weights, lr=lr)
@@ -77,7 +80,10 @@ def who_updates(seed: int, lr: Annotated[float, Range(0, 1000)] = 0.1) -> Eviden
 
 @claim("a gradient is a direction and a size", lesson="backward", negation={"sign": 1})
 def direction_and_size(seed: int, sign: Literal[-1, 1] = -1) -> Evidence:
-    """Each weight is moved alone, by a little, against its gradient (sign -1) or along it."""
+    """Each weight is moved alone, by a little, against its gradient (sign -1) or along it.
+
+    sign: the direction of each move: against the gradient (-1) or along it (1).
+    """
     task = Task(seed)
     loss = task.loss()
     loss.backward()
@@ -115,7 +121,10 @@ def doubled(times: int) -> Value:
 
 @claim("a node waits for all its users", lesson="backward", negation={"most": 1})
 def waits(seed: int, most: Annotated[int, Range(1, 8)] = 4) -> Evidence:
-    """The backward pass in topological order, and a naive one that passes everything on at once."""
+    """The backward pass in topological order, and a naive one that passes everything on at once.
+
+    most: how many doublings there are at most; each adds a number to itself.
+    """
     rows = []
     for times in range(1, most + 1):
         right, naive = compare_orders(doubled(times)).gradients["a"]
@@ -158,7 +167,10 @@ def program(seed: int) -> Callable[[Sequence[Any]], Any]:
 @claim("a graph is enough, layers are not needed", lesson="backward",
        negation={"idea": "overwrite"})
 def any_graph(seed: int, idea: Annotated[str, WRONG] = "") -> Evidence:
-    """Gradients of a random program by a sweep, and by small changes of its inputs."""
+    """Gradients of a random program by a sweep, and by small changes of its inputs.
+
+    idea: a wrong idea about the backward pass, "" for the right one.
+    """
     run = program(seed)
     at = [0.5, -0.8, 1.2]
     gradients = sweep(run([Value(x, name) for x, name in zip(at, "abc")]), idea)

@@ -64,7 +64,10 @@ def path_count(root: Value, leaf: Value) -> tuple[int, int]:
 
 @claim("local derivatives multiply along a path", lesson="chain", negation={"combine": "sum"})
 def along_a_path(seed: int, combine: Combine = "product") -> Evidence:
-    """One path of the classic example, and a chain of functions drawn at random."""
+    """One path of the classic example, and a chain of functions drawn at random.
+
+    combine: how the local derivatives along a path are combined.
+    """
     combined = COMBINED[combine]
     root = lecture_expression()
     d = root.args[0]
@@ -98,7 +101,10 @@ def along_a_path(seed: int, combine: Combine = "product") -> Evidence:
 
 @claim("the products of all paths add", lesson="chain", negation={"combine": "last"})
 def over_paths(seed: int, combine: Combine = "sum") -> Evidence:
-    """A number that is used twice, and all paths through a network."""
+    """A number that is used twice, and all paths through a network.
+
+    combine: how the products of all paths are combined.
+    """
     combined = COMBINED[combine]
     a = Value(2.0, "a")
     b = Value(4.0, "b")
@@ -129,7 +135,10 @@ def over_paths(seed: int, combine: Combine = "sum") -> Evidence:
 
 @claim("paths multiply with depth, edges add", lesson="chain", negation={"width": 1})
 def many_paths(seed: int, width: Annotated[int, Range(1, 8)] = 4) -> Evidence:
-    """Networks of layers of the same width; each layer has as many edges as the one before."""
+    """Networks of layers of the same width; each layer has as many edges as the one before.
+
+    width: the number of units in each hidden layer.
+    """
     rows = []
     for depth in DEPTHS:
         x = [Value(0.3), Value(-0.7)]
@@ -164,7 +173,10 @@ def largest(matrix: Matrix) -> float:
 
 @claim("the derivatives of layers multiply", lesson="chain", negation={"combine": "sum"})
 def layers_multiply(seed: int, combine: Literal["product", "sum"] = "product") -> Evidence:
-    """The Jacobians of layers, from the last layer to the first, compared with the network's."""
+    """The Jacobians of layers, from the last layer to the first, compared with the network's.
+
+    combine: how the matrices of the derivatives of the layers are combined.
+    """
     draw = random.Random(seed)
     layers: list[Any] = [nn.Layer(3, 3, "tanh", rng=draw) for _ in range(LAYERS)]
     inputs = [[draw.uniform(-1, 1) for _ in range(3)]]

@@ -60,7 +60,10 @@ def cost(inputs: int, sizes: tuple[int, ...], activation: str) -> Cost:
 @claim("a gradient costs about three forward passes", lesson="cost",
        negation={"method": "one at a time"})
 def three_passes(seed: int, method: Method = "backpropagation") -> Evidence:
-    """Networks of several widths; the seed chooses their activation."""
+    """Networks of several widths; the seed chooses their activation.
+
+    method: how the gradient is found: by a backward pass or weight by weight.
+    """
     activation = ACTIVATIONS[seed % len(ACTIVATIONS)]
     costs = [cost(2, (width, width, 1), activation) for width in WIDTHS]
     ratios = [found.both / found.forward for found in costs]
@@ -94,7 +97,10 @@ def three_passes(seed: int, method: Method = "backpropagation") -> Evidence:
 
 @claim("the work grows with the weights", lesson="cost", negation={"per": "units"})
 def with_the_weights(seed: int, per: Literal["weights", "units"] = "weights") -> Evidence:
-    """Deeper and wider networks; the seed chooses their activation."""
+    """Deeper and wider networks; the seed chooses their activation.
+
+    per: what the number of operations is divided by: weights or units.
+    """
     activation = ACTIVATIONS[seed % len(ACTIVATIONS)]
     deep = {n: cost(DEEP_WIDTH, (DEEP_WIDTH,) * n + (1,), activation) for n in DEPTHS}
     wide = {n: cost(2, (n, n, 1), activation) for n in WIDTHS[::2]}
@@ -139,7 +145,10 @@ def formula_length(root: Value) -> int:
 
 @claim("a formula repeats what a graph shares", lesson="cost", negation={"width": 1})
 def formula_repeats(seed: int, width: Annotated[int, Range(1, 8)] = 4) -> Evidence:
-    """One derivative as a formula, and the derivatives of all weights as one graph."""
+    """One derivative as a formula, and the derivatives of all weights as one graph.
+
+    width: the number of units in each hidden layer.
+    """
     rows = []
     for depth in FORMULA_DEPTHS:
         model: Any = nn.MLP(2, [width] * depth + [1], "tanh", rng=seed)

@@ -70,7 +70,10 @@ def _sum(unit: Unit, x: Sequence[float]) -> str:
 
 @claim("a change is scaled on its way to the output", lesson="forward", negation={"nudge": 100.0})
 def scaled(seed: int, nudge: Annotated[float, Range(1e-9, 1000)] = NUDGE) -> Evidence:
-    """The ratio of two small changes is a derivative; with a large change it is something else."""
+    """The ratio of two small changes is a derivative; with a large change it is something else.
+
+    nudge: the change of a, and of the first input of the network.
+    """
     before = expression(**START)
     after = expression(**{**START, "a": START["a"] + nudge})
     changes = {name: after[name] - before[name] for name in before}
@@ -95,7 +98,10 @@ def scaled(seed: int, nudge: Annotated[float, Range(1e-9, 1000)] = NUDGE) -> Evi
 
 @claim("the target changes the error only", lesson="forward", negation={"second": "input"})
 def only_error(seed: int, second: Literal["target", "input"] = "target") -> Evidence:
-    """The target, or else an input, is another one in a second forward pass."""
+    """The target, or else an input, is another one in a second forward pass.
+
+    second: what differs in the second forward pass: the target or an input.
+    """
     x, units = network(seed)
     other = [-x[0], x[1]] if second == "input" else x
     targets = (1.0, 1.0 if second == "input" else -1.0)
@@ -128,7 +134,10 @@ def only_error(seed: int, second: Literal["target", "input"] = "target") -> Evid
 
 @claim("biases decide where the inputs are 0", lesson="forward", negation={"x": 1.0})
 def biased(seed: int, x: Annotated[float, Range(-1000, 1000)] = 0.0) -> Evidence:
-    """With inputs of 0 other weights of the hidden units change nothing, another bias does."""
+    """With inputs of 0 other weights of the hidden units change nothing, another bias does.
+
+    x: the value of both inputs of the network.
+    """
     _, units = network(seed)
     *hidden, output = units
     variants = {

@@ -62,7 +62,10 @@ def large(fan_in: int, fan_out: int, draw: random.Random) -> float:
 
 @claim("hidden layers learn what no line can", lesson="depth", negation={"activation": "linear"})
 def learns_xor(seed: int, activation: Activation = "tanh") -> Evidence:
-    """A network without hidden layers cannot learn xor; five hidden layers can."""
+    """A network without hidden layers cannot learn xor; five hidden layers can.
+
+    activation: the activation function of the hidden units; linear means none.
+    """
     networks = (
         ("none", 0, "linear"),
         (f"{DEEP}, no activation", DEEP, "linear"),
@@ -91,7 +94,10 @@ def learns_xor(seed: int, activation: Activation = "tanh") -> Evidence:
     "gradients vanish or explode with depth", lesson="depth", negation={"activation": "tanh"}
 )
 def vanishes(seed: int, activation: Activation = "sigmoid") -> Evidence:
-    """Through sigmoids next to nothing of a gradient arrives; large weights make it explode."""
+    """Through sigmoids next to nothing of a gradient arrives; large weights make it explode.
+
+    activation: the activation function of the hidden units in the first network.
+    """
     networks: dict[str, tuple[str, str | Initialiser]] = {
         activation: (activation, INITIAL[activation]),
         "tanh": ("tanh", "xavier"),

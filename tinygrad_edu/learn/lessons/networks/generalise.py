@@ -69,7 +69,11 @@ def generalises(
     decay: Annotated[float, Range(0, 1)] = 0.003,
     p: Annotated[float, Range(0, 0.95)] = 0.5,
 ) -> Evidence:
-    """Both leave a larger loss on the training data, and a smaller one on unseen data."""
+    """Both leave a larger loss on the training data, and a smaller one on unseen data.
+
+    decay: the factor λ of the sum of squared weights in the loss, for L2.
+    p: the probability with which dropout sets a unit to 0.
+    """
     plain = trained(seed, 0.0, 0.0)
     l2 = trained(seed, decay, 0.0)
     strong = trained(seed, 100 * decay, 0.0)
@@ -142,6 +146,8 @@ def adds_derivative(seed: int, misconception: Annotated[str, WRONG] = "") -> Evi
 def drops_in_training(seed: int, training: bool = True) -> Evidence:
     """In training mode the same input has other outputs each time; their mean is the output that
     evaluation mode gives.
+
+    training: whether the model is in training mode, or else in evaluation mode.
     """
     draw = random.Random(seed)
     model: Any = network(0.5, draw)

@@ -65,7 +65,11 @@ def finds_symmetry(
     hidden: Annotated[int, Range(1, 2)] = 2,
     starts: Annotated[int, Range(1, STARTS)] = STARTS,
 ) -> Evidence:
-    """Two hidden units find weights of opposite sign for mirrored inputs, as in 1986."""
+    """Two hidden units find weights of opposite sign for mirrored inputs, as in 1986.
+
+    hidden: the number of hidden units.
+    starts: the number of random starts that are tried at most.
+    """
     draw = random.Random(533 + seed)
     start = 0
     sweeps = 0
@@ -184,7 +188,10 @@ def ratings(draw: random.Random, noise: float) -> dict[tuple[int, int], float]:
 
 @claim("a recommender predicts missing ratings", lesson="uses", negation={"noise": 3.0})
 def recommends(seed: int, noise: Annotated[float, Range(0, 10)] = 0.1) -> Evidence:
-    """Two numbers for each user and film, learned from some ratings, predict the other ones."""
+    """Two numbers for each user and film, learned from some ratings, predict the other ones.
+
+    noise: the standard deviation of the noise in the ratings.
+    """
     draw = random.Random(seed)
     table = ratings(draw, noise)
     pairs = list(table)
@@ -252,7 +259,7 @@ def drive(wheel: Mapping[int, Value], draw: random.Random) -> tuple[int, list[Va
 def steers(seed: int, sign: Literal[-1, 1] = 1) -> Evidence:
     """From nothing but how long it stayed on the road, a car learns to steer towards the middle.
 
-    sign: -1 makes actions less probable that went well.
+    sign: whether actions that went well become more (1) or less (-1) probable.
 
     Source: REINFORCE with a baseline, R. J. Williams, Machine Learning 8 (1992).
     """
