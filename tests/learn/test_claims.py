@@ -7,7 +7,7 @@ import pytest
 from tinygrad_edu import learn
 from tinygrad_edu.learn.evidence import FAILED
 from tinygrad_edu.learn.lessons import LESSONS
-from tinygrad_edu.learn.settings import Range, checked
+from tinygrad_edu.learn.settings import Range, checked, descriptions_of
 
 CLAIMS = [pytest.param(claim, id=name) for name, claim in learn.claims.items()]
 
@@ -35,7 +35,68 @@ def test_a_setting_that_does_not_exist_is_named_with_those_that_do(claim):
         claim.run(nonsense=1)
     message = str(error.value)
     assert message.startswith(f"claim {claim.name!r} has no setting 'nonsense'")
-    assert all(f"{name}={default!r}" in message for name, default in claim.settings.items())
+    assert all(
+        f"{name}={default!r} ({claim.descriptions[name]})" in message
+        for name, default in claim.settings.items()
+    )
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_each_setting_is_described_in_a_clause(claim):
+    assert list(claim.descriptions) == list(claim.settings)
+    for text in claim.descriptions.values():
+        assert 10 < len(text) <= 75
+        assert text[0].islower()
+        assert not text.endswith(".")
+    with pytest.raises(TypeError):
+        claim.descriptions["new"] = "another one"
+
+
+def test_a_description_may_go_on_in_an_indented_line():
+    def experiment(seed, rate=0.1, is_mean=True):
+        """A run.
+
+        rate: the learning rate,
+            in units of 1/L.
+        is_mean: whether the loss is a mean: else it is a sum.
+        Another line.
+
+        Source: a paper, which is not a setting.
+        """
+
+    assert descriptions_of(experiment) == {
+        "rate": "the learning rate, in units of 1/L",
+        "is_mean": "whether the loss is a mean: else it is a sum",
+    }
+
+
+def test_a_setting_without_description_and_a_description_without_setting_are_named():
+    def forgotten(seed, rate=0.1, size=3):
+        """A run.
+
+        rate: the learning rate.
+        """
+
+    def renamed(seed, rate=0.1):
+        """A run.
+
+        rate: the learning rate.
+        rates: all learning rates.
+        """
+
+    def bare(seed, rate=0.1):
+        return rate
+
+    with pytest.raises(ValueError, match="must describe the setting 'size'; add a line"):
+        descriptions_of(forgotten)
+    with pytest.raises(ValueError, match="docstring of bare must describe the setting 'rate'"):
+        descriptions_of(bare)
+    with pytest.raises(ValueError, match=r"docstring of renamed must describe settings only, not "
+                                         r"'rates'; did you mean 'rate'\? Its settings are rate="):
+        descriptions_of(renamed)
+    planted = learn.evidence.Claim("a planted fault", "rate", renamed, {"rate": 1.0})
+    with pytest.raises(ValueError, match="not 'rates'"):
+        planted.descriptions  # noqa: B018
 
 
 @pytest.mark.parametrize("claim", CLAIMS)

@@ -12,6 +12,8 @@ settings, and with other ones a claim may fail: the sentence then says what was 
     >>> claim = learn.claims["too large a rate diverges"]
     >>> dict(claim.settings)
     {'factor': 2.1}
+    >>> claim.descriptions["factor"]
+    'the learning rate, in units of 1/L'
     >>> claim.run(factor=1.9).holds
     False
 """
@@ -25,7 +27,7 @@ from typing import Any
 
 from ..errors import check_int
 from .names import Named
-from .settings import checked, settings_of
+from .settings import checked, descriptions_of, settings_of
 
 FAILED = "This does not hold here."  # the first line of the evidence against a claim
 
@@ -70,6 +72,18 @@ class Claim:
     def settings(self) -> Mapping[str, Any]:
         """The settings of the experiment with their usual values, by name."""
         return settings_of(self.experiment)
+
+    @cached_property
+    def descriptions(self) -> Mapping[str, str]:
+        """What each of `settings` means, by name: clauses of plain words, without a full stop.
+
+        They are read from the docstring of the experiment.
+
+        Raises:
+            ValueError: the docstring does not describe a setting, or describes one that does not
+                exist.
+        """
+        return descriptions_of(self.experiment)
 
     def run(self, seed: int = 0, **settings: Any) -> Evidence:
         """Runs the experiment, with the usual settings in less than two seconds.
@@ -118,7 +132,7 @@ def claim(
             return Evidence(last > first, {"first": first, "last": last}, f"...")
 
     name, lesson, negation: see `Claim`.  The annotations of the function say which values its
-        settings may have (see `settings`).
+        settings may have, and its docstring says what they mean (see the module `settings`).
 
     Raises:
         ValueError: there is a claim of this name.

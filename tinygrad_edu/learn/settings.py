@@ -10,17 +10,23 @@ A setting is a parameter of the experiment with a default.  Its annotation says 
 ``Annotated[str, NAMES]``         one of a tuple of choices
 ``Annotated[float, Range(0, 1)]`` a number from 0 to 1
 ================================  ==================================================================
+
+The docstring of the experiment describes each setting in plain words, on a line of its own such as
+``factor: the learning rate, in units of 1/L.``, which may go on in an indented line.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from inspect import Parameter, signature
+from inspect import Parameter, getdoc, signature
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import check_choice, check_number, check_type, near_names, wrong_type
+
+ENTRY = re.compile(r"^([a-z_]\w*): (.+(?:\n +.+)*)", re.MULTILINE)  # of a docstring: a setting
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,33 @@ def settings_of(experiment: Callable[..., Any]) -> Mapping[str, Any]:
         parameter.name: parameter.default
         for parameter in others if parameter.default is not Parameter.empty
     })
+
+
+def descriptions_of(experiment: Callable[..., Any]) -> Mapping[str, str]:
+    """Returns what each setting of an experiment means, by name: clauses without a full stop.
+
+    Raises:
+        ValueError: the docstring of the experiment does not describe a setting, or describes one
+            that does not exist.
+    """
+    known = settings_of(experiment)
+    found = _described(experiment)
+    docstring = f"the docstring of {experiment.__name__}"
+    if missing := [setting for setting in known if setting not in found]:
+        raise ValueError(f"{docstring} must describe the setting {missing[0]!r}; add a "
+                         f"line such as '{missing[0]}: the number of units.'")
+    if unknown := [setting for setting in found if setting not in known]:
+        raise ValueError(f"{docstring} must describe settings only, not {unknown[0]!r}; "
+                         f"{_listed(unknown[0], known, {})}")
+    return MappingProxyType({setting: found[setting] for setting in known})
+
+
+def _described(experiment: Callable[..., Any]) -> dict[str, str]:
+    """Returns the entries of the docstring of an experiment, whichever settings there are."""
+    return {
+        name: " ".join(text.split()).removesuffix(".")
+        for name, text in ENTRY.findall(getdoc(experiment) or "")
+    }
 
 
 def choices_of(experiment: Callable[..., Any], setting: str) -> tuple[Any, ...]:
@@ -70,7 +103,8 @@ def checked(
     made = {}
     for setting, value in given.items():
         if setting not in known:
-            raise TypeError(f"{name} has no setting {setting!r}; {_listed(setting, known)}")
+            raise TypeError(f"{name} has no setting {setting!r}; "
+                            f"{_listed(setting, known, _described(experiment))}")
         default = known[setting]
         hint = hints.get(setting, type(default))
         usual = (default, negation.get(setting, default))
@@ -78,11 +112,15 @@ def checked(
     return made
 
 
-def _listed(setting: str, known: Mapping[str, Any]) -> str:
-    """Returns which settings there are, and similar ones first."""
+def _listed(setting: str, known: Mapping[str, Any], descriptions: Mapping[str, str]) -> str:
+    """Returns which settings there are, with what they mean if that is known; similar ones first.
+    """
     near = near_names(setting, known)
     meant = f"did you mean {' or '.join(map(repr, near))}? Its" if near else "its"
-    listed = ", ".join([f"{name}={default!r}" for name, default in known.items()])
+    listed = ", ".join([
+        f"{name}={default!r}" + (f" ({descriptions[name]})" if name in descriptions else "")
+        for name, default in known.items()
+    ])
     return f"{meant} settings are {listed}" if known else "there are none"
 
 
