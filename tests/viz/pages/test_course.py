@@ -13,6 +13,7 @@ from tests.viz.pages.test_viz_access import findings
 from tinygrad_edu import learn
 from tinygrad_edu.cli import main
 from tinygrad_edu.errors import DataError
+from tinygrad_edu.learn.evidence import FAILED
 from tinygrad_edu.learn.lessons import LESSONS
 from tinygrad_edu.learn.progress import State, add_course
 from viz.pages.course.page import index_page, lesson_page
@@ -87,7 +88,7 @@ def read_parts(driver, data):
         assert found["meant"].removeprefix("Right. ") == part["meant"][chosen]
         assert found["meant"].startswith("Right. ") == (chosen == part["right"])
         assert (found["sentence"], found["explain"]) == (usual["sentence"], usual["explain"])
-        for k in (0, len(part["variants"]) - 1):
+        for k in (0, len(part["variants"]) - 1) if len(part["variants"]) > 1 else ():
             driver.execute_script(MOVE, i, k)
             assert driver.execute_script(READ, i)["sentence"] == part["variants"][k]["sentence"]
 
@@ -127,14 +128,14 @@ def test_a_lesson_is_read_to_its_end(driver, axe, name, pages):
 
 def test_numbers_of_a_page_are_those_of_python(pages):
     data = data_of(pages / "rate.html")
-    part = data["parts"][3]
-    claim = learn.claims["too large a rate diverges"]
-    assert part["setting"] == "factor"
+    part = data["parts"][2]
+    claim = learn.claims["between 1/L and 2/L descent oscillates and converges"]
+    assert part["setting"] == "The learning rate, in units of 1/L"
     assert len(part["variants"]) >= 4
     for variant in part["variants"]:
-        evidence = claim.run(0, factor=variant["x"])
-        assert variant["holds"] == evidence.holds
+        evidence = claim.run(0, factor=float(variant["label"]))
         assert variant["sentence"].endswith(evidence.sentence)
+        assert variant["sentence"].startswith(FAILED) != evidence.holds
 
 
 def test_a_page_can_be_read_without_a_script(pages):
@@ -146,6 +147,28 @@ def test_a_page_can_be_read_without_a_script(pages):
 
 def test_a_page_of_fifty_questions_is_small(tmp_path):
     assert lesson_page("backward").save(tmp_path / "page.html").stat().st_size < MOST_BYTES
+
+
+def test_a_page_opens_as_it_was_left(driver, pages):
+    path = pages / "rate.html"
+    data = data_of(path)
+    visit(driver, path)
+    driver.execute_script("localStorage.clear()")
+    visit(driver, path)
+    driver.execute_script(PREDICT, 0, 1)
+    driver.execute_script(PREDICT, 3, data["parts"][3]["right"])
+    driver.execute_script("document.getElementById('another').click()")
+    read = "return document.querySelector('main').innerText"
+    before = driver.execute_script(read)
+    visit(driver, path)
+    assert driver.execute_script(read) == before
+    assert [driver.execute_script(READ, i)["hidden"] for i in range(4)] == [
+        False, True, True, False]
+    assert "Question 2 of" in before
+    driver.execute_script("document.getElementById('forget').click()")
+    visit(driver, path)
+    assert all(driver.execute_script(READ, i)["hidden"] for i in range(4))
+    assert "Question 1 of" in driver.execute_script("return document.body.innerText")
 
 
 def test_the_index_lists_what_was_done_and_saves_it(driver, tmp_path):
@@ -162,13 +185,20 @@ def test_the_index_lists_what_was_done_and_saves_it(driver, tmp_path):
     assert console(driver) == []
 
 
-@pytest.mark.parametrize("kept", ["null", "[", "3", '"text"'])
-def test_damaged_progress_in_the_browser_does_not_matter(driver, kept, tmp_path):
-    page = index_page().save(tmp_path / "index.html")
-    visit(driver, page)
-    driver.execute_script("localStorage.setItem('tinygrad_edu.course', arguments[0])", kept)
-    visit(driver, page)
-    assert console(driver) == []
+@pytest.mark.parametrize("kept", [
+    "null", "[", "3", '"text"', '{"rate": null}', '{"rate": 3}',
+    '{"rate": {"parts": "x", "right": 3, "asked": {}, "chosen": null, "at": []}}',
+    '{"rate": {"chosen": {"0": "no such choice", "1": 7}}}',
+])
+def test_damaged_progress_in_the_browser_does_not_matter(driver, kept, pages):
+    for page in (pages / "index.html", pages / "rate.html"):
+        visit(driver, page)
+        driver.execute_script("localStorage.setItem('tinygrad_edu.course', arguments[0])", kept)
+        visit(driver, page)
+        assert console(driver) == []
+    driver.execute_script(PREDICT, 1, 0)
+    kept = json.loads(driver.execute_script("return localStorage.getItem('tinygrad_edu.course')"))
+    assert kept["rate"]["parts"] == 2
     driver.execute_script("localStorage.clear()")
 
 

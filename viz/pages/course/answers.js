@@ -13,7 +13,7 @@ const NUMBER = /^[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?$/i
  * Returns the number that a text stands for: "-9", "-9,0", "-18/2", "1e1"; NaN if there is none.
  * @param {string} text
  */
-export function numberOf(text) {
+export function numberIn(text) {
   const plain = text.replace(/[\u2212\u2013]/g, "-").replace(/^\s*(answer|=)\s*/i, "")
   const parts = plain.split("/").map((part) => part.trim())
   // "1,000" may be one or a thousand
@@ -37,7 +37,7 @@ export function markOf(question, given) {
     const said = isRight ? `Yes: ${given}.` : (found?.[2] ?? "Choose an answer.")
     return { isRight, isRead: found !== undefined, said }
   }
-  const number = numberOf(given)
+  const number = numberIn(given)
   if (Number.isNaN(number)) {
     return { isRight: false, isRead: false, said: "Write a number, such as -9, 0.5 or 3/4." }
   }

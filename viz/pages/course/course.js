@@ -1,31 +1,34 @@
 /* The pages of the course: predictions before experiments, their settings, and marked questions.
 
-   What a reader has done is kept in the browser, under one key for the whole course. */
+   What a reader has done is kept in the browser, under one key for the whole course, and a page
+   opens as it was left. */
 
-import { byId, create, createSvg, partOf, readData, setText, switchTheme } from "../elements.js"
+import { byId, create, partOf, readData, setText, switchTheme } from "../elements.js"
 import { markOf } from "./answers.js"
+import { FIGURES } from "./figures/index.js"
 
 /**
- * An experiment with some settings.
- * @typedef {{ label: string, usual: boolean, holds: boolean, sentence: string, table: string[][],
- *   explain: string, x: number | null, numbers: Record<string, number> }} Variant
+ * An experiment with some settings; a prediction; and what a reader has done in a lesson: how many
+ * predictions, the names of questions that were answered and that were right, the choice of each
+ * prediction, and the question at which he is.
+ * @typedef {{ label: string, sentence: string, table: string[][], explain: string }} Variant
  * @typedef {{ shown: string[], right: number, meant: string[], setting: string, start: number,
  *   variants: Variant[] }} Part
- * @typedef {{ parts: number, right: string[], asked: string[] }} Done
+ * @typedef {{ parts: number, right: string[], asked: string[], chosen: Record<string, string>,
+ *   at: string }} Done
  */
 
 const KEY = "tinygrad_edu.course"
-const WIDTH = 480
-const HEIGHT = 200
-const MARGIN = 46
 
 /** @type {{ lesson: string, parts: Part[], questions: import("./answers.js").Question[],
- *   lessons: Record<string, number> }} */
+ *   lessons: Record<string, number>, figure: { part: number, title: string, data: any } | null }} */
 const data = readData()
 
 // ---- what was done
 
-/** @returns {Record<string, Done>} */
+/** Returns what was done, by lesson; what others have written there is not trusted.
+ * @returns {Record<string, Done>}
+ */
 function progress() {
   try {
     const found = JSON.parse(localStorage.getItem(KEY) ?? "{}")
@@ -35,17 +38,39 @@ function progress() {
   }
 }
 
+/** Returns what was done in this lesson. @returns {Done} */
+function done() {
+  const { parts, right, asked, chosen, at } = progress()[data.lesson] ?? {}
+  return {
+    parts: Number(parts) || 0,
+    right: Array.isArray(right) ? right : [],
+    asked: Array.isArray(asked) ? asked : [],
+    chosen: chosen !== null && typeof chosen === "object" ? chosen : {},
+    at: String(at)
+  }
+}
+
 /** @type {(change: (done: Done) => void) => void} */
 function note(change) {
-  const all = progress()
-  const done = all[data.lesson] ?? { parts: 0, right: [], asked: [] }
-  change(done)
-  all[data.lesson] = done
+  const now = done()
+  change(now)
   try {
-    localStorage.setItem(KEY, JSON.stringify(all))
+    localStorage.setItem(KEY, JSON.stringify({ ...progress(), [data.lesson]: now }))
   } catch {
     // the browser keeps nothing for this page
   }
+}
+
+/** Forgets what was done in this lesson, and opens the page anew. */
+function forget() {
+  const all = progress()
+  delete all[data.lesson]
+  try {
+    localStorage.setItem(KEY, JSON.stringify(all))
+  } catch {
+    // nothing was kept
+  }
+  location.reload()
 }
 
 // ---- predictions
@@ -63,24 +88,40 @@ function prepare(section, part, number) {
       button.disabled = false
     })
   }
-  button.addEventListener("click", () => {
-    const chosen = inputs.findIndex((input) => input.checked)
+  const show = (/** @type {number} */ chosen) => {
     const isRight = chosen === part.right
     setText(partOf(section, ".meant"), `${isRight ? "Right. " : ""}${part.meant[chosen]}`)
     for (const input of inputs) input.disabled = true
     button.hidden = true
     reveal.hidden = false
+    if (data.figure?.part === number) figure(section, data.figure)
+    else if (part.variants.length > 1) control(section, part, number)
+  }
+  button.addEventListener("click", () => {
+    const chosen = inputs.findIndex((input) => input.checked)
+    show(chosen)
     note((done) => {
       done.parts = Math.max(done.parts, number + 1)
+      done.chosen[number] = part.shown[chosen]
     })
   })
-  if (part.variants.length > 1) control(section, part, number)
+  const before = part.shown.indexOf(done().chosen[number])
+  if (before < 0) return
+  inputs[before].checked = true
+  show(before)
+}
+
+/** @type {(section: Element, figure: { title: string, data: any }) => void} */
+function figure(section, { title, data: given }) {
+  const place = partOf(section, ".experiment")
+  const inside = create("div", { class: "figure", id: "figure", "data-lesson": data.lesson })
+  place.append(create("h3", { text: title }), inside)
+  FIGURES[data.lesson](inside, given)
 }
 
 /** @type {(section: Element, part: Part, number: number) => void} */
 function control(section, part, number) {
   const place = partOf(section, ".control")
-  const figure = drawing(part)
   const value = create("output", { for: `control-${number}` })
   const slider = create("input", {
     id: `control-${number}`,
@@ -93,8 +134,7 @@ function control(section, part, number) {
   })
   place.append(
     create("h3", { text: "Change the experiment" }),
-    create("label", {}, create("span", { text: part.setting }), slider, value),
-    ...(figure ? [figure] : [])
+    create("label", {}, create("span", { text: part.setting }), slider, value)
   )
   const show = (/** @type {number} */ i) => {
     const variant = /** @type {Variant} */ (part.variants[i])
@@ -103,9 +143,6 @@ function control(section, part, number) {
     setText(partOf(section, ".sentence"), variant.sentence)
     setText(partOf(section, ".explain"), variant.explain)
     partOf(section, ".table").replaceChildren(...tableOf(variant.table))
-    for (const [k, dot] of [...(figure?.querySelectorAll("circle") ?? [])].entries()) {
-      dot.setAttribute("class", k === i ? "now" : "")
-    }
   }
   show(part.start)
 }
@@ -119,65 +156,9 @@ function tableOf(rows) {
   return [create("table", {}, ...made)]
 }
 
-/**
- * Returns a figure of the first number of the experiments that differs, or null.
- * @param {Part} part
- */
-function drawing(part) {
-  const xs = part.variants.map((variant) => variant.x)
-  if (part.variants.length < 3 || xs.some((x) => x === null)) return null
-  const names = Object.keys(part.variants[0]?.numbers ?? {})
-  const name = names.find((each) => {
-    const found = part.variants.map((variant) => variant.numbers[each])
-    const isThere = found.every((x) => x !== undefined)
-    return each !== part.setting && isThere && new Set(found).size > 1
-  })
-  if (name === undefined) return null
-  const ys = part.variants.map((variant) => Number(variant.numbers[name]))
-  const isLogarithmic = Math.min(...ys) > 0 && Math.max(...ys) > 100 * Math.min(...ys)
-  const heights = isLogarithmic ? ys.map(Math.log10) : ys
-  const at = (/** @type {number} */ i) => [
-    MARGIN + ((WIDTH - 2 * MARGIN) * i) / (ys.length - 1),
-    HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * share(heights, i)
-  ]
-  const points = ys.map((_, i) => at(i))
-  const caption = `${name}${isLogarithmic ? ", on a logarithmic scale" : ""}`
-  return createSvg(
-    "svg",
-    {
-      class: "figure",
-      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
-      role: "img",
-      "aria-label": `${caption}, for each ${part.setting}`
-    },
-    createSvg("text", { x: 10, y: 18, text: caption }),
-    createSvg("path", { d: `M${points.map((point) => point.join(" ")).join("L")}` }),
-    ...points.map(([x, y]) => createSvg("circle", { cx: x ?? 0, cy: y ?? 0, r: 5 })),
-    ...points.map(([x], i) =>
-      createSvg("text", {
-        x: x ?? 0,
-        y: HEIGHT - 16,
-        "text-anchor": "middle",
-        text: tickOf(Number(xs[i]))
-      })
-    )
-  )
-}
-
-/** @type {(numbers: number[], i: number) => number} */
-function share(numbers, i) {
-  const low = Math.min(...numbers)
-  return (Number(numbers[i]) - low) / (Math.max(...numbers) - low)
-}
-
-/** @type {(x: number) => string} */
-function tickOf(x) {
-  return String(Number(x.toPrecision(3)))
-}
-
 // ---- questions
 
-let now = 0
+let now = Math.max(0, data.questions.findIndex(({ name }) => name === done().at))
 let hints = 0
 
 function ask() {
@@ -277,16 +258,22 @@ if (data.questions.length) {
   byId("solve").addEventListener("click", solve)
   byId("another").addEventListener("click", () => {
     now = (now + 1) % data.questions.length
+    note((done) => {
+      done.at = data.questions[now]?.name ?? ""
+    })
     ask()
   })
+  byId("forget").addEventListener("click", forget)
   ask()
 }
 if (!data.lesson) {
   byId("export").addEventListener("click", save)
-  for (const [lesson, done] of Object.entries(progress())) {
-    const place = document.querySelector(`[data-done="${lesson}"]`)
-    const parts = `${done.parts} of ${data.lessons[lesson]} predictions`
-    if (place) setText(place, `${parts}; questions right: ${done.right.length}`)
+  for (const place of document.querySelectorAll("[data-done]")) {
+    const lesson = place.getAttribute("data-done") ?? ""
+    const { parts, right } = progress()[lesson] ?? {}
+    const count = Array.isArray(right) ? right.length : 0
+    if (parts || count)
+      setText(place, `${parts} of ${data.lessons[lesson]} predictions; questions right: ${count}`)
   }
 }
 document.documentElement.dataset.ready = "true"

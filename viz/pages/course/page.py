@@ -6,7 +6,8 @@
 
 The text of a page is in its HTML, so that it can be read, and printed, without a script.  The
 script hides what an experiment shows until the reader has predicted it, changes the settings of
-the experiment, and marks answers.  All numbers were computed by Python when the page was written.
+the experiment, and marks answers.  These numbers were computed by Python when the page was written;
+a figure computes its own on the engine of pages.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from html import escape
 from typing import Any
 
 from tinygrad_edu.errors import check_int, check_name, counted
-from tinygrad_edu.learn.evidence import FAILED, Claim, Evidence
+from tinygrad_edu.learn.evidence import FAILED, Claim
 from tinygrad_edu.learn.handouts import Item, bank
 from tinygrad_edu.learn.lessons import LESSONS, Lesson, Part
 from tinygrad_edu.learn.lessons.lesson import explained
 from tinygrad_edu.learn.settings import choices_of
 
+from ..live.program import rows
 from ..page import Page, assemble
+from .figure_data import FIGURES, ROWS
 
 FACTORS = (0.25, 0.5, 1.5, 2.0)  # of a number among the settings
-MAX_PICTURES = 300_000  # characters of the pictures of a page
+MAX_PICTURES = 230_000  # characters of the pictures of a page
 SLOW = ("generalise", "uses")  # lessons whose experiments run for two settings only
 
 
@@ -46,8 +49,9 @@ def index_page() -> Page:
         "The file can be read by <code>tinygrad-edu progress --import</code>.</p>"
     )
     parts = {lesson: len(known.parts) for lesson, known in LESSONS.items()}
-    data = {"lesson": "", "parts": [], "questions": [], "lessons": parts}
-    return assemble("course", "Backpropagation: the course", data, lesson=body, links="")
+    data = {"lesson": "", "parts": [], "questions": [], "lessons": parts, "figure": None}
+    title = "Backpropagation: the course"
+    return assemble("course", title, data, {"live/rows.js": rows(())}, lesson=body, links="")
 
 
 def lesson_page(name: str, *, questions: int = 50, seed: int = 0) -> Page:
@@ -56,7 +60,9 @@ def lesson_page(name: str, *, questions: int = 50, seed: int = 0) -> Page:
     check_int(questions, "course: questions", 1, most=500)
     check_int(seed, "course: seed", 0)
     lesson = LESSONS[name]
-    parts = [_part(part, seed) for part in lesson.parts]
+    figure = FIGURES[name]
+    made, drawing = figure.make(seed)
+    parts = [_part(part, seed, i == figure.part) for i, part in enumerate(lesson.parts)]
     items = bank(seed, questions, lessons=[name])
     asked = [_question(item) for item in items]
     room = MAX_PICTURES
@@ -68,14 +74,20 @@ def lesson_page(name: str, *, questions: int = 50, seed: int = 0) -> Page:
         "parts": [{key: x for key, x in part.items() if key != "html"} for part in parts],
         "questions": asked,
         "lessons": {},
+        "figure": {"part": figure.part, "title": figure.title, "data": made},
     }
     body = "\n".join([
         *[f"<p>{escape(text)}</p>" for text in lesson.intro.split("\n\n")],
         *[_section(i, part, made) for i, (part, made) in enumerate(zip(lesson.parts, parts))],
         f'<section class="remember"><h2>To remember</h2><p>{escape(lesson.remember)}</p></section>',
         _questions(len(items)),
+        f'<template id="figure-drawing">{drawing}</template>' if drawing else "",
     ])
-    return assemble("course", lesson.title, data, lesson=body, links=_links(lesson))
+    used = dict.fromkeys([*ROWS, *made.get("program", {}).get("rows", ())])
+    return assemble(
+        "course", lesson.title, data, {"live/rows.js": rows(used)},
+        lesson=body, links=_links(lesson),
+    )
 
 
 def _links(lesson: Lesson) -> str:
@@ -94,32 +106,38 @@ def _links(lesson: Lesson) -> str:
 # ---- a prediction and its experiment -------------------------------------------------------------
 
 
-def _part(part: Part, seed: int) -> dict[str, Any]:
+def _part(part: Part, seed: int, has_figure: bool) -> dict[str, Any]:
     """Returns a prediction with its experiment, run with several settings.
 
     ``shown`` are the choices as they are shown, ``right`` the position of the right one, ``meant``
-    what each means; ``variants`` are the experiments, of which the first in ``start`` has the usual
-    settings; ``setting`` is the name of the setting that differs.
+    what each means; ``variants`` are the experiments, and the one at ``start`` has the usual
+    settings; ``setting`` says in words what differs.
+
+    has_figure: whether the lesson's figure follows it, so that one experiment is enough.
     """
     order = [*range(len(part.choices))]
     random.Random(f"{part.ask} {seed}").shuffle(order)
-    variants = [*_variants(part, seed)]
+    variants = [*_variants(part, seed, has_figure)]
+    meanings = [f"{text[0].upper()}{text[1:]}" for text in part.claim.descriptions.values()]
     start = next(i for i, variant in enumerate(variants) if variant["usual"])
     return {
         "shown": [part.choices[k] for k in order],
         "right": order.index(0),
         "meant": [part.meant[k] for k in order],
-        "setting": next(iter(part.claim.settings), ""),
+        "setting": "; ".join(meanings),
         "start": start,
         "variants": variants,
     }
 
 
-def _variants(part: Part, seed: int) -> Iterator[dict[str, Any]]:
-    """Yields the experiment with each of its settings, in their order."""
+def _variants(part: Part, seed: int, is_usual: bool) -> Iterator[dict[str, Any]]:
+    """Yields the experiment with each of its settings, in their order.
+
+    is_usual: whether the usual settings are enough.
+    """
     claim = part.claim
     usual = claim.run(seed)
-    for given in _settings(claim):
+    for given in [dict(claim.settings)] if is_usual else _settings(claim):
         evidence = usual
         if given != dict(claim.settings):
             with suppress(ValueError, TypeError):
@@ -127,14 +145,13 @@ def _variants(part: Part, seed: int) -> Iterator[dict[str, Any]]:
             if evidence is usual:  # the experiment is not made for this value
                 continue
         yield {
-            "label": ", ".join([f"{name} = {_text(x)}" for name, x in given.items()]),
+            "label": "; ".join(map(_text, given.values())),
             "usual": evidence is usual,
             "holds": evidence.holds,
             "sentence": evidence.sentence if evidence.holds else f"{FAILED} {evidence.sentence}",
             "table": [list(row) for row in evidence.table],
             "explain": explained(part, evidence) if evidence.holds else "",
-            "x": _number(next(iter(given.values()), None)),
-            "numbers": _numbers(evidence),
+            "settings": given,
         }
 
 
@@ -168,13 +185,12 @@ def _number(x: Any) -> float | None:
     return float(x) if is_number else None
 
 
-def _numbers(evidence: Evidence) -> dict[str, float]:
-    """Returns the finite numbers of the evidence."""
-    found = {name: _number(x) for name, x in evidence.numbers.items()}
-    return {name: x for name, x in found.items() if x is not None and abs(x) < 1e300}
-
-
 def _text(x: Any) -> str:
+    """Returns the value of a setting as people write it."""
+    if isinstance(x, bool):
+        return "yes" if x else "no"
+    if isinstance(x, tuple):
+        return ", ".join(map(_text, x))
     return f"{x:g}" if isinstance(x, float) else str(x) or "none"
 
 
@@ -197,7 +213,8 @@ def _section(i: int, part: Part, made: Mapping[str, Any]) -> str:
         '<p><button type="button" class="predict main" disabled>Show the experiment</button></p>'
         '<div class="reveal" aria-live="polite"><p class="meant"></p>'
         f'<p class="sentence">{escape(usual["sentence"])}</p><div class="table">{table}</div>'
-        f'<p class="explain">{escape(usual["explain"])}</p><div class="control"></div></div>'
+        f'<p class="explain">{escape(usual["explain"])}</p><div class="control"></div>'
+        '<div class="experiment"></div></div>'
         "</section>"
     )
 
@@ -239,5 +256,6 @@ def _questions(count: int) -> str:
         '<button id="solve" type="button">Solution</button> '
         '<button id="another" type="button">Next question</button></p>'
         '<ol id="solution" hidden></ol>'
+        '<p><button id="forget" type="button">Forget what I did in this lesson</button></p>'
         "<noscript><p>Questions need JavaScript, which is switched off.</p></noscript></section>"
     )

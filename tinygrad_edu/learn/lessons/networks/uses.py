@@ -140,25 +140,38 @@ def shaded(pixels: Sequence[float], row: int) -> str:
     return "".join([SHADES[int(x * len(SHADES))] for x in shades])
 
 
+Pictures = tuple[list[list[float]], list[int]]
+
+
+def picture_network(seed: int, shuffled: bool = False) -> tuple[Any, Pictures, Pictures]:
+    """Trains a network on some pictures; returns it, these pictures with their shapes, and others.
+
+    shuffled: whether it learns the shapes in a random order.
+    """
+    draw = random.Random(seed)
+    X, y = pictures(PICTURES, draw)
+    unseen = pictures(UNSEEN, draw)
+    if shuffled:
+        draw.shuffle(y)
+    model = nn.MLP(SIDE**2, [12, len(SHAPES)], "relu", init="he", rng=draw)
+    adam = optim.Adam(model.parameters(), lr=0.03)
+    fitted(model, nn.cross_entropy, X, y, adam, 15, batch_size=10, rng=draw)
+    return model, (X, y), unseen
+
+
 @claim("a network names pictures it has not seen", lesson="uses", negation={"shuffled": True})
 def names_pictures(seed: int, shuffled: bool = False) -> Evidence:
     """After a few pictures of shapes, most new ones are named right.
 
     shuffled: whether the names are given to the pictures at random.
     """
-    draw = random.Random(seed)
-    X, y = pictures(PICTURES, draw)
-    samples = [[shaded(X[shape], row) for shape in range(len(SHAPES))] for row in range(SIDE)]
-    unseen = pictures(UNSEEN, draw)
-    if shuffled:
-        draw.shuffle(y)
-    model = nn.MLP(SIDE**2, [12, len(SHAPES)], "relu", init="he", rng=draw)
+    model, known, unseen = picture_network(seed, shuffled)
+    first = known[0][:len(SHAPES)]
+    samples = [[shaded(pixels, row) for pixels in first] for row in range(SIDE)]
     how = ", with shuffled names," if shuffled else ""
-    adam = optim.Adam(model.parameters(), lr=0.03)
-    fitted(model, nn.cross_entropy, X, y, adam, 15, batch_size=10, rng=draw)
     with no_grad():
         train, right = (
-            fmean(nn.accuracy(model(x), t) for x, t in zip(*known)) for known in ((X, y), unseen)
+            fmean(nn.accuracy(model(x), t) for x, t in zip(*pair)) for pair in (known, unseen)
         )
     return Evidence(
         right > 0.75,

@@ -1,0 +1,144 @@
+"""The figure of each lesson: which prediction it follows, and the data that Python gives it.
+
+Most figures compute all that they show on the page, from random seeds and the table of primitives.
+What they show is what the experiment of the lesson measures; a test compares the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tinygrad_edu import math, record
+from tinygrad_edu.engine.value import Value
+from tinygrad_edu.examples import lecture_expression
+from tinygrad_edu.learn.lessons.gradients.cost import cost
+from tinygrad_edu.learn.lessons.networks.uses import SHAPES, SIDE, picture_network
+
+from ...drawing.scene import Scene
+from ..live.program import program
+from ..page import themed
+
+WIDTHS = (2, 4, 8, 16, 32)
+DEPTHS = (1, 2, 3, 4)
+PICTURES = 12
+# the rows that figures apply on the page; those of a graph are added
+ROWS = ("add", "sub", "mul", "div", "neg", "square", "relu", "tanh", "sigmoid", "softplus")
+
+
+class Figure(NamedTuple):
+    """The figure of a lesson.
+
+    part: the position of the prediction that it follows.
+    title: what a reader can do with it.
+    make: returns its data, and the drawing that it changes, for a random seed.
+    """
+
+    part: int
+    title: str
+    make: Callable[[int], tuple[Any, str]]
+
+
+def _nothing(seed: int) -> tuple[Any, str]:
+    return {}, ""
+
+
+def _graph(root: Value, watched: tuple[str, ...] = (), slopes: bool = True) -> tuple[Any, str]:
+    """Returns a graph whose leaves can be changed, and its drawing.
+
+    watched: the names of the nodes whose gradients are listed.
+    slopes: whether the local derivatives stand on the edges.
+    """
+    scene = Scene(record(root), slopes=slopes)
+    nodes = scene.recording.nodes
+    links = {edge: link for link, edge in scene.edges.items()}
+    edges = [links.get(i) for i in range(len(scene.graph.edges))]
+    data = {
+        "program": program(scene.recording, range(len(nodes))),
+        "shows": [node.shows for node in scene.graph.nodes],
+        "edges": [link if link and link[0] is not None else None for link in edges],
+        "leaves": [node.name for node in nodes if not node.op and not node.constant],
+        "watched": watched,
+    }
+    return data, themed(scene.svg)
+
+
+def _expression(seed: int) -> tuple[Any, str]:
+    return _graph(lecture_expression(), slopes=False)
+
+
+def _two_paths(seed: int) -> tuple[Any, str]:
+    a, b, c = Value(2.0, "a"), Value(4.0, "b"), Value(-1.0, "c")
+    return _graph(two_paths(a, b, c))
+
+
+def two_paths(a: Value, b: Value, c: Value) -> Value:
+    """Returns y = a * b + a * c, in which two paths lead from y to a."""
+    u = a * b
+    u.label = "u"
+    v = a * c
+    v.label = "v"
+    y = u + v
+    y.label = "y"
+    return y
+
+
+def _diamond(seed: int) -> tuple[Any, str]:
+    return _graph(diamond(Value(2.0, "x"), Value(-1.5, "z")), ("x", "z", "u"))
+
+
+def diamond(x: Value, z: Value) -> Value:
+    """Returns L = (u**2 - relu(u)) * u with u = x * z: a node with three users.
+
+    Each wrong idea about the backward pass gets a gradient of it wrong.
+    """
+    u = x * z
+    u.label = "u"
+    s = u**2
+    s.label = "s"
+    r = math.relu(u)
+    r.label = "r"
+    d = s - r
+    d.label = "d"
+    loss = d * u
+    loss.label = "L"
+    return loss
+
+
+def _costs(seed: int) -> tuple[Any, str]:
+    found = {
+        f"{depth} {width}": cost(2, (width,) * depth + (1,), "tanh")
+        for depth in DEPTHS for width in WIDTHS
+    }
+    costs = {name: [each.weights, each.forward, each.both] for name, each in found.items()}
+    return {"widths": WIDTHS, "depths": DEPTHS, "costs": costs}, ""
+
+
+def _pictures(seed: int) -> tuple[Any, str]:
+    model, _, (unseen, _) = picture_network(seed)
+    layers = [
+        {"w": [[w.data for w in neuron.w] for neuron in layer.neurons],
+         "b": [neuron.b.data for neuron in layer.neurons]}
+        for layer in model.layers
+    ]
+    data = {
+        "side": SIDE, "shapes": SHAPES, "layers": layers,
+        "pictures": [[round(x, 3) for x in pixels] for pixels in unseen[:PICTURES]],
+    }
+    return data, ""
+
+
+FIGURES = {
+    "forward": Figure(0, "Change the numbers of the graph", _expression),
+    "chain": Figure(1, "Change the numbers, and follow both paths", _two_paths),
+    "backward": Figure(2, "Let a wrong idea run in place of the right backward pass", _diamond),
+    "cost": Figure(0, "Make the network larger", _costs),
+    "descent": Figure(1, "Run the update", _nothing),
+    "rate": Figure(3, "Move the learning rate across 2/L", _nothing),
+    "start": Figure(0, "Choose a start", _nothing),
+    "batches": Figure(1, "Draw 400 batches", _nothing),
+    "optimisers": Figure(2, "Let four optimisers race, and turn the ravine", _nothing),
+    "depth": Figure(1, "Follow a gradient through the layers", _nothing),
+    "generalise": Figure(0, "Train the network with L2 and dropout", _nothing),
+    "uses": Figure(1, "Draw a picture for the network", _pictures),
+}

@@ -1,0 +1,342 @@
+/* A line that is fitted to points: the update rule, and the learning rate. */
+
+import { createSvg } from "../../elements.js"
+import { Graph, OPTIMIZERS, step } from "../../live/engine.js"
+import { line, total } from "../../live/network.js"
+import { Random } from "../../live/random.js"
+import { ROWS } from "../../live/rows.js"
+import { Figure, plotOf, powersAround, range, readable } from "./figure.js"
+
+/** @import { Sample } from "../../live/network.js" */
+
+const LINE_POINTS = 20
+const LINE_NOISE = 0.1
+const BLOWN_UP = 1e15 // a weight at which a run ends, as in Python
+const RATE_STEPS = 100
+const RATES = [
+  0.02, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8, 1.9, 1.95, 1.99, 2, 2.01, 2.05, 2.1
+]
+const MOST_SHOWN = 1e9 // on the axis of a loss
+
+/** The squared errors of the line w0 + w1 x, as a graph. */
+class Squares {
+  /**
+   * @param {Sample[]} samples
+   * @param {number} factor of the sum of squared errors
+   */
+  constructor(samples, factor) {
+    const graph = new Graph(ROWS)
+    this.graph = graph
+    this.weights = [graph.leaf(0), graph.leaf(0)]
+    const [w0, w1] = this.weights
+    const squares = samples.map(({ x: [x], t }) => {
+      const height = graph.apply("add", w0, graph.apply("mul", w1, graph.leaf(x, true)))
+      return graph.apply("square", graph.apply("sub", height, graph.leaf(t, true)))
+    })
+    this.root = graph.apply("mul", total(graph, squares), graph.leaf(factor, true))
+  }
+
+  /** Returns the value and the gradient at some weights. @param {number[]} w */
+  at(w) {
+    const { graph, weights } = this
+    weights.forEach((node, i) => {
+      graph.data[node] = w[i]
+    })
+    graph.recompute(weights)
+    const gradients = graph.gradients(this.root)
+    return { value: graph.data[this.root], gradient: weights.map((node) => gradients[node]) }
+  }
+}
+
+/** Returns the weights before each step and at the end, and the loss at each.
+ * @param {Squares} loss
+ * @param {number} rate
+ * @param {number} steps
+ * @param {number[]} signs of the updates; -1 goes along the gradient
+ */
+function descend(loss, rate, steps, signs = [1, 1]) {
+  const state = { steps: 0, slots: [] }
+  const path = [[0, 0]]
+  const losses = []
+  for (let i = 0; i < steps; i++) {
+    const w = path[i]
+    if (!(Math.abs(w[0]) + Math.abs(w[1]) < BLOWN_UP)) break
+    const { value, gradient } = loss.at(w)
+    losses.push(value)
+    const signed = gradient.map((g, k) => signs[k] * g)
+    path.push(step(OPTIMIZERS.SGD(), w, signed, state, rate))
+  }
+  losses.push(loss.at(path[path.length - 1]).value)
+  return { path, losses }
+}
+
+/** Returns the best line, for points around 0. @param {Sample[]} samples */
+function best(samples) {
+  const products = samples.reduce((sum, { x: [x], t }) => sum + x * t, 0)
+  const squares = samples.reduce((sum, { x: [x] }) => sum + x * x, 0)
+  return [samples.reduce((sum, { t }) => sum + t, 0) / samples.length, products / squares]
+}
+
+// ---- the update rule
+
+/** The lesson on descent: points, a line, and the steps that fit it.
+ * @param {HTMLElement} place
+ */
+export function updateFigure(place) {
+  const figure = new Figure(place, drawUpdate)
+  const signs = { "+": "w += alpha × ...", "-": "w -= alpha × ..." }
+  figure.slider("alpha", "alpha", [0.001, 0.003, 0.01, 0.03, 0.05, 0.09, 0.099, 0.101, 0.11], 0.01)
+  figure.slider("steps", "steps", [0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500], 5)
+  figure.choice("sign0", "update of w0", signs)
+  figure.choice("sign1", "update of w1", signs)
+  figure.counter("seed", "Other points")
+  figure.draw()
+}
+
+/** @param {Figure} figure */
+function drawUpdate(figure) {
+  const samples = line(LINE_POINTS, LINE_NOISE, new Random(figure.get("seed")))
+  const signs = ["sign0", "sign1"].map((name) => (figure.get(name) === "+" ? 1 : -1))
+  const steps = figure.get("steps")
+  // half the sum of squares, whose derivatives are -sum(y - h) and -sum((y - h) x)
+  const half = new Squares(samples, 0.5)
+  const { path, losses } = descend(half, figure.get("alpha"), steps, signs)
+  const means = losses.map((x) => (2 * x) / LINE_POINTS)
+  const [w0, w1] = path[path.length - 1]
+  const plot = plotOf(
+    figure.plot("points", "The points, and the line w0 + w1 x after these steps"),
+    [-1.1, 1.1],
+    [-2.5, 4.5],
+    { x: "x", y: "y", title: "twenty points and the line that is fitted to them" }
+  )
+  const [first, ...later] = [path[0], ...path.slice(-3)]
+  for (const [a, b] of [first, ...later.slice(0, -1)])
+    plot.inside.append(lineAt(plot, a, b, "line past"))
+  plot.inside.append(lineAt(plot, w0, w1, "line"))
+  plot.front.append(...samples.map(({ x: [x], t }) => dot(plot, x, t, "dot")))
+  const curve = plotOf(
+    figure.plot("loss", "The mean squared error before each step, on a logarithmic scale"),
+    [0, Math.max(steps, 1)],
+    powersAround(means, 1e-4, MOST_SHOWN),
+    { x: "step", y: "mean squared error", title: "the error from step to step" },
+    { logarithmic: true, height: 220 }
+  )
+  curve.front.append(createSvg("path", { class: "line", d: curve.framed(entries(means)) }))
+  figure.show([
+    ["w0", "w0", w0],
+    ["w1", "w1", w1],
+    ["loss", "mean squared error", means[means.length - 1]],
+    ["steps", "steps done", path.length - 1]
+  ])
+  const isBlown = path.length - 1 < steps
+  const grows = means[means.length - 1] > means[0]
+  const said = grows ? "The error has grown: these updates lead away from the line." : ""
+  figure.say(
+    isBlown ? `After ${path.length - 1} steps a weight is above 1e15, and the run ends.` : said
+  )
+}
+
+/** @type {(plot: import("../../plot.js").Plot, w0: number, w1: number, name: string) => Element} */
+function lineAt(plot, w0, w1, name) {
+  const ends = [-1.1, 1.1].map((x) => /** @type {[number, number]} */ ([x, w0 + w1 * x]))
+  return createSvg("path", { class: name, d: plot.path(ends) })
+}
+
+/** @type {(plot: import("../../plot.js").Plot, x: number, y: number, name: string, r?: number) =>
+ *   Element} */
+function dot(plot, x, y, name, r = 4) {
+  return createSvg("circle", { class: name, cx: plot.x(x), cy: plot.inFrame(y), r })
+}
+
+/** Returns numbers with their positions. @param {number[]} numbers */
+function entries(numbers) {
+  return numbers.map((x, i) => /** @type {[number, number]} */ ([i, x]))
+}
+
+// ---- the learning rate
+
+/** The lesson on the rate: steps in a parabola, and the loss against the rate with the line at 2/L.
+ * @param {HTMLElement} place
+ */
+export function rateFigure(place) {
+  const figure = new Figure(place, drawRate)
+  figure.slider("factor", "learning rate × L", RATES, 1.9)
+  figure.slider("steps", "steps shown", range(0, 30, 1), 8)
+  figure.counter("seed", "Other points")
+  figure.draw()
+}
+
+/** The losses at all rates, which do not depend on the controls. */
+let known = { seed: -1, ends: /** @type {[number, number][]} */ ([]) }
+
+/** @param {Figure} figure */
+function drawRate(figure) {
+  const factor = figure.get("factor")
+  const samples = line(LINE_POINTS, LINE_NOISE, new Random(figure.get("seed")))
+  const L = curvature(samples)
+  const loss = new Squares(samples, 1 / LINE_POINTS)
+  const { path, losses } = descend(loss, factor / L, RATE_STEPS)
+  const last = losses[losses.length - 1]
+  drawParabola(figure, samples, path.slice(0, figure.get("steps") + 1))
+  if (known.seed !== figure.get("seed")) {
+    const ends = RATES.map((f) => /** @type {[number, number]} */ ([
+      f / L, descend(loss, f / L, RATE_STEPS).losses.pop() ?? NaN
+    ]))
+    known = { seed: figure.get("seed"), ends }
+  }
+  const plot = plotOf(
+    figure.plot("limit", `The loss after ${RATE_STEPS} steps, for each learning rate`),
+    [0, 2.15 / L],
+    powersAround(known.ends.map(([, y]) => y), 1e-4, MOST_SHOWN),
+    { x: "learning rate", y: "loss, logarithmic", title: "the loss against the learning rate" },
+    { logarithmic: true, height: 240 }
+  )
+  const limit = plot.x(2 / L)
+  plot.back.append(
+    createSvg("path", { class: "mark", d: `M${limit} 10V210` }),
+    createSvg("text", { class: "name", x: limit - 6, y: 30, "text-anchor": "end", text: "2/L" })
+  )
+  plot.front.append(
+    createSvg("path", { class: "line", d: plot.framed(known.ends) }),
+    dot(plot, factor / L, last, "dot now", 7)
+  )
+  figure.show([
+    ["L", "largest curvature L", L],
+    ["limit", "2/L", 2 / L],
+    ["first", "loss at the start", losses[0]],
+    ["last", `loss after ${RATE_STEPS} steps`, last]
+  ])
+  figure.say(`${verdict(factor)} Each step multiplies the distance of w0 from its best value by ` +
+    `1 - ${readable(factor)} = ${readable(1 - factor)}.`)
+}
+
+/** @param {number} factor */
+function verdict(factor) {
+  if (factor > 2) return "It diverges: each step jumps over the minimum and lands farther away."
+  if (factor === 2) return "Exactly at 2/L it jumps to and fro, and comes no nearer."
+  if (factor > 1) return "It jumps over the minimum with every step, and comes nearer."
+  if (factor === 1) return "One step lands at the bottom of this parabola."
+  return "It comes nearer from one side."
+}
+
+/** Draws the loss along w0, where w1 has its best value, and the steps.
+ * @type {(figure: Figure, samples: Sample[], path: number[][]) => void}
+ */
+function drawParabola(figure, samples, path) {
+  const [w0, w1] = best(samples)
+  const least = new Squares(samples, 1 / LINE_POINTS).at([w0, w1]).value
+  const far = 1.6 * Math.abs(w0)
+  // the curvature along w0 is 2, and the x have the mean 0: this is the loss, exactly
+  const height = (/** @type {number} */ x) => least + (x - w0) ** 2
+  const plot = plotOf(
+    figure.plot("parabola", "The loss along w0, and the steps of gradient descent"),
+    [w0 - far, w0 + far],
+    [0, height(w0 + far)],
+    { x: "w0", y: "loss", title: "steps in a parabola" }
+  )
+  const xs = range(w0 - far, w0 + far, far / 60)
+  const steps = path.map(([x]) => /** @type {[number, number]} */ ([x, height(x)]))
+  plot.inside.append(
+    createSvg("path", { class: "curve", d: plot.path(xs.map((x) => [x, height(x)])) }),
+    createSvg("path", { class: "steps", d: plot.path(steps) }),
+    ...steps.map(([x, y], i) =>
+      createSvg("circle", {
+        class: i + 1 === steps.length ? "dot now" : "dot",
+        cx: plot.x(Math.max(-1e4, Math.min(1e4, x))),
+        cy: plot.y(Math.min(1e6, y)),
+        r: i + 1 === steps.length ? 7 : 4
+      })
+    )
+  )
+}
+
+/** Returns the larger eigenvalue of the Hessian of the mean squared error.
+ * @param {Sample[]} samples
+ */
+function curvature(samples) {
+  const n = samples.length
+  const b = (2 * samples.reduce((sum, { x: [x] }) => sum + x, 0)) / n
+  const c = (2 * samples.reduce((sum, { x: [x] }) => sum + x * x, 0)) / n
+  return (2 + c) / 2 + Math.hypot((2 - c) / 2, b)
+}
+
+// ---- one weight
+
+const VALLEY_STEPS = 150
+const PLACES = range(-2, 2, 0.05)
+
+/** The lesson on starts: a curve with two valleys, a run, and where all starts end.
+ * @param {HTMLElement} place
+ */
+export function valleyFigure(place) {
+  const figure = new Figure(place, drawValleys)
+  figure.slider("start", "start", PLACES, 0.4)
+  figure.slider("rate", "learning rate", [0.02, 0.05, 0.1, 0.2, 0.5, 0.7], 0.1)
+  figure.slider("hill", "height of the hill", [-1, -0.5, 0, 0.5, 1, 1.5], 1)
+  figure.draw()
+}
+
+/** @param {Figure} figure */
+function drawValleys(figure) {
+  const [start, rate, hill] = ["start", "rate", "hill"].map((name) => figure.get(name))
+  const graph = new Graph(ROWS)
+  const x = graph.leaf(start)
+  const square = graph.apply("square", x)
+  const parts = [
+    graph.apply("mul", graph.apply("square", square), graph.leaf(0.25, true)),
+    graph.apply("mul", square, graph.leaf(-hill / 2, true)),
+    graph.apply("mul", x, graph.leaf(0.1, true))
+  ]
+  const y = total(graph, parts)
+  /** @type {(from: number) => number[]} */
+  const run = (from) => {
+    const path = [from]
+    for (let i = 0; i < VALLEY_STEPS; i++) {
+      graph.set(x, path[i])
+      path.push(path[i] - rate * graph.gradients(y)[x])
+    }
+    return path
+  }
+  const height = (/** @type {number} */ at) => {
+    graph.set(x, at)
+    return graph.data[y]
+  }
+  const path = run(start)
+  const end = path[VALLEY_STEPS]
+  const plot = plotOf(
+    figure.plot("valleys", "f(x), and the run; below it, where each start ends"),
+    [-2.1, 2.1],
+    [-1.2, 2],
+    { x: "x", y: "f(x)", title: "a curve with two valleys, and a run of gradient descent" }
+  )
+  const points = path.map((at) => /** @type {[number, number]} */ ([at, height(at)]))
+  plot.inside.append(
+    createSvg("path", {
+      class: "curve",
+      d: plot.path(range(-2.1, 2.1, 0.03).map((at) => [at, height(at)]))
+    }),
+    ...PLACES.map((from) => strip(plot, from, run(from)[VALLEY_STEPS])),
+    createSvg("path", { class: "steps", d: plot.path(points) }),
+    ...points.slice(0, 30).map(([at, f]) => dot(plot, at, f, "dot", 3)),
+    dot(plot, end, height(end), "dot now", 7)
+  )
+  figure.show([
+    ["start", "start", start],
+    ["end", `x after ${VALLEY_STEPS} steps`, end],
+    ["f", "f(x) there", height(end)]
+  ])
+  figure.say(
+    `The run ends ${end < 0 ? "left" : "right"}. In the strip below the curve a start marked ◂ ` +
+      "ends left of 0, and one marked ▸ ends right of it."
+  )
+}
+
+/** Returns the mark of a start: where its run ends.
+ * @type {(plot: import("../../plot.js").Plot, from: number, end: number) => Element}
+ */
+function strip(plot, from, end) {
+  const [x, y] = [plot.x(from), plot.y(-1.05)]
+  const d = end < 0 ? `M${x + 3} ${y - 5}L${x - 3} ${y}L${x + 3} ${y + 5}Z`
+    : `M${x - 3} ${y - 5}L${x + 3} ${y}L${x - 3} ${y + 5}Z`
+  return createSvg("path", { class: end < 0 ? "left" : "right", d })
+}

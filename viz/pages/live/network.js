@@ -1,0 +1,100 @@
+/* Networks and data on the engine of pages, with the numbers of Python: the same seed has the same
+   samples and the same weights as `data` and `nn.MLP` of tinygrad_edu. */
+
+/** @import { Graph } from "./engine.js" */
+/** @import { Random } from "./random.js" */
+
+/** A sample: its inputs and its target. @typedef {{ x: number[], t: number }} Sample */
+/** Draws a weight. @typedef {(fanIn: number, fanOut: number, random: Random) => number} Initialiser
+ */
+
+/** @type {Record<string, Initialiser>} */
+export const INITIALISERS = {
+  uniform: (_fanIn, _fanOut, random) => random.uniform(-1, 1),
+  xavier: (fanIn, fanOut, random) => {
+    const limit = Math.sqrt(6 / (fanIn + fanOut))
+    return random.uniform(-limit, limit)
+  },
+  he: (fanIn, _fanOut, random) => random.gauss(0, Math.sqrt(2 / fanIn))
+}
+
+/** A layer of neurons, activation(b + w . x); its weights are leaves of a graph. */
+export class Layer {
+  /**
+   * @param {Graph} graph
+   * @param {number} inputs
+   * @param {number} outputs
+   * @param {string} activation a row of the table, or "linear"
+   * @param {Initialiser} init
+   * @param {Random} random
+   */
+  constructor(graph, inputs, outputs, activation, init, random) {
+    this.graph = graph
+    this.activation = activation
+    this.neurons = Array.from({ length: outputs }, () => ({
+      w: Array.from({ length: inputs }, () => graph.leaf(init(inputs, outputs, random))),
+      b: graph.leaf(0)
+    }))
+  }
+
+  /** The weights, each neuron's bias after its weights. @returns {number[]} */
+  get parameters() {
+    return this.neurons.flatMap(({ w, b }) => [...w, b])
+  }
+
+  /** Returns the nodes of the outputs. @param {number[]} inputs nodes */
+  apply(inputs) {
+    const { graph, activation } = this
+    return this.neurons.map(({ w, b }) => {
+      const sum = inputs.reduce((y, x, i) => graph.apply("add", y, graph.apply("mul", w[i], x)), b)
+      return activation === "linear" ? sum : graph.apply(activation, sum)
+    })
+  }
+}
+
+/** Returns the node of a sum, added from the left. @param {Graph} graph @param {number[]} nodes */
+export function total(graph, nodes) {
+  return nodes.reduce((sum, node) => graph.apply("add", sum, node))
+}
+
+/** Returns the node of the mean of some nodes. @param {Graph} graph @param {number[]} nodes */
+export function mean(graph, nodes) {
+  return graph.apply("div", total(graph, nodes), graph.leaf(nodes.length, true))
+}
+
+/** Returns the node of the binary cross-entropy of a logit.
+ * @param {Graph} graph @param {number} logit @param {number} target 0 or 1
+ */
+export function binaryCrossEntropy(graph, logit, target) {
+  return graph.apply("softplus", target ? graph.apply("neg", logit) : logit)
+}
+
+/** Returns two moons with the labels 0 and 1.
+ * @param {number} n @param {number} noise @param {Random} random
+ * @returns {Sample[]}
+ */
+export function moons(n, noise, random) {
+  const half = Math.floor(n / 2)
+  const upper = evenly(half, 0, Math.PI).map((a) => ({ x: [Math.cos(a), Math.sin(a)], t: 0 }))
+  const lower = evenly(n - half, 0, Math.PI).map((a) => ({
+    x: [1 - Math.cos(a), 0.5 - Math.sin(a)],
+    t: 1
+  }))
+  const samples = [...upper, ...lower]
+  random.shuffle(samples)
+  return samples.map(({ x, t }) => ({ x: x.map((c) => c + random.gauss(0, noise)), t }))
+}
+
+/** Returns the line 1 + 2 x with noise, at n places from -1 to 1.
+ * @param {number} n @param {number} noise @param {Random} random
+ * @returns {Sample[]}
+ */
+export function line(n, noise, random) {
+  return evenly(n, -1, 1).map((x) => ({ x: [x], t: 2 * x + 1 + random.gauss(0, noise) }))
+}
+
+/** Returns numbers from `start` to `stop`, both included. @type {(...x: number[]) => number[]} */
+function evenly(count, start, stop) {
+  if (count === 1) return [start]
+  return Array.from({ length: count }, (_, i) => start + ((stop - start) * i) / (count - 1))
+}
