@@ -30,7 +30,10 @@ class Drawing {
     const place = figure.plot("graph", "The graph, with its numbers")
     place.classList.add("stage", "graph")
     place.append(template.content.cloneNode(true))
-    const svg = /** @type {Element} */ (partOf(place, "svg"))
+    const svg = /** @type {SVGSVGElement} */ (partOf(place, "svg"))
+    // on a narrow page the drawing keeps its size, and its place scrolls
+    svg.style.minWidth = `${svg.viewBox.baseVal.width}px`
+    place.tabIndex = 0
     svg.setAttribute("role", "img")
     svg.setAttribute("aria-label", "the graph; its numbers are in the list below")
     this.parts = new Parts(svg)

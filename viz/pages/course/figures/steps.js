@@ -97,7 +97,7 @@ function drawRace(figure) {
     figure.plot("ravine", "The ravine from above, and the four runs"),
     [-FAR, FAR],
     [-high, high],
-    { x: "x", y: "y", title: "four runs in a ravine, seen from above" },
+    { x: "x", y: "", title: "four runs in a ravine, seen from above" },
     { height: 40 + (496 * high) / FAR }
   )
   for (const level of LEVELS)
@@ -111,8 +111,8 @@ function drawRace(figure) {
       createSvg("circle", { class: `run r${k} now`, cx: plot.x(x), cy: plot.y(y), r: 6 })
     )
     plot.front.append(
-      createSvg("path", { class: `run r${k}`, d: `M${380} ${26 + 20 * k}h34` }),
-      createSvg("text", { class: "name", x: 422, y: 31 + 20 * k, text: name })
+      createSvg("path", { class: `run r${k}`, d: `M${70 + 122 * k} 20h22` }),
+      createSvg("text", { class: "name", x: 97 + 122 * k, y: 25, text: name })
     )
     return /** @type {[string, string, number]} */ ([name, `steps of ${name}`, path.length - 1])
   })
