@@ -21,7 +21,8 @@ import { FIGURES } from "./figures/index.js"
 const KEY = "tinygrad_edu.course"
 
 /** @type {{ lesson: string, parts: Part[], questions: import("./answers.js").Question[],
- *   lessons: Record<string, number>, figure: { part: number, title: string, data: any } | null }} */
+ *   lessons: Record<string, number>,
+ *   figure: { part: number, title: string, data: any } | null }} */
 const data = readData()
 
 // ---- what was done

@@ -68,8 +68,7 @@ def _expression(seed: int) -> tuple[Any, str]:
 
 
 def _two_paths(seed: int) -> tuple[Any, str]:
-    a, b, c = Value(2.0, "a"), Value(4.0, "b"), Value(-1.0, "c")
-    return _graph(two_paths(a, b, c))
+    return _graph(two_paths(Value(2.0, "a"), Value(4.0, "b"), Value(-1.0, "c")))
 
 
 def two_paths(a: Value, b: Value, c: Value) -> Value:

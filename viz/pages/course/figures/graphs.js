@@ -117,7 +117,10 @@ export function pathFigure(place, data) {
     const found = pathsTo(recording, leaf)
     figure.show([
       ...found.map(({ through, product }, i) =>
-        /** @type {[string, string, number]} */ ([`path${i}`, `product along ${through}`, product])),
+        /** @type {[string, string, number]} */ (
+          [`path${i}`, `product along ${through}`, product]
+        )
+      ),
       ["sum", "sum of the products", found.reduce((sum, { product }) => sum + product, 0)],
       ["grad", "gradient of a, by the backward pass", gradients[leaf]]
     ])

@@ -14,7 +14,8 @@ const LINE_NOISE = 0.1
 const BLOWN_UP = 1e15 // a weight at which a run ends, as in Python
 const RATE_STEPS = 100
 const RATES = [
-  0.02, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8, 1.9, 1.95, 1.99, 2, 2.01, 2.05, 2.1
+  0.02, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8, 1.9, 1.95, 1.99, 2, 2.01, 2.05,
+  2.1
 ]
 const MOST_SHOWN = 1e9 // on the axis of a loss
 

@@ -254,8 +254,9 @@ function showModel(figure, model) {
   )
   for (const { x: [x, y], t } of model.samples) {
     const [cx, cy] = [plot.x(x), plot.y(y)]
-    const shape = t ? `M${cx - 5} ${cy - 5}h10v10h-10Z` : `M${cx - 6} ${cy}a6 6 0 1 0 12 0a6 6 0 1 0 -12 0`
-    plot.inside.append(createSvg("path", { class: `sample class${t}`, d: shape }))
+    const circle = `M${cx - 6} ${cy}a6 6 0 1 0 12 0a6 6 0 1 0 -12 0`
+    const d = t ? `M${cx - 5} ${cy - 5}h10v10h-10Z` : circle
+    plot.inside.append(createSvg("path", { class: `sample class${t}`, d }))
   }
   const curves = plotOf(
     figure.plot("losses", "Loss of the 20 points (full line) and of 200 others (dashes)"),

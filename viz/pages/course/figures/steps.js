@@ -101,7 +101,9 @@ function drawRace(figure) {
     { height: 40 + (496 * high) / FAR }
   )
   for (const level of LEVELS)
-    plot.inside.append(createSvg("path", { class: "level", d: ellipse(plot, level, condition, c, s) }))
+    plot.inside.append(
+      createSvg("path", { class: "level", d: ellipse(plot, level, condition, c, s) })
+    )
   const runs = racers(condition).map(([name, update, rate], k) => {
     const path = runOf(update, rate, start, condition, turn)
     const part = path.slice(0, shown + 1).map(([x, y]) => /** @type {[number, number]} */ ([x, y]))
@@ -160,7 +162,9 @@ function drawBatches(figure) {
   const drawn = SIZES.map((size) =>
     Array.from({ length: DRAWS }, () => average(random.choices(gradients, size)))
   )
-  const spreads = drawn.map((found) => Math.sqrt(average(found.map((x) => x * x)) - average(found) ** 2))
+  const spreads = drawn.map((found) =>
+    Math.sqrt(average(found.map((x) => x * x)) - average(found) ** 2)
+  )
   const at = SIZES.indexOf(figure.get("size"))
   const reach = 3 * spreads[0]
   const width = (2 * reach) / BINS
@@ -196,8 +200,8 @@ function drawBatches(figure) {
   figure.say(
     size === 1
       ? "Each of these gradients comes from one sample."
-      : `Batches of ${size} scatter ${(spreads[0] / spreads[at]).toFixed(1)} times less than single ` +
-        `samples, and the square root of ${size} is ${Math.sqrt(size)}.`
+      : `Batches of ${size} scatter ${(spreads[0] / spreads[at]).toFixed(1)} times less than ` +
+        `single samples, and the square root of ${size} is ${Math.sqrt(size)}.`
   )
 }
 
