@@ -113,7 +113,7 @@ def test_moodle_accepts_every_question():
 @pytest.mark.parametrize(("wrong", "planted"), [
     ('fraction="100"', 'fraction="99"'), ("<single>true", "<single>yes"),
     ("abc</answernumbering>", "a</answernumbering>"), ('type="numerical"', 'type="number"'),
-    ('name="graph.svg"', 'name="other.svg"'), ('format="html"', 'format="web"'),
+    ('.svg" path', '.png" path'), ('format="html"', 'format="web"'),
     ("<penalty>0.3333333", "<penalty>3"), ("<tolerance>", "<tolerance>-"),
 ])
 def test_checker_reports_what_moodle_would_refuse(wrong, planted):

@@ -24,7 +24,6 @@ from ..questions.answers import LETTERS
 from .bank import Item
 
 TITLE = "Questions on backpropagation and gradient descent, written by tinygrad_edu."
-_PICTURE = "graph.svg"
 _GIFT_SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\~=#{}:"})
 
 
@@ -42,9 +41,10 @@ def moodle(items: Sequence[Item]) -> str:
         element = ET.SubElement(quiz, "question", type="multichoice" if is_choice else "numerical")
         _text(ET.SubElement(element, "name"), item.name)
         shown = ET.SubElement(element, "questiontext", format="html")
-        _text(shown, _paragraph(item.text) + _image(item, f"@@PLUGINFILE@@/{_PICTURE}"))
+        picture = f"{item.name}.svg"  # another name each, for programs that keep all in one folder
+        _text(shown, _paragraph(item.text) + _image(item, f"@@PLUGINFILE@@/{picture}"))
         if item.picture:
-            file = ET.SubElement(shown, "file", name=_PICTURE, path="/", encoding="base64")
+            file = ET.SubElement(shown, "file", name=picture, path="/", encoding="base64")
             file.text = base64.b64encode(item.picture.encode()).decode()
         _html(element, "generalfeedback", _lines(item.solution))
         for tag, text in (("defaultgrade", "1"), ("penalty", "0.3333333"), ("hidden", "0")):
