@@ -6,6 +6,7 @@ import io
 import re
 import warnings
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -379,6 +380,49 @@ def test_commands_write_files_and_say_what(tmp_path, capsys, monkeypatch):
     assert sheets.count("Your code, the same on both tests") == 2
     assert main(["worksheet", "-o", "a.csv"]) == 2
     assert "a.csv is a file; choose another folder" in capsys.readouterr().err
+
+
+def test_answers_to_another_test_are_not_left_beside_new_sheets(tmp_path, capsys):
+    assert main(["class-test", "--seed", "3", "-o", str(tmp_path)]) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert main(["class-test", "--seed", "4", "-o", str(tmp_path)]) == 2
+    assert "has the answers to the test of seed 3, not 4" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.fixture
+def no_printer(monkeypatch, tmp_path):
+    """Has no browser on the PATH but one that fails."""
+    if find_spec("weasyprint"):
+        pytest.skip("weasyprint is installed, and does not fail")
+    browser = tmp_path / "bin" / "chromium"
+    browser.parent.mkdir()
+    browser.write_text("#!/bin/sh\nexit 1\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv("PATH", str(browser.parent))
+
+
+def test_files_from_before_are_replaced_all_or_not_at_all(tmp_path, capsys, no_printer):
+    folder = tmp_path / "sheets"
+    worksheet = ["worksheet", "--questions", "2", "-o", str(folder), "--seed"]
+    assert main([*worksheet, "1"]) == 0
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main([*worksheet, "2", "--pdf"]) == 2
+    assert "could not print the pages; leave out --pdf" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    assert main([*worksheet, "2"]) == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()}.keys() == first.keys()
+    assert (folder / "key.html").read_bytes() != first["key.html"]
+
+
+@pytest.mark.parametrize("command", ["course", "export", "worksheet", "class-test", "draw"])
+def test_help_says_that_files_are_replaced(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "same names are replaced" in said or "a file that exists is replaced" in said
+    assert ("answers.csv is kept" in said) == (command == "class-test")
 
 
 @pytest.mark.parametrize(("arguments", "wrong"), [

@@ -14,6 +14,8 @@ from ..engine.graph import topological_order
 from ..engine.value import Value
 from ..errors import MOST, check_name, short_repr
 
+REPLACED = "a file that exists is replaced"  # unless somebody may have worked on it
+
 Argument = tuple[tuple[str, ...], dict[str, Any]]  # what `add_argument` of a parser takes
 
 
@@ -56,14 +58,18 @@ def option(
     return argument(*names.split(), default=default, type=kind, help=shown, choices=choices)
 
 
-def out_option(default: str) -> Argument:
-    """Returns the option that says which folder to write to."""
-    return option("--out", Path(default), "folder to write to")
+def out_option(default: str, kept: str = "") -> Argument:
+    """Returns the option that says which folder to write to.
+
+    kept: says which files are not replaced.
+    """
+    what = f"folder to write to; files in it with the same names are replaced{kept}"
+    return option("-o --out", Path(default), what)
 
 
 def file_option(default: str, what: str) -> Argument:
     """Returns the option that says which file to write (see `output.write`)."""
-    return option("-o --out", default, f"{what}; - is standard output")
+    return option("-o --out", default, f"{what}; {REPLACED}; - is standard output")
 
 
 # the arguments that name a graph: an expression with values, or an example

@@ -6,7 +6,7 @@ import argparse
 
 from ..engine.value import Value
 from ..files import destination, write_atomically
-from .arguments import Command, argument, option
+from .arguments import Command, argument, file_option, option
 
 LANGUAGES = {"js": "javascript", "py": "python"}  # other names that the command knows
 
@@ -76,6 +76,6 @@ SOURCE = Command(
         argument("--gradient", action="store_true", help="the derivatives follow the result"),
         option("--name", "f", "name of the function"),
         argument("--engine", metavar="js", help="write the engine itself, with the whole table"),
-        option("-o --out", "-", "file to write; - is standard output"),
+        file_option("-", "file to write"),
     ),
 )

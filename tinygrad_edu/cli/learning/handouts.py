@@ -7,11 +7,12 @@ import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ...errors import DataError, RenderError, check_name, counted
 from ...files import read_text, write_atomically
-from ..arguments import SEED, Command, argument, option, positive
+from ..arguments import REPLACED, SEED, Command, argument, option, out_option, positive
 from ..output import write
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FILES = {"moodle": "bank.xml", "gift": "bank.gift.txt", "anki": "bank.anki.txt", "text": "bank.txt"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 MOST_BYTES = 10_000_000  # of a file of names or answers
+MOST_SECONDS = 600  # for the printing of a page
 
 
 def run_export(options: argparse.Namespace) -> int:
@@ -69,7 +71,10 @@ def _names(options: argparse.Namespace) -> list[str]:
 
 def _pages(made: Sequence[Variant], folder: Path, title: str, asked_for: str, with_pdf: bool
            ) -> list[Path]:
-    """Writes sheets and key, and returns the paths."""
+    """Writes sheets and key, and returns the paths.
+
+    All of them are made before the first is written: a sheet never stands beside another's key.
+    """
     from ...learn import handouts
 
     pages = {
@@ -79,32 +84,41 @@ def _pages(made: Sequence[Variant], folder: Path, title: str, asked_for: str, wi
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; choose another folder with -o")
     folder.mkdir(parents=True, exist_ok=True)
-    written = [write_atomically(folder / f"{name}.html", page) for name, page in pages.items()]
+    files: dict[str, str | bytes] = {f"{name}.html": page for name, page in pages.items()}
     if with_pdf:
-        written += [_pdf(path) for path in written]
-    return written
+        files |= {f"{name}.pdf": _pdf(page, folder) for name, page in pages.items()}
+    return [write_atomically(folder / name, content) for name, content in files.items()]
 
 
-def _pdf(page: Path) -> Path:
-    """Prints a page to a PDF beside it, by weasyprint or a browser."""
-    target = page.with_suffix(".pdf")
+def _pdf(page: str, folder: Path) -> bytes:
+    """Prints a page, by weasyprint or a browser.
+
+    folder: holds the files for the browser, which may not be allowed to read other places.
+    """
     if find_spec("weasyprint"):
         from importlib import import_module
 
-        import_module("weasyprint").HTML(filename=str(page)).write_pdf(str(target))
-        return target
+        return bytes(import_module("weasyprint").HTML(string=page).write_pdf())
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise RenderError(
             "--pdf needs weasyprint or a browser such as Chromium; pip install weasyprint, or "
-            f"print {page} from your browser"
+            "leave out --pdf and print the pages from your browser"
         )
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer",
-               f"--print-to-pdf={target}", page.resolve().as_uri()]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=600)
-    if done.returncode or not target.exists():
-        raise RenderError(f"{browser} could not print {page}; print it from your browser")
-    return target
+    with TemporaryDirectory(prefix="printing-", dir=folder) as place:
+        source = write_atomically(Path(place) / "page.html", page)
+        target = source.with_suffix(".pdf")
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu",
+                   "--no-pdf-header-footer", f"--print-to-pdf={target}",
+                   source.resolve().as_uri()]
+        try:
+            subprocess.run(command, capture_output=True, check=True, timeout=MOST_SECONDS)
+            return target.read_bytes()
+        except (OSError, subprocess.SubprocessError) as error:
+            raise RenderError(
+                f"--pdf: {browser} could not print the pages; leave out --pdf and print them from "
+                "your browser"
+            ) from error
 
 
 def run_course(options: argparse.Namespace) -> int:
@@ -122,17 +136,33 @@ def run_class_test(options: argparse.Namespace) -> int:
     """Writes the tests before and after a course, their key, and an empty table of answers."""
     from ...learn.handouts import class_test
 
+    table = options.out / "answers.csv"
+    is_there = table.exists()
+    if is_there:  # it may have the answers of a class
+        _check_seed(table, options.seed)
     made = class_test.sheets(options.seed)
     written = _pages(made, options.out, "Class test", class_test.CODE, options.pdf)
-    table = options.out / "answers.csv"
-    if not table.exists():  # it may have the answers of a class
+    if not is_there:
         written.append(write_atomically(table, f"{class_test.head(options.seed)}\n"))
     print(f"wrote {', '.join(map(str, written))}, of seed {options.seed}")
-    if table not in written:
+    if is_there:
         print(f"kept {table}, which was there")
     print(f"Each student writes the same code on both tests. Type the answers into {table}, and "
           f"then: tinygrad-edu gains {table}")
     return 0
+
+
+def _check_seed(table: Path, seed: int) -> None:
+    """Raises FileExistsError if a table has the answers to another test."""
+    from ...learn.handouts import class_test
+
+    text = read_text(table, "the answers", "answers.csv", "choose another folder with -o",
+                     most=MOST_BYTES)
+    if (other := class_test.seed_of(text, str(table))) != seed:
+        raise FileExistsError(
+            f"{table} has the answers to the test of seed {other}, not {seed}; choose another "
+            f"folder with -o, or --seed {other}"
+        )
 
 
 def run_gains(options: argparse.Namespace) -> int:
@@ -159,8 +189,8 @@ EXPORT = Command(
         argument("--lesson", action="append", metavar="LESSON",
                  help="questions of this lesson; may be repeated (default: of all lessons)"),
         argument("--level", type=positive, help="from 1 to 5 (default: from easy to hard)"),
-        argument("-o", "--out", help="the file; - is standard output (default: bank.xml, or the "
-                 "like)"),
+        argument("-o", "--out", help=f"file to write; {REPLACED}; - is standard output (default: "
+                 "bank.xml, or the like)"),
     ),
 )
 WORKSHEET = Command(
@@ -175,14 +205,14 @@ WORKSHEET = Command(
                  "line, instead of --variants"),
         option("--title", "Worksheet", "the heading"),
         _PDF,
-        option("-o --out", Path("sheets"), "folder to write to"),
+        out_option("sheets"),
     ),
 )
 CLASS_TEST = Command(
     "class-test",
     run_class_test,
     "write a test before and after a course, without names",
-    (SEED, _PDF, option("-o --out", Path("class-test"), "folder to write to")),
+    (SEED, _PDF, out_option("class-test", ", but answers.csv is kept")),
 )
 GAINS = Command(
     "gains",
@@ -197,7 +227,7 @@ COURSE = Command(
     (
         SEED,
         option("--questions", 50, "questions of each lesson", positive),
-        option("-o --out", Path("course"), "folder to write to"),
+        out_option("course"),
     ),
 )
 COMMANDS = (COURSE, EXPORT, WORKSHEET, CLASS_TEST, GAINS)

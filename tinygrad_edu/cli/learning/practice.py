@@ -95,7 +95,8 @@ PRACTICE = Command(
         argument("--seed", type=natural, help="which question or exercise (default: a new one)"),
         argument("--level", type=_level, help="how hard questions are, from 1 to 5 (default: it "
                  "rises as you answer)"),
-        argument("-o", "--out", help="the file of an exercise (default: such as rate-0.py)"),
+        argument("-o", "--out", help="the file of an exercise, which must not exist "
+                 "(default: such as rate-0.py)"),
         argument("--csv", metavar="OUT", help="check: also write the marks to a CSV file, which "
                  "replaces the marks from before; - is standard output"),
         argument("--hint", metavar="N", type=positive, help="check: show this hint"),

@@ -95,6 +95,22 @@ def head(seed: int) -> str:
     return ",".join([f"code of test {seed}", "time", *map(str, range(1, QUESTIONS + 1))])
 
 
+def seed_of(text: str, source: str = "the answers") -> int:
+    """Returns the seed of the test that a table of answers is about.
+
+    Raises DataError if its first line is not the one that `head` returns.
+    """
+    first = text.lstrip("\ufeff").partition("\n")[0].strip()
+    begin = ",".join([cell.strip(' "') for cell in re.split("[,;]", first)])
+    seed = re.match(r"code of test (\d{1,18}),", begin)
+    if seed is None or begin != head(int(seed[1])):
+        raise DataError(
+            f"{source} must begin with the line that class-test writes, such as {head(0)}, not "
+            f"{short_repr(first)}"
+        )
+    return int(seed[1])
+
+
 def read_answers(
     text: str, source: str = "the answers"
 ) -> tuple[int, list[tuple[str, str, list[str]]]]:
@@ -104,16 +120,11 @@ def read_answers(
 
     Raises DataError if the head or a row does not fit; the message has the line.
     """
-    first = text.lstrip("\ufeff").partition("\n")[0].strip()
+    seed = seed_of(text, source)
+    first = text.partition("\n")[0]
     separator = ";" if first.count(";") > first.count(",") else ","
     reader = csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=separator)
-    begin = [cell.strip() for cell in next(reader, [])]
-    seed = re.fullmatch(r"code of test (\d+)", begin[0]) if begin else None
-    if seed is None or ",".join(begin) != head(int(seed[1])):
-        raise DataError(
-            f"{source} must begin with the line that class-test writes, such as {head(0)}, not "
-            f"{short_repr(first)}"
-        )
+    begin = next(reader)
     found: dict[tuple[str, str], list[str]] = {}
     for row in reader:
         cells = [cell.strip() for cell in row]
@@ -133,7 +144,7 @@ def read_answers(
         if (code, time.lower()) in found:
             raise DataError(f"{where}: {code!r} has answered {time} already")
         found[code, time.lower()] = answers
-    return int(seed[1]), [(code, time, answers) for (code, time), answers in found.items()]
+    return seed, [(code, time, answers) for (code, time), answers in found.items()]
 
 
 def gain(answers: Sequence[tuple[str, str, list[str]]], seed: int) -> Gain:
