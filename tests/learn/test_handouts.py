@@ -264,7 +264,30 @@ def test_a_sheet_has_pictures_with_blanks():
     made = handouts.variants(1, ["a"], 1, ["gradient"])
     page = handouts.sheet_page(made)
     assert page.count("<svg") == 1
-    assert made[0].items[0].picture in page
+    picture = made[0].items[0].picture
+    assert re.sub(' id="[^"]*"', "", picture) in page
+    assert "grad ?" in page
+
+
+def ids_of(page):
+    """Returns the ids of a page, and what refers to an id."""
+    attributes = [pair for _, found in Tags(page).found for pair in found.items()]
+    ids = [text for name, text in attributes if name == "id"]
+    references = [text for name, text in attributes
+                  if "url(#" in (text or "") or name in ("href", "xlink:href", "for")
+                  or name.startswith(("aria-labelledby", "aria-describedby"))]
+    return ids, references
+
+
+def test_pictures_of_a_page_share_no_ids():
+    made = handouts.variants(1, ["a", "b"], 5)
+    page = re.sub(r"<meta[^>]*>|<!DOCTYPE html>", "", handouts.sheet_page(made))
+    assert page.count("<svg") > 4
+    ids, references = ids_of(page)
+    assert len({*ids}) == len(ids)
+    assert references == []  # so that an id which is left out is not missed
+    first, second = [item.picture for item in made[0].items if item.picture][:2]
+    assert len({*ids_of(first + second)[0]}) < len(ids_of(first + second)[0])
 
 
 def test_names_must_differ():

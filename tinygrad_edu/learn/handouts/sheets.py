@@ -10,6 +10,7 @@ All variants have questions of the same kinds and levels, in the same order, wit
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
@@ -120,11 +121,16 @@ def _sheet(variant: Variant, title: str, asked_for: str) -> str:
         answers = f'<ol type="a">{choices}</ol>' if choices else ""
         parts.append(
             f'<div class="question"><div class="asked"><b>{i}.</b> '
-            f"{escape(item.text, quote=False)}</div>\n{item.picture}\n{answers}"
+            f"{escape(item.text, quote=False)}</div>\n{_without_ids(item.picture)}\n{answers}"
             f"<p>{'Answer, a letter' if choices else 'Answer'}: "
             '<span class="answer">&nbsp;</span></p></div>'
         )
     return "\n".join(parts)
+
+
+def _without_ids(picture: str) -> str:
+    """Returns an SVG without ids: nothing refers to them, and those of two pictures are equal."""
+    return re.sub(r'(<\w+) id="[^"]*"', r"\1", picture)
 
 
 def _key(variant: Variant, title: str) -> str:
