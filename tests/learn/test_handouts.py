@@ -453,6 +453,9 @@ def test_help_says_that_files_are_replaced(command, capsys):
     (["export", "--lesson", "chian"], "did you mean 'chain'|lessons"),
     (["gains", "missing.csv"], "missing.csv"),
     (["worksheet", "--students", "missing.txt"], "missing.txt"),
+    (["worksheet", "--students", "ids.txt", "--variants", "1"],
+     "give --students or --variants, not both: leave out --variants 1 for a worksheet for each "
+     r"line of ids\.txt"),
 ])
 def test_commands_refuse_in_one_line(arguments, wrong, capsys):
     assert main(arguments) == 2

@@ -57,10 +57,19 @@ def run_worksheet(options: argparse.Namespace) -> int:
 
 
 def _names(options: argparse.Namespace) -> list[str]:
-    """Returns the names of the variants: of students, or 001, 002, ..."""
+    """Returns the names of the variants: of students, or 001, 002, ...
+
+    Raises ValueError if both options say how many there are.
+    """
     if options.students is None:
-        digits = max(3, len(str(options.variants)))
-        return [str(i).zfill(digits) for i in range(1, options.variants + 1)]
+        count = options.variants or 1
+        digits = max(3, len(str(count)))
+        return [str(i).zfill(digits) for i in range(1, count + 1)]
+    if options.variants is not None:
+        raise ValueError(
+            f"give --students or --variants, not both: leave out --variants {options.variants} "
+            f"for a worksheet for each line of {options.students}"
+        )
     text = read_text(options.students, "--students", "students.txt", "write one identifier a line",
                      most=MOST_BYTES)
     names = [line.strip() for line in text.split("\n") if line.strip()]
@@ -200,7 +209,7 @@ WORKSHEET = Command(
     (
         SEED,
         option("--questions", 8, "questions of each worksheet", positive),
-        option("--variants", 1, "how many worksheets", positive),
+        argument("--variants", type=positive, help="how many worksheets (default: 1)"),
         argument("--students", metavar="FILE", help="a file with an identifier of a student a "
                  "line, instead of --variants"),
         option("--title", "Worksheet", "the heading"),
