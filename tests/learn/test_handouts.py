@@ -4,15 +4,18 @@ import base64
 import csv
 import io
 import re
+import shutil
 import warnings
 from html.parser import HTMLParser
 from importlib.util import find_spec
+from time import sleep
 from xml.etree import ElementTree as ET
 
 import pytest
 from helpers import run_python
 
 from tinygrad_edu.cli import main
+from tinygrad_edu.cli.learning.handouts import BROWSERS
 from tinygrad_edu.errors import DataError
 from tinygrad_edu.learn import handouts
 from tinygrad_edu.learn.handouts import class_test
@@ -412,6 +415,23 @@ def test_answers_to_another_test_are_not_left_beside_new_sheets(tmp_path, capsys
     assert main(["class-test", "--seed", "4", "-o", str(tmp_path)]) == 2
     assert "has the answers to the test of seed 3, not 4" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_pdf_has_the_same_bytes_each_time(tmp_path):
+    if not any(map(shutil.which, BROWSERS)):
+        pytest.skip("needs a browser")
+    for name in ("first", "second"):
+        assert main(["worksheet", "--questions", "2", "--pdf", "-o", str(tmp_path / name)]) == 0
+        sleep(1.1)  # dates in a PDF have seconds
+    first, second = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+                     for name in ("first", "second")]
+    assert first == second
+    assert first.keys() == {"sheets.html", "key.html", "sheets.pdf", "key.pdf"}
+    for name in ("sheets.pdf", "key.pdf"):
+        assert b"CreationDate" not in first[name]
+        start = int(re.search(rb"startxref\s+(\d+)\s+%%EOF\s*$", first[name])[1])
+        assert first[name].startswith(b"%PDF-")
+        assert re.match(rb"xref\s|\d+ 0 obj", first[name][start:])  # no byte has moved
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FILES = {"moodle": "bank.xml", "gift": "bank.gift.txt", "anki": "bank.anki.txt", "text": "bank.txt"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 MOST_BYTES = 10_000_000  # of a file of names or answers
+_DATE = re.compile(rb"/(?:CreationDate|ModDate) \(D:\d{14}[^()<>]{0,8}\)")
 MOST_SECONDS = 600  # for the printing of a page
 
 
@@ -100,7 +102,10 @@ def _pages(made: Sequence[Variant], folder: Path, title: str, asked_for: str, wi
 
 
 def _pdf(page: str, folder: Path) -> bytes:
-    """Prints a page, by weasyprint or a browser.
+    """Prints a page, by weasyprint or a browser, to the same bytes each time.
+
+    A browser notes when it printed.  Spaces of the same length take the place of these dates, since
+    a PDF says at which byte each of its parts begins.
 
     folder: holds the files for the browser, which may not be allowed to read other places.
     """
@@ -122,7 +127,7 @@ def _pdf(page: str, folder: Path) -> bytes:
                    source.resolve().as_uri()]
         try:
             subprocess.run(command, capture_output=True, check=True, timeout=MOST_SECONDS)
-            return target.read_bytes()
+            return _DATE.sub(lambda found: b" " * len(found[0]), target.read_bytes())
         except (OSError, subprocess.SubprocessError) as error:
             raise RenderError(
                 f"--pdf: {browser} could not print the pages; leave out --pdf and print them from "
