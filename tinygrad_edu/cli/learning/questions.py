@@ -14,7 +14,6 @@ from .lessons import PROFILE
 
 if TYPE_CHECKING:
     from ...learn.progress import KindState, Progress, State
-    from ...learn.questions import Question
 
 LEVEL = 2  # of a question with a seed, as in `learn.question`
 ROW = 2  # answers that are right at once lead to the next level
@@ -77,14 +76,15 @@ def _note(known: KindState, outcome: Outcome) -> str:
 
 
 def run_quiz(options: argparse.Namespace) -> int:
-    """Asks a number of mixed questions once each, and says how many were right."""
+    """Asks the questions of a bank once each, and says how many were right."""
+    from ...learn.handouts import bank
     from ...learn.progress import Progress
 
     progress = Progress(options.profile)
     seed = random.randrange(10_000) if options.seed is None else options.seed
     with progress.change() as state:  # so that it fails before the first question, if it must
         lessons = _lessons(options.lesson, state)
-    asked = _quiz(lessons, options.questions, seed)
+        asked = [item.question for item in bank(seed, options.questions, lessons=lessons)]
     right = 0
     missed: dict[str, None] = {}
     say(f"{counted(len(asked), 'question')}, of seed {seed}. ({KEYS})\n")
@@ -117,30 +117,6 @@ def _lessons(name: str | None, state: State) -> list[str]:
     if name == "all":
         return list(LESSONS)
     return [check_name(name, "--lesson", [*LESSONS, "all"])]
-
-
-def _quiz(lessons: list[str], count: int, seed: int) -> list[Question]:
-    """Returns the questions of a quiz, as different ones as there are."""
-    from ...learn.lessons import LESSONS
-    from ...learn.questions import KINDS, LEVELS, question
-    from ...learn.questions.ideas import about
-
-    names = list(dict.fromkeys([
-        cover.question for name in lessons for cover in LESSONS[name].covers.values()
-    ]))
-    draw = random.Random(seed)
-    draw.shuffle(names)
-    made: list[Question] = []
-    for i in range(count):
-        name = names[i % len(names)]
-        if name in KINDS:
-            made.append(question(name, draw.randrange(10_000), 1 + i * (LEVELS - 1) // count))
-        elif i < len(names):
-            made.append(about(name, draw.randrange(10_000)))
-        else:
-            kinds = [kind for kind in KINDS if kind != "idea"]
-            made.append(question(draw.choice(kinds), draw.randrange(10_000), draw.randint(1, 3)))
-    return made
 
 
 def run_cards(options: argparse.Namespace) -> int:
@@ -216,7 +192,8 @@ QUIZ = Command(
         argument("--lesson", help="questions of this lesson, or of all (default: those that you "
                  "have begun)"),
         option("--questions", 8, "how many", positive),
-        argument("--seed", type=natural, help="which questions (default: others each time)"),
+        argument("--seed", type=natural, help="which questions: those that export writes "
+                 "for it (default: others each time)"),
         PROFILE,
     ),
 )
