@@ -434,6 +434,13 @@ def test_a_pdf_has_the_same_bytes_each_time(tmp_path):
         assert re.match(rb"xref\s|\d+ 0 obj", first[name][start:])  # no byte has moved
 
 
+def test_pdfs_of_an_earlier_worksheet_are_named(tmp_path, capsys):
+    (tmp_path / "key.pdf").write_bytes(b"%PDF-")
+    assert main(["worksheet", "--questions", "1", "-o", str(tmp_path)]) == 0
+    assert f"{tmp_path / 'key.pdf'} from before: print again" in capsys.readouterr().out
+    assert (tmp_path / "key.pdf").read_bytes() == b"%PDF-"
+
+
 @pytest.fixture
 def no_printer(monkeypatch, tmp_path):
     """Has no browser on the PATH but one that fails."""

@@ -98,7 +98,11 @@ def _pages(made: Sequence[Variant], folder: Path, title: str, asked_for: str, wi
     files: dict[str, str | bytes] = {f"{name}.html": page for name, page in pages.items()}
     if with_pdf:
         files |= {f"{name}.pdf": _pdf(page, folder) for name, page in pages.items()}
-    return [write_atomically(folder / name, content) for name, content in files.items()]
+    written = [write_atomically(folder / name, content) for name, content in files.items()]
+    prints = [folder / f"{name}.pdf" for name in pages]
+    if old := [path for path in prints if path.exists() and path not in written]:
+        print(f"{' and '.join(map(str, old))} from before: print again with --pdf")
+    return written
 
 
 def _pdf(page: str, folder: Path) -> bytes:
