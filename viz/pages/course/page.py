@@ -49,7 +49,10 @@ def index_page() -> Page:
         "The file can be read by <code>tinygrad-edu progress --import</code>.</p>"
     )
     parts = {lesson: len(known.parts) for lesson, known in LESSONS.items()}
-    data = {"lesson": "", "parts": [], "questions": [], "lessons": parts, "figure": None}
+    data = {
+        "lesson": "", "parts": list[Any](), "questions": list[Any](), "lessons": parts,
+        "figure": None,
+    }
     title = "Backpropagation: the course"
     return assemble("course", title, data, {"live/rows.js": rows(())}, lesson=body, links="")
 
