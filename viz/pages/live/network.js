@@ -1,10 +1,9 @@
-/* Networks and data on the engine of pages, with the numbers of Python: the same seed has the same
-   samples and the same weights as `data` and `nn.MLP` of tinygrad_edu. */
+/* Networks on the engine of pages, with the weights that `nn.MLP` of tinygrad_edu draws from the
+   same random seed. */
 
 /** @import { Graph } from "./engine.js" */
 /** @import { Random } from "./random.js" */
 
-/** A sample: its inputs and its target. @typedef {{ x: number[], t: number }} Sample */
 /** Draws a weight. @typedef {(fanIn: number, fanOut: number, random: Random) => number} Initialiser
  */
 
@@ -67,34 +66,4 @@ export function mean(graph, nodes) {
  */
 export function binaryCrossEntropy(graph, logit, target) {
   return graph.apply("softplus", target ? graph.apply("neg", logit) : logit)
-}
-
-/** Returns two moons with the labels 0 and 1.
- * @param {number} n @param {number} noise @param {Random} random
- * @returns {Sample[]}
- */
-export function moons(n, noise, random) {
-  const half = Math.floor(n / 2)
-  const upper = evenly(half, 0, Math.PI).map((a) => ({ x: [Math.cos(a), Math.sin(a)], t: 0 }))
-  const lower = evenly(n - half, 0, Math.PI).map((a) => ({
-    x: [1 - Math.cos(a), 0.5 - Math.sin(a)],
-    t: 1
-  }))
-  const samples = [...upper, ...lower]
-  random.shuffle(samples)
-  return samples.map(({ x, t }) => ({ x: x.map((c) => c + random.gauss(0, noise)), t }))
-}
-
-/** Returns the line 1 + 2 x with noise, at n places from -1 to 1.
- * @param {number} n @param {number} noise @param {Random} random
- * @returns {Sample[]}
- */
-export function line(n, noise, random) {
-  return evenly(n, -1, 1).map((x) => ({ x: [x], t: 2 * x + 1 + random.gauss(0, noise) }))
-}
-
-/** Returns numbers from `start` to `stop`, both included. @type {(...x: number[]) => number[]} */
-function evenly(count, start, stop) {
-  if (count === 1) return [start]
-  return Array.from({ length: count }, (_, i) => start + ((stop - start) * i) / (count - 1))
 }

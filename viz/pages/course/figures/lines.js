@@ -1,13 +1,14 @@
 /* A line that is fitted to points: the update rule, and the learning rate. */
 
 import { createSvg } from "../../elements.js"
+import { line } from "../../live/data.js"
 import { Graph, OPTIMIZERS, step } from "../../live/engine.js"
-import { line, total } from "../../live/network.js"
+import { total } from "../../live/network.js"
 import { Random } from "../../live/random.js"
 import { ROWS } from "../../live/rows.js"
 import { Figure, plotOf, powersAround, range, readable } from "./figure.js"
 
-/** @import { Sample } from "../../live/network.js" */
+/** @import { Sample } from "../../live/data.js" */
 
 const LINE_POINTS = 20
 const LINE_NOISE = 0.1

@@ -1,14 +1,15 @@
 /* Networks: gradients that vanish with depth, and what L2 and dropout do to a boundary. */
 
 import { createSvg } from "../../elements.js"
+import { moons } from "../../live/data.js"
 import { Graph, OPTIMIZERS, step } from "../../live/engine.js"
-import { INITIALISERS, Layer, binaryCrossEntropy, mean, moons, total } from "../../live/network.js"
+import { INITIALISERS, Layer, binaryCrossEntropy, mean, total } from "../../live/network.js"
 import { Random } from "../../live/random.js"
 import { ROWS } from "../../live/rows.js"
 import { fieldsOf, painted } from "../../surface.js"
 import { Figure, plotOf, powersAround, range } from "./figure.js"
 
-/** @import { Sample } from "../../live/network.js" */
+/** @import { Sample } from "../../live/data.js" */
 
 // ---- vanishing gradients
 

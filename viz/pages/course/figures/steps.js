@@ -1,8 +1,8 @@
 /* Steps of gradient descent: four optimisers in a ravine that can be turned, and noisy batches. */
 
 import { createSvg } from "../../elements.js"
+import { line } from "../../live/data.js"
 import { Graph, OPTIMIZERS, step } from "../../live/engine.js"
-import { line } from "../../live/network.js"
 import { Random } from "../../live/random.js"
 import { ROWS } from "../../live/rows.js"
 import { Figure, plotOf, range } from "./figure.js"
@@ -206,7 +206,7 @@ function drawBatches(figure) {
 }
 
 /** Returns the derivative of (w0 + w1 x - t)^2 with respect to w1 at w0 = w1 = 0, by sample.
- * @param {import("../../live/network.js").Sample[]} samples
+ * @param {import("../../live/data.js").Sample[]} samples
  */
 function slopes(samples) {
   return samples.map(({ x: [x], t }) => {
