@@ -85,8 +85,8 @@ def read_parts(driver, data):
         found = driver.execute_script(READ, i)
         usual = part["variants"][part["start"]]
         assert not found["hidden"]
-        assert found["meant"].removeprefix("Right. ") == part["meant"][chosen]
-        assert found["meant"].startswith("Right. ") == (chosen == part["right"])
+        judged = "Right. " if chosen == part["right"] else "That is not it. "
+        assert found["meant"] == judged + part["meant"][chosen]
         assert (found["sentence"], found["explain"]) == (usual["sentence"], usual["explain"])
         for k in (0, len(part["variants"]) - 1) if len(part["variants"]) > 1 else ():
             driver.execute_script(MOVE, i, k)

@@ -19,6 +19,7 @@ from tinygrad_edu.learn.lessons.networks import depth as deep
 from tinygrad_edu.learn.lessons.networks import generalise, uses
 from tinygrad_edu.learn.misconceptions import BACKWARD, sweep
 from viz.pages.course import figure_data
+from viz.pages.course.page import lesson_page
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 
@@ -169,6 +170,15 @@ def test_numbers_of_a_figure_are_those_of_python(name, driver, pages):
         for number, x in wanted.items():
             assert is_same(name, found[number], x), (name, moved, number, found[number], x)
     assert console(driver) == []
+
+
+def test_a_figure_begins_with_the_seed_of_its_page(driver, tmp_path):
+    visit(driver, lesson_page("rate", questions=1, seed=4).save(tmp_path / "rate.html"))
+    driver.execute_script("localStorage.clear()")
+    driver.execute_script(REVEAL)
+    assert float(shown(driver)["last"]) == pytest.approx(rate_numbers(seed=4)["last"], rel=1e-9)
+    driver.execute_script(MOVE, "seed", 1)
+    assert float(shown(driver)["last"]) == pytest.approx(rate_numbers(seed=5)["last"], rel=1e-9)
 
 
 def test_random_numbers_are_those_of_python(tmp_path):

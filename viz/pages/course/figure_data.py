@@ -39,8 +39,8 @@ class Figure(NamedTuple):
     make: Callable[[int], tuple[Any, str]]
 
 
-def _nothing(seed: int) -> tuple[Any, str]:
-    return {}, ""
+def _seed(seed: int) -> tuple[Any, str]:
+    return {"seed": seed}, ""
 
 
 def _graph(root: Value, watched: tuple[str, ...] = (), slopes: bool = True) -> tuple[Any, str]:
@@ -132,12 +132,12 @@ FIGURES = {
     "chain": Figure(1, "Change the numbers, and follow both paths", _two_paths),
     "backward": Figure(2, "Let a wrong idea run in place of the right backward pass", _diamond),
     "cost": Figure(0, "Make the network larger", _costs),
-    "descent": Figure(1, "Run the update", _nothing),
-    "rate": Figure(3, "Move the learning rate across 2/L", _nothing),
-    "start": Figure(0, "Choose a start", _nothing),
-    "batches": Figure(1, "Draw 400 batches", _nothing),
-    "optimisers": Figure(2, "Let four optimisers race, and turn the ravine", _nothing),
-    "depth": Figure(1, "Follow a gradient through the layers", _nothing),
-    "generalise": Figure(0, "Train the network with L2 and dropout", _nothing),
+    "descent": Figure(1, "Run the update", _seed),
+    "rate": Figure(3, "Move the learning rate across 2/L", _seed),
+    "start": Figure(0, "Choose a start", _seed),
+    "batches": Figure(1, "Draw 400 batches", _seed),
+    "optimisers": Figure(2, "Let four optimisers race, and turn the ravine", _seed),
+    "depth": Figure(1, "Follow a gradient through the layers", _seed),
+    "generalise": Figure(0, "Train the network with L2 and dropout", _seed),
     "uses": Figure(1, "Draw a picture for the network", _pictures),
 }

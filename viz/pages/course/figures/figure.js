@@ -18,8 +18,10 @@ export class Figure {
   /**
    * @param {HTMLElement} place
    * @param {(figure: Figure) => void} draw draws again; it is called when a control has changed
+   * @param {number} seed the random seed at first
    */
-  constructor(place, draw) {
+  constructor(place, draw, seed = 0) {
+    this.seed = seed
     this.draw = () => {
       cancelAnimationFrame(this.#request)
       draw(this)
@@ -83,15 +85,13 @@ export class Figure {
     this.controls.append(create("label", {}, create("span", { text: label }), select))
   }
 
-  /** Adds a button that counts how often it was pressed: the random seed.
-   * @param {string} name
+  /** Adds a button for the next random seed.
    * @param {string} text
    */
-  counter(name, text) {
-    let count = 0
-    this.#read[name] = () => count
-    this.button(name, text, () => {
-      count += 1
+  reseed(text) {
+    this.#read.seed = () => this.seed
+    this.button("seed", text, () => {
+      this.seed += 1
       this.draw()
     })
   }

@@ -83,15 +83,16 @@ function best(samples) {
 
 /** The lesson on descent: points, a line, and the steps that fit it.
  * @param {HTMLElement} place
+ * @param {{ seed: number }} data
  */
-export function updateFigure(place) {
-  const figure = new Figure(place, drawUpdate)
+export function updateFigure(place, { seed }) {
+  const figure = new Figure(place, drawUpdate, seed)
   const signs = { "+": "w += alpha × ...", "-": "w -= alpha × ..." }
   figure.slider("alpha", "alpha", [0.001, 0.003, 0.01, 0.03, 0.05, 0.09, 0.099, 0.101, 0.11], 0.01)
   figure.slider("steps", "steps", [0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500], 5)
   figure.choice("sign0", "update of w0", signs)
   figure.choice("sign1", "update of w1", signs)
-  figure.counter("seed", "Other points")
+  figure.reseed("Other points")
   figure.draw()
 }
 
@@ -159,12 +160,13 @@ function entries(numbers) {
 
 /** The lesson on the rate: steps in a parabola, and the loss against the rate with the line at 2/L.
  * @param {HTMLElement} place
+ * @param {{ seed: number }} data
  */
-export function rateFigure(place) {
-  const figure = new Figure(place, drawRate)
+export function rateFigure(place, { seed }) {
+  const figure = new Figure(place, drawRate, seed)
   figure.slider("factor", "learning rate × L", RATES, 1.9)
   figure.slider("steps", "steps shown", range(0, 30, 1), 8)
-  figure.counter("seed", "Other points")
+  figure.reseed("Other points")
   figure.draw()
 }
 
@@ -191,11 +193,11 @@ function drawRate(figure) {
     [0, 2.15 / L],
     powersAround(known.ends.map(([, y]) => y), 1e-4, MOST_SHOWN),
     { x: "learning rate", y: "loss, logarithmic", title: "the loss against the learning rate" },
-    { logarithmic: true, height: 240 }
+    { logarithmic: true, height: 200 }
   )
   const limit = plot.x(2 / L)
   plot.back.append(
-    createSvg("path", { class: "mark", d: `M${limit} 10V210` }),
+    createSvg("path", { class: "mark", d: `M${limit} 10V170` }),
     createSvg("text", { class: "name", x: limit - 6, y: 30, "text-anchor": "end", text: "2/L" })
   )
   plot.front.append(
@@ -234,7 +236,8 @@ function drawParabola(figure, samples, path) {
     figure.plot("parabola", "The loss along w0, and the steps of gradient descent"),
     [w0 - far, w0 + far],
     [0, height(w0 + far)],
-    { x: "w0", y: "loss", title: "steps in a parabola" }
+    { x: "w0", y: "loss", title: "steps in a parabola" },
+    { height: 230 }
   )
   const xs = range(w0 - far, w0 + far, far / 60)
   const steps = path.map(([x]) => /** @type {[number, number]} */ ([x, height(x)]))

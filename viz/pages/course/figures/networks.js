@@ -33,12 +33,13 @@ const CALLED = {
 
 /** The lesson on depth: the size of the gradient in each hidden layer.
  * @param {HTMLElement} place
+ * @param {{ seed: number }} data
  */
-export function depthFigure(place) {
-  const figure = new Figure(place, drawDepth)
+export function depthFigure(place, { seed }) {
+  const figure = new Figure(place, drawDepth, seed)
   figure.slider("depth", "hidden layers", range(2, 16, 1), 8)
   figure.choice("kind", "units", CALLED)
-  figure.counter("seed", "Other weights")
+  figure.reseed("Other weights")
   figure.draw()
 }
 
@@ -116,12 +117,13 @@ const RATE = 0.1
 
 /** The lesson on unseen data: a network is trained with L2 and dropout.
  * @param {HTMLElement} place
+ * @param {{ seed: number }} data
  */
-export function boundaryFigure(place) {
-  const figure = new Figure(place, drawBoundary)
+export function boundaryFigure(place, { seed }) {
+  const figure = new Figure(place, drawBoundary, seed)
   figure.slider("decay", "L2: λ", [0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3], 0)
   figure.slider("p", "dropout", [0, 0.1, 0.2, 0.3, 0.5, 0.7], 0)
-  figure.counter("seed", "Other points")
+  figure.reseed("Other points")
   figure.draw()
 }
 

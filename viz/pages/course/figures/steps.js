@@ -5,7 +5,7 @@ import { line } from "../../live/data.js"
 import { Graph, OPTIMIZERS, step } from "../../live/engine.js"
 import { Random } from "../../live/random.js"
 import { ROWS } from "../../live/rows.js"
-import { Figure, plotOf, range } from "./figure.js"
+import { Figure, plotOf, range, readable } from "./figure.js"
 
 // ---- the ravine
 
@@ -28,13 +28,14 @@ const racers = (condition) => [
 
 /** The lesson on optimisers: four of them race.
  * @param {HTMLElement} place
+ * @param {{ seed: number }} data
  */
-export function raceFigure(place) {
-  const figure = new Figure(place, drawRace)
+export function raceFigure(place, { seed }) {
+  const figure = new Figure(place, drawRace, seed)
   figure.slider("turn", "ravine turned by", TURNS, 0, "°")
   figure.slider("condition", "curvature across, 1 along", [1, 2, 5, 10, 20, 50, 100], 100)
   figure.slider("shown", "steps shown", [0, 1, 2, 3, 4, 5, ...range(6, 200, 2)], 200)
-  figure.counter("seed", "Other start")
+  figure.reseed("Other start")
   figure.button("race", "Race", () => race(figure))
   figure.draw()
 }
@@ -116,7 +117,8 @@ function drawRace(figure) {
       createSvg("path", { class: `run r${k}`, d: `M${70 + 122 * k} 20h22` }),
       createSvg("text", { class: "name", x: 97 + 122 * k, y: 25, text: name })
     )
-    return /** @type {[string, string, number]} */ ([name, `steps of ${name}`, path.length - 1])
+    const label = `steps of ${name}, rate ${readable(rate)}`
+    return /** @type {[string, string, number]} */ ([name, label, path.length - 1])
   })
   figure.show(runs)
   const fewest = Math.min(...runs.map(([, , steps]) => steps))
@@ -146,11 +148,12 @@ const BINS = 41
 
 /** The lesson on batches: how gradients of batches scatter.
  * @param {HTMLElement} place
+ * @param {{ seed: number }} data
  */
-export function batchFigure(place) {
-  const figure = new Figure(place, drawBatches)
+export function batchFigure(place, { seed }) {
+  const figure = new Figure(place, drawBatches, seed)
   figure.slider("size", "samples in a batch", SIZES, 1)
-  figure.counter("seed", "Other samples")
+  figure.reseed("Other samples")
   figure.draw()
 }
 
