@@ -4,6 +4,9 @@
 
 /** @import { Graph } from "./engine.js" */
 
+const LANES = 4 // sums that are made side by side
+const BLOCK = 64 // samples after which they are added
+
 /** The program of a graph whose rows have one or two operands. */
 export class Batch {
   /**
@@ -79,16 +82,29 @@ export class Batch {
     for (let i = 0; i < parameters.length; i++) sums[i] += adjoints[parameters[i]]
   }
 
-  /** Returns the mean of the root over samples, and the mean of its gradient.
+  /** Returns the mean of the root over samples, and the mean of its gradient.  Samples are added in
+   * the order of Python; see `data.summation` there.
    * @param {ArrayLike<number>[]} rows
    */
   mean(rows) {
-    const gradient = new Float64Array(this.parameters.length)
-    let sum = 0
-    for (const row of rows) {
-      sum += this.value(row)
-      this.addGradient(gradient)
-    }
-    return { loss: sum / rows.length, gradient: gradient.map((x) => x / rows.length) }
+    const count = this.parameters.length
+    const total = new Float64Array(count + 1) // the last entry is of the root
+    let lanes = emptyLanes(count + 1)
+    rows.forEach((row, i) => {
+      const lane = lanes[i % LANES]
+      lane[count] += this.value(row)
+      this.addGradient(lane)
+      if ((i + 1) % BLOCK && i + 1 < rows.length) return
+      const [a, b, c, d] = lanes
+      for (let k = 0; k <= count; k++) total[k] += a[k] + b[k] + (c[k] + d[k])
+      lanes = emptyLanes(count + 1)
+    })
+    const means = total.map((x) => x / rows.length)
+    return { loss: means[count], gradient: means.slice(0, count) }
   }
+}
+
+/** @param {number} count */
+function emptyLanes(count) {
+  return Array.from({ length: LANES }, () => new Float64Array(count))
 }
