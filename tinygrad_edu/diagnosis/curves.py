@@ -70,6 +70,16 @@ SCALE_ADVICE = (
 )
 
 
+# what a page of a training run says, too
+FOUND = "In {steps} at {rates}, {found}. {tried}"
+GREW = (
+    "At first it grew by a factor of {ratio:.3g} in each step. With gradient descent, the curvature "
+    "is then about (1 + sqrt({ratio:.3g})) / {rate:.3g}, and its inverse is an estimate of the "
+    "best learning rate."
+)
+RATE_ADVICE = "Start again with a learning rate of {rate:g}."
+
+
 def loss_finding(
     curve: Curve, kind: str, suggested: float | None = None, tried: str = ""
 ) -> Finding:
@@ -113,14 +123,11 @@ def loss_finding(
     elif ratio > 1:
         numbers["growth"] = ratio
         suggested = curve.rate / (1 + sqrt(ratio))
-        tried = (
-            f"At first it grew by a factor of {ratio:.3g} in each step. With gradient descent, the "
-            f"curvature is then about (1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and its inverse "
-            "is an estimate of the best learning rate."
-        )
+        tried = GREW.format(ratio=ratio, rate=curve.rate)
     if suggested is not None:
         numbers["suggested_rate"] = suggested = rounded_rate(suggested)
-        advice = f"Start again with a learning rate of {suggested:g}."
-    where = f"In {counted(curve.steps, 'step')} at {curve.rates}"
-    found = f"{where}, {sentence(curve, kind)}. {tried}".strip()
+        advice = RATE_ADVICE.format(rate=suggested)
+    steps = counted(curve.steps, "step")
+    found = FOUND.format(steps=steps, rates=curve.rates, found=sentence(curve, kind), tried=tried)
+    found = found.strip()
     return Finding(kind, "loss", numbers, found, advice)

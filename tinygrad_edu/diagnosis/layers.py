@@ -84,6 +84,25 @@ def state_texts(state: ModelState) -> Iterator[str]:
         )
 
 
+# what the playground says, too
+DEAD = (
+    "{dead} of {units} are dead: for every one of {samples} their {op} outputs 0 and has slope 0. "
+    "No gradient passes through them, so they cannot recover."
+)
+DEAD_ADVICE = (
+    'Start again with init="he", biases at 0, inputs scaled by data.Standardiser and a smaller '
+    'learning rate; or use activation="leaky_relu", which never dies.'
+)
+AT_ASYMPTOTE = (
+    "{percent:.3g}% of the outputs of {units} units for {samples} are beyond {limit:g} of the way "
+    "to an asymptote ({saturated} units on every sample). There the derivative of the activation "
+    "is nearly 0, and so is the gradient."
+)
+ASYMPTOTE_ADVICE = (
+    'Start again with smaller weights (init="xavier"), and scale the inputs with data.Standardiser.'
+)
+
+
 def unit_findings(state: ModelState) -> Iterator[Finding]:
     """Yields a finding for each layer whose units are mostly dead, or mostly saturated."""
     for i, layer in enumerate(state.layers):
@@ -101,11 +120,13 @@ def unit_findings(state: ModelState) -> Iterator[Finding]:
                 "dead units",
                 layer.path,
                 numbers,
-                f"{layer.dead} of {counted(units, 'unit')} are dead: for every one of "
-                f"{counted(state.samples, 'sample')} their {op} outputs 0 and has slope 0. "
-                "No gradient passes through them, so they cannot recover.",
-                'Start again with init="he", biases at 0, inputs scaled by data.Standardiser and '
-                'a smaller learning rate; or use activation="leaky_relu", which never dies.',
+                DEAD.format(
+                    dead=layer.dead,
+                    units=counted(units, "unit"),
+                    samples=counted(state.samples, "sample"),
+                    op=op,
+                ),
+                DEAD_ADVICE,
             )
         is_last = i == len(state.layers) - 1
         is_known = state.loss is not None or (state.samples >= MIN_SAMPLES and not is_last)
@@ -114,12 +135,14 @@ def unit_findings(state: ModelState) -> Iterator[Finding]:
                 "saturated units",
                 layer.path,
                 numbers,
-                f"{100 * layer.saturation:.3g}% of the outputs of {units} units for "
-                f"{counted(state.samples, 'sample')} are beyond {SATURATED} of the way to an "
-                f"asymptote ({layer.saturated} units on every sample). There the derivative of the "
-                "activation is nearly 0, and so is the gradient.",
-                'Start again with smaller weights (init="xavier"), and scale the inputs with '
-                'data.Standardiser.',
+                AT_ASYMPTOTE.format(
+                    percent=100 * layer.saturation,
+                    units=units,
+                    samples=counted(state.samples, "sample"),
+                    limit=SATURATED,
+                    saturated=layer.saturated,
+                ),
+                ASYMPTOTE_ADVICE,
             )
 
 

@@ -262,6 +262,12 @@ def _turns(curve: Curve) -> bool:
     return turns >= MIN_TURNS * (len(moves) - 1)
 
 
+# what the losses did; a page has these texts, too
+ROSE = "the loss rose from {low:.4g} to {high:.4g}"
+FELL = " and was {last:.4g} at the end"
+WENT = "the loss went from {first:.4g} to {last:.4g}"
+
+
 def sentence(curve: Curve, kind: str) -> str:
     """Returns what the losses did, with numbers."""
     first = curve.first
@@ -274,8 +280,8 @@ def sentence(curve: Curve, kind: str) -> str:
             low = curve.first_loss
             high = curve.peak
         is_over = high > DIVERGED_RATIO * max(last, curve.last_loss)
-        end = f" and was {last:.4g} at the end" if is_over else ""
-        return f"the loss rose from {low:.4g} to {high:.4g}{end}"
+        end = FELL.format(last=last) if is_over else ""
+        return ROSE.format(low=low, high=high) + end
     if kind == "loss jumps":
         half = curve.half
         return (
@@ -284,7 +290,7 @@ def sentence(curve: Curve, kind: str) -> str:
         )
     still = "stood still" if last < (1 + MAX_FLAT) * first else "did not fall"
     return {
-        "loss not finite": f"the loss went from {first:.4g} to {curve.last_loss:.4g}",
+        "loss not finite": WENT.format(first=first, last=curve.last_loss),
         "loss oscillates": f"the loss rose and fell by turns around {last:.4g} and got no lower",
         "loss stands still":
             f"the loss {still}: {first:.4g} at first, {best:.4g} at best and {last:.4g} at the "
