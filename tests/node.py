@@ -11,6 +11,7 @@ from helpers import ROOT
 from tinygrad_edu import Value, record
 from tinygrad_edu.engine.primitive import lookup
 from viz.pages.live.program import rows
+from viz.pages.scripts import joined_modules
 
 PAGES = ROOT / "viz" / "pages"
 
@@ -34,17 +35,34 @@ def in_node(folder, body, given, ops=()):
 
     ops: the rows that ``ROWS`` has.
     """
-    if shutil.which("node") is None:
-        pytest.skip("needs node")
     folder = Path(folder)
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     (folder / "rows.js").write_text(rows(ops), encoding="utf-8")
     (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")
-    script = _SCRIPT.format(pages=PAGES.as_posix(), folder=folder.as_posix(), body=body)
-    (folder / "run.js").write_text(script, encoding="utf-8")
-    done = subprocess.run(
-        ["node", folder / "run.js"], capture_output=True, encoding="utf-8", timeout=120
-    )
+    return _run(folder, _SCRIPT.format(pages=PAGES.as_posix(), folder=folder.as_posix(), body=body))
+
+
+def joined_in_node(folder, imports, body, given, ops):
+    """Returns what the body of a function returns, which has ``given`` and what is imported.
+
+    imports: lines as in a module of ``viz/pages``.
+    ops: the rows of ``live/rows.js``.
+    """
+    text = f"{imports}\nconst run = (given) => {{ {body} }}\n"
+    script = joined_modules(PAGES, "test.js", {"test.js": text, "live/rows.js": rows(ops)})
+    head = f"""import {{ readFileSync }} from "node:fs"
+        const given = JSON.parse(readFileSync("{Path(folder).as_posix()}/given.json", "utf-8"))"""
+    (Path(folder) / "given.json").write_text(json.dumps(given), encoding="utf-8")
+    (Path(folder) / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    return _run(folder, f"{head}\n{script}\nprocess.stdout.write(JSON.stringify(run(given)))")
+
+
+def _run(folder, script):
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    path = Path(folder) / "run.js"
+    path.write_text(script, encoding="utf-8")
+    done = subprocess.run(["node", path], capture_output=True, encoding="utf-8", timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

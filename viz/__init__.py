@@ -10,7 +10,7 @@
 
 ===========  ======================================================================================
 `drawing`    a graph as records, DOT text and a picture; a recording as pictures of its steps
-`pages`      HTML files that need no network: the explorer of a graph, and a training run to play
+`pages`      HTML files that need no network: graphs, training runs, the playground, the course
 `training`   the numbers of a training run, for its page and its animation
 `animation`  a recording or a training run as GIF, animated PNG or WebP
 `plotting`   plots by matplotlib, and the numbers behind them
@@ -29,11 +29,13 @@ from .drawing.render import Drawing
 from .pages.course.writing import course
 from .pages.explore import explore
 from .pages.page import Page
+from .pages.playground.page import playground
 from .plotting import plots
 from .shell.repl import debug
 
 __all__ = [
-    "Animation", "Drawing", "Page", "animate", "course", "debug", "draw", "explore", "plots",
+    "Animation", "Drawing", "Page", "animate", "course", "debug", "draw", "explore", "playground",
+    "plots",
 ]
 
 

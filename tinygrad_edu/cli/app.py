@@ -76,9 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinygrad-edu {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
     for command in (
-        demo.DEMO, *graphs.COMMANDS, checks.CHECK, training.TRAIN, gpt.GPT, demo.GALLERY,
-        source.SOURCE, guides.GUIDE, lessons.LEARN, practice.PRACTICE, questions.QUIZ,
-        questions.CARDS, lessons.PROGRESS, *handouts.COMMANDS,
+        demo.DEMO, *graphs.COMMANDS, checks.CHECK, training.TRAIN, training.PLAYGROUND, gpt.GPT,
+        demo.GALLERY, source.SOURCE, guides.GUIDE, lessons.LEARN, practice.PRACTICE,
+        questions.QUIZ, questions.CARDS, lessons.PROGRESS, *handouts.COMMANDS,
     ):
         command.add_to(commands)
     return parser

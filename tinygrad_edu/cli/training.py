@@ -116,6 +116,43 @@ def _save(
     return written
 
 
+def run_playground(options: argparse.Namespace) -> int:
+    """Writes the playground."""
+    from .. import viz
+
+    given = dict(map(setting, options.settings))
+    page = viz.playground(options.out, **given)
+    print(f"wrote {page}: open it in a browser; it needs no network")
+    return 0
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Returns a setting of the playground from a text such as "layers=4,4"."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is no setting; write name=value, such as data=xor")
+    try:
+        if name == "layers":
+            return name, sizes(value) if value else []
+        return name, float(value)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"layers: {error}") from None
+    except ValueError:
+        return name, value
+
+
+PLAYGROUND = Command(
+    "playground",
+    run_playground,
+    "write a page that trains networks, and shows every number in them",
+    (
+        argument(
+            "settings", nargs="*", metavar="NAME=VALUE",
+            help="how it opens, such as data=xor layers=4,4 optimizer=Adam rate=0.03",
+        ),
+        out_option("playground.html"),
+    ),
+)
 TRAIN = Command(
     "train",
     run_train,

@@ -73,9 +73,9 @@ SCALE_ADVICE = (
 # what a page of a training run says, too
 FOUND = "In {steps} at {rates}, {found}. {tried}"
 GREW = (
-    "At first it grew by a factor of {ratio:.3g} in each step. With gradient descent, the curvature "
-    "is then about (1 + sqrt({ratio:.3g})) / {rate:.3g}, and its inverse is an estimate of the "
-    "best learning rate."
+    "At first it grew by a factor of {ratio:.3g} in each step. With gradient descent, the "
+    "curvature is then about (1 + sqrt({ratio:.3g})) / {rate:.3g}, and its inverse is an estimate "
+    "of the best learning rate."
 )
 RATE_ADVICE = "Start again with a learning rate of {rate:g}."
 

@@ -93,7 +93,7 @@ def program(recording: Recording, named: Collection[int]) -> dict[str, Any]:
             for i in named if nodes[i].op
         },
         "written": {op: written(lookup(op))._asdict() for op in ops},
-        "calls": {op: _call(lookup(op))._asdict() for op in ops},
+        "calls": {op: call_of(lookup(op))._asdict() for op in ops},
         "templates": TEMPLATES,
         "ordinals": ORDINALS,
         "ideas": {name: _idea(name) for name in MISCONCEPTIONS},
@@ -107,7 +107,7 @@ def _number(x: float | None) -> float | str | None:
     return x if x is None or isfinite(x) else repr(x)
 
 
-def _call(row: Primitive) -> Written:
+def call_of(row: Primitive) -> Written:
     """Returns how a row is written in a program."""
     text, in_brackets = written(row)
     if row.symbol:

@@ -60,7 +60,7 @@ SETTINGS = {
         ("descent", "momentum", "Nesterov", "RMSprop", "Adam", "AdamW"),
     ),
     "rate": Setting(
-        "training", "learning rate", 0.1,
+        "training", "learning rate", 0.3,
         (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), 0, 1000,
     ),
     "momentum": Setting(
@@ -95,7 +95,7 @@ SETTINGS = {
     "l1": Setting("penalties", "L1", 0.0, (0.0, 0.0001, 0.001, 0.003, 0.01), 0, 10),
     "l2": Setting("penalties", "L2", 0.0, (0.0, 0.0001, 0.001, 0.003, 0.01, 0.1), 0, 10),
     "dropout": Setting("penalties", "dropout", 0.0, (0.0, 0.1, 0.2, 0.3, 0.5), 0, 0.95),
-    "seed": Setting("data", "random seed", 0, (), 0, 2**53 - 1, True),
+    "seed": Setting("data", "random seed", 0, (), 0, 2**53 - 10, True),
 }
 
 

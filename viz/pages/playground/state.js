@@ -1,7 +1,7 @@
 /* The state of the playground: its settings, how an address holds them, and the same run as a
    program in Python. */
 
-import { DROP, quarter } from "./training.js"
+import { DROP, SEEDS, quarter } from "./training.js"
 
 /** @import { Sample } from "../live/data.js" */
 
@@ -91,7 +91,8 @@ export function toAddress(table, state) {
   const found = new URLSearchParams()
   for (const name of Object.keys(table.settings)) {
     const key = /** @type {keyof State} */ (name)
-    if (state[key] !== plain[key]) found.set(name, String(state[key]))
+    const isImplied = key === "loss" && state.data === "line"
+    if (state[key] !== plain[key] && !isImplied) found.set(name, String(state[key]))
   }
   const layers = state.layers.join(",")
   if (layers !== LAYERS.join(",")) found.set("layers", layers)
@@ -129,7 +130,7 @@ export function asPython(state, epochs, { weights }) {
   }
   lines.push(`optimizer = ${optimizerOf(state)}`)
   const options = [`optimizer=optimizer`, `epochs=${epochs}`]
-  if (batch) options.push(`batch_size=${batch}`, `rng=${seed}`)
+  if (batch) options.push(`batch_size=${batch}`, `rng=${seed + SEEDS.batches}`)
   if (penalties.length) {
     const terms = penalties.map((name) => `${state[name]} * nn.${name}(model.parameters())`)
     options.push(`penalty=lambda: ${terms.join(" + ")}`)
@@ -154,7 +155,8 @@ function dataLines({ data, samples, noise, test, seed, loss, points }) {
     lines.push(`X, y = data.${data}(${samples}, noise=${noise}${labels}${centers}, rng=${seed})`)
     if (isSigned && ["spirals", "blobs"].includes(data)) lines.push("y = [2 * t - 1 for t in y]")
   }
-  if (test) lines.push(`X, y, X_test, y_test = data.split(X, y, test=${test}, rng=${seed})`)
+  const parts = "X, y, X_test, y_test"
+  if (test) lines.push(`${parts} = data.split(X, y, test=${test}, rng=${seed + SEEDS.split})`)
   return lines
 }
 
@@ -163,10 +165,13 @@ function modelLines({ data, layers, activation, init, seed, dropout }, hasDropou
   const inputs = data === "line" ? 1 : 2
   const sizes = [...layers, 1]
   if (!hasDropout) {
-    const options = `"${activation}", init="${init}", rng=${seed}`
+    const options = `"${activation}", init="${init}", rng=${seed + SEEDS.weights}`
     return [`model = nn.MLP(${inputs}, [${sizes.join(", ")}], ${options})`]
   }
-  const lines = [`draw = random.Random(${seed})`, `drop = random.Random(${seed})`]
+  const lines = [
+    `draw = random.Random(${seed + SEEDS.weights})`,
+    `drop = random.Random(${seed + SEEDS.dropout})`
+  ]
   lines.push("model = nn.Sequential(")
   let before = inputs
   for (const [i, size] of sizes.entries()) {

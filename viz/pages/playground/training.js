@@ -11,6 +11,8 @@ import { ROWS } from "../live/rows.js"
 /** @import { State } from "./state.js" */
 /** @import { Sample } from "../live/data.js" */
 
+/** What is added to the seed of the data, so that no two draws are related. */
+export const SEEDS = { split: 1, weights: 2, batches: 3, dropout: 4 }
 const SATURATED = 0.99 // of the way to an asymptote, as in `diagnose`
 /** The middle of an activation with asymptotes, and how far away they are.
  * @type {Record<string, [number, number]>}
@@ -21,11 +23,11 @@ const ASYMPTOTES = { tanh: [0, 1], sigmoid: [0.5, 0.5] }
 const MAKERS = { moons, circles, xor, spirals, blobs, line }
 
 /** The graph of one sample: the network, and its loss. */
-class Model {
+export class Model {
   /** @param {State} state */
   constructor({ data, layers, activation, init, loss, dropout, seed }) {
     const graph = new Graph(ROWS)
-    const random = new Random(seed)
+    const random = new Random(seed + SEEDS.weights)
     this.graph = graph
     this.inputs = (data === "line" ? [0] : [0, 0]).map((x) => graph.leaf(x, true))
     /** @type {number[]} nodes by which units are multiplied: 0 if dropout drops the unit */
@@ -84,8 +86,8 @@ export class Trainer {
     /** @type {ArrayLike<number>} */
     this.weights = this.model.parameters.map((node) => this.model.graph.data[node])
     this.kept = this.model.masks.map(() => 1)
-    this.shuffling = new Random(state.seed)
-    this.dropping = new Random(state.seed)
+    this.shuffling = new Random(state.seed + SEEDS.batches)
+    this.dropping = new Random(state.seed + SEEDS.dropout)
     this.optimizer = { steps: 0, slots: /** @type {number[][]} */ ([]) }
     this.update = updateOf(state)
   }
@@ -220,28 +222,33 @@ export class Trainer {
     })
   }
 
-  /** Returns, for each hidden layer, how many units are dead, and the share of saturated outputs.
+  /** Returns, for each hidden layer: how many units it has, how many of them are dead, or saturated
+   * on every sample, and the share of saturated outputs.
    */
   unitStates() {
     const outputs = this.outputsAt(this.train.map(({ x }) => x)).slice(0, -1)
     const [middle, reach] = ASYMPTOTES[this.state.activation] ?? [0, Infinity]
-    return outputs.map((units) => ({
-      units: units.length,
-      dead: this.state.activation === "relu"
-        ? units.filter((unit) => unit.every((x) => x === 0)).length
-        : 0,
-      saturation: units.reduce((sum, unit) => {
+    return outputs.map((units) => {
+      const shares = units.map((unit) => {
         const beyond = unit.filter((x) => Math.abs(x - middle) > SATURATED * reach)
-        return sum + beyond.length / unit.length / units.length
-      }, 0)
-    }))
+        return beyond.length / unit.length
+      })
+      const dead = units.filter((unit) => unit.every((x) => x === 0)).length
+      return {
+        units: units.length,
+        dead: this.state.activation === "relu" ? dead : 0,
+        saturated: shares.filter((share) => share === 1).length,
+        saturation: shares.reduce((sum, share) => sum + share, 0) / units.length
+      }
+    })
   }
 }
 
 /** Returns the training data and the test data of a state. @param {State} state */
 export function dataOf({ data, samples: n, noise, test, seed, points }) {
-  if (data === "own") return split(points, test, new Random(seed))
-  return split(MAKERS[data](n, noise, new Random(seed)), test, new Random(seed))
+  const dividing = new Random(seed + SEEDS.split)
+  if (data === "own") return split(points, test, dividing)
+  return split(MAKERS[data](n, noise, new Random(seed)), test, dividing)
 }
 
 /** Returns the node of the loss of a sample. @type {(graph: Graph, loss: string, score: number,
