@@ -24,9 +24,9 @@ from viz.pages.playground.page import ROWS
 from viz.pages.playground.settings import SETTINGS, as_data
 
 MOST_BYTES = 300_000
-IMPORTS = """import { Run } from "./playground/run.js"
-import { fromAddress, toAddress } from "./playground/state.js"
-import { findings } from "./playground/words.js"
+IMPORTS = """import { Run } from "./playground/run/run.js"
+import { fromAddress, toAddress } from "./playground/run/state.js"
+import { findings } from "./playground/run/words.js"
 """
 TRAIN = """return given.cases.map(([hash, epochs]) => {
   const { state, refused } = fromAddress(given.table, hash)
@@ -109,7 +109,10 @@ def test_the_program_in_python_has_the_same_numbers(results, i):
 
 WORDS = """return given.cases.map(([losses, rate, batch, count]) => {
   const history = losses.map(Number)
-  const trainer = { history, rates: losses.map(() => rate), steps: losses.length, hasFailed: true, state: { batch, activation: "relu" }, train: { length: count } }
+  const rates = losses.map(() => rate)
+  const state = { batch, activation: "relu" }
+  const trainer = { history, rates, state, steps: losses.length, hasFailed: true,
+    train: { length: count } }
   return findings(trainer, given.texts)
 })"""
 

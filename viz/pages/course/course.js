@@ -91,7 +91,8 @@ function prepare(section, part, number) {
   }
   const show = (/** @type {number} */ chosen) => {
     const isRight = chosen === part.right
-    setText(partOf(section, ".meant"), `${isRight ? "Right. " : "That is not it. "}${part.meant[chosen]}`)
+    const judged = isRight ? "Right." : "That is not it."
+    setText(partOf(section, ".meant"), `${judged} ${part.meant[chosen]}`)
     for (const input of inputs) input.disabled = true
     button.hidden = true
     reveal.hidden = false

@@ -5,9 +5,9 @@ import { create, createSvg } from "../elements.js"
 import { Recording } from "../live/recording.js"
 import { ROWS, WRONG_RULES } from "../live/rows.js"
 import { labelNumber } from "../live/texts.js"
-import { Model } from "./training.js"
+import { Model } from "./run/training.js"
 
-/** @import { Trainer } from "./training.js" */
+/** @import { Trainer } from "./run/training.js" */
 /** @import { Sample } from "../live/data.js" */
 
 /** How rows are written, and the templates of sentences; see page.py.

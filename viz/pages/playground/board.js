@@ -6,10 +6,10 @@ import { Controls } from "./controls.js"
 import {
   Field, drawDecision, drawGradients, drawLosses, drawNetwork, unitName
 } from "./pictures.js"
-import { Run } from "./run.js"
-import { findings, general } from "./words.js"
+import { Run } from "./run/run.js"
+import { findings, general } from "./run/words.js"
 
-/** @import { State, Table } from "./state.js" */
+/** @import { State, Table } from "./run/state.js" */
 /** @import { Sample } from "../live/data.js" */
 /** @import { RowTexts } from "./behind.js" */
 /** @typedef {{ rows: RowTexts, findings: Record<string, string> }} Texts */
@@ -298,7 +298,7 @@ export class Board {
       create("p", { class: "names", text: NAMES }), place)
   }
 
-  /** Chooses the sample that was clicked, or adds a point of one's own.
+  /** Chooses the sample that was clicked, or adds a point to the data set "own".
    * @param {MouseEvent} event
    */
   #clicked(event) {

@@ -2,7 +2,7 @@
 
 import { create } from "../elements.js"
 
-/** @import { State, Table } from "./state.js" */
+/** @import { State, Table } from "./run/state.js" */
 
 const GROUPS = {
   data: "Data",

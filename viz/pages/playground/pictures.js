@@ -5,9 +5,9 @@ import { create, createSvg } from "../elements.js"
 import { clamp } from "../numbers.js"
 import { Plot } from "../plot.js"
 import { fieldsOf, painted } from "../surface.js"
-import { general } from "./words.js"
+import { general } from "./run/words.js"
 
-/** @import { Trainer } from "./training.js" */
+/** @import { Trainer } from "./run/training.js" */
 /** @import { Sample } from "../live/data.js" */
 /** @typedef {[number, number]} Pair */
 

@@ -2,7 +2,7 @@
 
 import { byId, readData, setText, switchTheme } from "../elements.js"
 import { Board } from "./board.js"
-import { fromAddress, toAddress, usual } from "./state.js"
+import { fromAddress, toAddress, usual } from "./run/state.js"
 
 const data = readData()
 

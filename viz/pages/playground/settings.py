@@ -12,7 +12,7 @@ from tinygrad_edu.errors import check_choice, check_name, check_number, short_re
 
 MOST_LAYERS = 6  # hidden layers
 MOST_UNITS = 12  # of a hidden layer
-MOST_POINTS = 400  # of one's own
+MOST_POINTS = 400  # of the data set "own"
 
 
 class Setting(NamedTuple):

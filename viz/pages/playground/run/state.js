@@ -3,7 +3,7 @@
 
 import { DROP, SEEDS, quarter } from "./training.js"
 
-/** @import { Sample } from "../live/data.js" */
+/** @import { Sample } from "../../live/data.js" */
 
 /** A row of the table of settings; see settings.py.
  * @typedef {{ group: string, label: string, usual: any, choices: any[], low: number, high: number,
@@ -13,7 +13,7 @@ import { DROP, SEEDS, quarter } from "./training.js"
  * @typedef {{ settings: Record<string, Setting>, mostLayers: number, mostUnits: number,
  *   mostPoints: number }} Table
  */
-/** Settings, the sizes of the hidden layers, and one's own points.
+/** Settings, the sizes of the hidden layers, and the points of the data set "own".
  * @typedef {{ data: string, samples: number, noise: number, test: number, activation: string,
  *   init: string, loss: string, optimizer: string, rate: number, momentum: number, alpha: number,
  *   beta1: number, beta2: number, decay: number, schedule: string, over: number, batch: number,
@@ -22,7 +22,7 @@ import { DROP, SEEDS, quarter } from "./training.js"
  */
 
 const LAYERS = [8, 8]
-const FAR = 100 // one's own points are not farther from 0
+const FAR = 100 // the points of "own" are not farther from 0
 
 /** Returns the usual state. @param {Table} table @returns {State} */
 export function usual({ settings }) {

@@ -1,15 +1,15 @@
 /* The training of the playground: data, network, loss and optimiser as `fit` has them, step by
    step, with the same numbers for the same random seed. */
 
-import { Batch } from "../live/batch.js"
-import { blobs, circles, line, moons, spirals, split, xor } from "../live/data.js"
-import { Graph, OPTIMIZERS, step } from "../live/engine.js"
-import { INITIALISERS, Layer } from "../live/network.js"
-import { Random } from "../live/random.js"
-import { ROWS } from "../live/rows.js"
+import { Batch } from "../../live/batch.js"
+import { blobs, circles, line, moons, spirals, split, xor } from "../../live/data.js"
+import { Graph, OPTIMIZERS, step } from "../../live/engine.js"
+import { INITIALISERS, Layer } from "../../live/network.js"
+import { Random } from "../../live/random.js"
+import { ROWS } from "../../live/rows.js"
 
 /** @import { State } from "./state.js" */
-/** @import { Sample } from "../live/data.js" */
+/** @import { Sample } from "../../live/data.js" */
 
 /** What is added to the seed of the data, so that no two draws are related. */
 export const SEEDS = { split: 1, weights: 2, batches: 3, dropout: 4 }
@@ -264,7 +264,7 @@ function lossOf(graph, loss, score, target) {
 /** Returns the update rule of the optimiser. @param {State} state */
 function updateOf({ optimizer, momentum, alpha, beta1, beta2, decay }) {
   const betas = [beta1, beta2]
-  /** @type {Record<string, () => import("../live/engine.js").Update>} */
+  /** @type {Record<string, () => import("../../live/engine.js").Update>} */
   const rules = {
     descent: () => OPTIMIZERS.SGD(),
     momentum: () => OPTIMIZERS.SGD({ momentum }),
