@@ -54,6 +54,14 @@ export function partOf(element, selector) {
 }
 
 /**
+ * Returns the element that has the focus, among those of the tree that an element is in.
+ * @param {Element} element
+ */
+export function activeIn(element) {
+  return /** @type {Document | ShadowRoot} */ (element.getRootNode()).activeElement
+}
+
+/**
  * Returns the element in which an event happened.
  * @param {Event} event
  */

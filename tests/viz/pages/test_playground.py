@@ -15,13 +15,14 @@ import viz
 from tests.browser import chromium, console, requests, visit, wait_until
 from tests.node import joined_in_node
 from tests.viz.pages.test_viz_access import findings
-from tinygrad_edu import diagnose, record
+from tinygrad_edu import data, diagnose, fit, nn, optim, record
 from tinygrad_edu.cli import main
 from tinygrad_edu.debug.stepper import Stepper
 from tinygrad_edu.diagnosis.inspection import activations, gradient_flow
 from tinygrad_edu.engine.value import Value
 from viz.pages.playground.page import ROWS
 from viz.pages.playground.settings import SETTINGS, as_data
+from viz.pages.training.going_on import going_on
 
 MOST_BYTES = 300_000
 IMPORTS = """import { Run } from "./playground/run/run.js"
@@ -407,10 +408,60 @@ def test_wrong_settings_write_nothing(given, error, wrong, tmp_path, monkeypatch
 def test_the_command_writes_the_page(tmp_path, capsys):
     out = tmp_path / "play.html"
     assert main(["playground", "data=xor", "layers=4,4", "rate=0.03", "-o", str(out)]) == 0
-    data = json.loads(re.search(r'id="data">(.*?)</script>', out.read_text(encoding="utf-8"))[1])
-    assert data["state"] == {"data": "xor", "layers": [4, 4], "rate": 0.03}
+    found = json.loads(re.search(r'id="data">(.*?)</script>', out.read_text(encoding="utf-8"))[1])
+    assert found["state"] == {"data": "xor", "layers": [4, 4], "rate": 0.03}
     assert "open it in a browser" in capsys.readouterr().out
     for wrong in ("data=nothing", "layers=x", "rate", "rate=1e9"):
         assert main(["playground", wrong, "-o", str(tmp_path / "no.html")]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["play.html"]
 
+
+
+# ---- from other pages
+
+
+def run_of(model, optimizer, loss=nn.binary_cross_entropy, labels=(0, 1), **options):
+    X, y = data.moons(30, labels=labels, rng=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fit(model, loss, X, y, optimizer=optimizer, epochs=12, record_every=3, **options)
+
+
+def test_a_training_run_goes_on_in_the_playground(driver, tmp_path, axe):
+    model = nn.MLP(2, [4, 3, 1], "tanh", rng=1)
+    history = run_of(model, optim.SGD(model.parameters(), lr=0.2, momentum=0.8))
+    visit(driver, viz.explore(history, tmp_path / "run.html"))
+    last = history.training.snapshots[-1]
+    driver.execute_script("document.getElementById('last').click()")
+    driver.execute_script("document.getElementById('go-on').click()")
+    inside = "const root = document.querySelector('#going-on > div').shadowRoot; "
+    start = NUMBERS.replace("document.query", "root.query")
+    numbers = driver.execute_script(inside + start)
+    assert numbers["train"] == pytest.approx(history.loss[last.step - 1], rel=1e-9)
+    driver.execute_script(inside + "root.querySelector('[data-do=step]').click()")
+    after = driver.execute_script(inside + start)
+    X, y = data.moons(30, labels=(0, 1), rng=0)
+    for p, x in zip(history.training.parameters, last.before):
+        p.data = x
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again = fit(model, nn.binary_cross_entropy, X, y, epochs=2,
+                    optimizer=optim.SGD(model.parameters(), lr=0.2, momentum=0.8))
+    assert after["train"] == pytest.approx(again.loss[1], rel=1e-9)
+    assert findings(driver, axe, []) == []
+    assert console(driver) == []
+
+
+@pytest.mark.parametrize("make", [
+    lambda: (nn.MLP(2, [3, 2], rng=0), optim.SGD, nn.cross_entropy, {}),
+    lambda: (nn.MLP(2, [13, 1], rng=0), optim.SGD, nn.hinge, {}),
+    lambda: (nn.MLP(2, [3, 1], "elu", rng=0), optim.SGD, nn.hinge, {}),
+    lambda: (nn.MLP(2, [3, 1], rng=0), optim.SGD, lambda p, t: (p - t) ** 2, {}),
+    lambda: (nn.MLP(2, [3, 1], rng=0), optim.SGD, nn.hinge, {"weight_decay": 0.1}),
+    lambda: (nn.Sequential(nn.Layer(2, 3), nn.Layer(3, 1, "tanh")), optim.SGD, nn.hinge, {}),
+])
+def test_other_runs_do_not_offer_to_go_on(make):
+    model, kind, loss, options = make()
+    labels = (0, 1) if loss is nn.cross_entropy else (-1, 1)
+    history = run_of(model, kind(model.parameters(), lr=0.01, **options), loss, labels)
+    assert going_on(history, history.training.snapshots) is None

@@ -16,7 +16,7 @@ import { findings, general } from "./run/words.js"
 
 const WORK = 12 // milliseconds of steps in a frame
 const PAUSE = 50 // milliseconds between two pictures of a run
-const NEAR = 18 // how far from a sample a click may be, in units of the plot
+const NEAR_SAMPLE = 18 // how far from a sample a click may be, in units of the plot
 const NAMES =
   "L is the loss of this sample, without penalties and dropout. w and b are the weights of the " +
   "unit, p its products, s its sums; u are the weights of the next layer that its output meets, " +
@@ -312,7 +312,7 @@ export class Board {
       return Math.hypot(plot.x(sample.x[0]) - plot.x(x), plot.y(height) - plot.y(y))
     })
     const nearest = far.indexOf(Math.min(...far))
-    if (far[nearest] <= NEAR) {
+    if (far[nearest] <= NEAR_SAMPLE) {
       this.sample = all[nearest]
       return this.drawAtRest()
     }

@@ -1,6 +1,6 @@
 /* The controls of the settings: a select for each, and buttons for layers and units. */
 
-import { create } from "../elements.js"
+import { activeIn, create } from "../elements.js"
 
 /** @import { State, Table } from "./run/state.js" */
 
@@ -97,8 +97,9 @@ export class Controls {
         button(`one unit more in layer ${i + 1}`, "+", more)
       )
     })
-    const focused = document.activeElement?.getAttribute("aria-label")
-    const hadFocus = this.layers.contains(document.activeElement)
+    const active = this.layers.isConnected ? activeIn(this.layers) : null
+    const focused = active?.getAttribute("aria-label")
+    const hadFocus = this.layers.contains(active)
     this.layers.replaceChildren(
       create("div", { class: "row" },
         create("span", { text: `hidden layers: ${layers.length}` }),

@@ -1,7 +1,7 @@
 /* The pictures of the playground: data and decision, the loss, gradients by layer, and the network
    with a picture of each unit. */
 
-import { create, createSvg } from "../elements.js"
+import { activeIn, create, createSvg } from "../elements.js"
 import { clamp } from "../numbers.js"
 import { Plot } from "../plot.js"
 import { fieldsOf, painted } from "../surface.js"
@@ -14,7 +14,7 @@ import { general } from "./run/words.js"
 const GRID = 31 // points of the grid in each direction
 const CURVE = 61 // points of a curve
 const MOST_LOSS = 1e6
-const SHAPES = ["M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0", "M-4.5 -4.5h9v9h-9Z"]
+const MARKS = ["M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0", "M-4.5 -4.5h9v9h-9Z"]
 
 /** The points at which the network is evaluated, and the range of each axis. */
 export class Field {
@@ -70,7 +70,7 @@ export function drawDecision(place, field, trainer, scores, chosen) {
     const curve = field.along.map((x, i) => /** @type {Pair} */ ([x, scores[i]]))
     plot.inside.append(createSvg("path", { class: "line", d: plot.path(curve) }))
   } else if (Array.from(scores).every(Number.isFinite)) {
-    plot.inside.append(surface(plot, field, scores))
+    plot.inside.append(decisionOf(plot, field, scores))
   }
   for (const sample of trainer.test) plot.front.append(markOf(plot, sample, field, "test", chosen))
   for (const sample of trainer.train) plot.front.append(markOf(plot, sample, field, "", chosen))
@@ -78,7 +78,7 @@ export function drawDecision(place, field, trainer, scores, chosen) {
 }
 
 /** @param {Plot} plot @param {Field} field @param {ArrayLike<number>} scores */
-function surface(plot, field, scores) {
+function decisionOf(plot, field, scores) {
   const inks = ["c0", "c1"].map((name) => createSvg("path", { class: name }))
   plot.inside.append(...inks)
   const colours = inks.map((ink) => getComputedStyle(ink).fill)
@@ -104,7 +104,7 @@ function markOf(plot, sample, field, kind, chosen) {
   const size = sample === chosen ? 1.9 : 1
   return createSvg("path", {
     class: `sample c${shape} ${kind} ${sample === chosen ? "chosen" : ""}`,
-    d: SHAPES[shape],
+    d: MARKS[shape],
     transform: `translate(${px.toFixed(1)} ${py.toFixed(1)}) scale(${size})`
   })
 }
@@ -225,9 +225,8 @@ export function drawNetwork(place, trainer, field, outputs, chosen, choose) {
       ))
     })
   )
-  const focused = place.contains(document.activeElement)
-    ? document.activeElement?.getAttribute("aria-label")
-    : null
+  const active = place.isConnected ? activeIn(place) : null
+  const focused = place.contains(active) ? active?.getAttribute("aria-label") : null
   place.replaceChildren(svg)
   if (focused) {
     const again = [...svg.querySelectorAll("g.unit")].find(

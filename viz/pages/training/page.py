@@ -29,7 +29,10 @@ from ...plotting.training_plots import LOG_RANGE
 from ...training.frames import frames
 from ...training.records import Axis, Frame, Point, RunRecords
 from ...training.rounding import evenly
+from ..live.program import rows
 from ..page import Page, assemble, themed
+from ..playground.page import ROWS
+from .going_on import going_on
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
 # larger numbers, or smaller ones on a logarithmic axis, are drawn at its end
@@ -85,9 +88,10 @@ def explore_training(
             progress=lambda done, of: show(done / of / 2),
         )
         training: Any = history.training  # there is one, or frames() had raised
+        shown = evenly(training.snapshots, max_frames)
         graphs = sample_graphs(
             training,
-            evenly(training.snapshots, max_frames),
+            shown,
             [point.sample for point in run.points],
             names=run.names,
             max_samples=samples,
@@ -100,7 +104,9 @@ def explore_training(
     )
     data = page_data(run, graphs, training.X)
     data["calls"] = _calls(run, graphs, len(training.snapshots))
-    return assemble("training", title, data, scenes=scenes)
+    data["goingOn"] = going_on(history, shown)
+    written = {"live/rows.js": rows(ROWS if data["goingOn"] else ())}
+    return assemble("training", title, data, written, scenes=scenes)
 
 
 def page_data(run: RunRecords, graphs: SampleGraphs, X: Sequence[Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@
 /**
  * The data of the page, see `RunRecords` and `page_data`.
  * @typedef {object} PageData
+ * @property {import("./going_on.js").GoingOn | null} goingOn what the playground needs to go on
  * @property {"boundary" | "fit" | "regression" | "none"} kind
  * @property {{ label: string, low: number, high: number }[]} axes
  * @property {{ x: number, y: Maybe, kind: number }[]} points

@@ -14,6 +14,7 @@ import { clamp, joined } from "../numbers.js"
 import { Plot } from "../plot.js"
 import { Parts, Stage } from "../stage/stage.js"
 import { fieldsOf, painted } from "../surface.js"
+import { goOn } from "./going_on.js"
 import { shortened, smallest, zeroLine } from "./records.js"
 
 /** @import { Frame, PageData, Sample } from "./records.js" */
@@ -411,6 +412,14 @@ document.addEventListener("keydown", (event) => {
     command()
   }
 })
+if (data.goingOn) {
+  const { goingOn } = data
+  byId("go-on").hidden = false
+  byId("go-on").addEventListener("click", () => {
+    play(false)
+    goOn(/** @type {HTMLDialogElement} */ (byId("going-on")), goingOn, state.at)
+  })
+}
 byId("slider").max = String(frames.length - 1)
 byId("slider").addEventListener("input", () => stepTo(Number(byId("slider").value)))
 byId("speed").addEventListener("change", () => state.timer && play(true))

@@ -1,0 +1,119 @@
+"""Whether the playground can go on with a training run, and what it needs for that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+from tinygrad_edu import nn, optim
+from tinygrad_edu.nn.layers import Dropout, Layer
+from tinygrad_edu.train import History
+from tinygrad_edu.train.snapshots import Snapshot
+
+from ..page import read
+from ..playground.page import texts
+from ..playground.settings import (
+    MOST_LAYERS,
+    MOST_POINTS,
+    MOST_UNITS,
+    SETTINGS,
+    as_data,
+)
+from ..scripts import without_css_comments
+
+MOST_NUMBERS = 20_000  # weights of all snapshots of a page
+LOSSES = {
+    nn.binary_cross_entropy: "binary_cross_entropy", nn.hinge: "hinge", nn.mse: "mse",
+}
+
+
+def going_on(history: History, snapshots: Sequence[Snapshot]) -> dict[str, Any] | None:
+    """Returns what the playground needs to go on from each of the snapshots, or None.
+
+    It is None if the playground has no such network, loss, optimiser or data.
+
+    state: the settings that are not the usual ones.
+    points: the samples.
+    weights: before the update of each snapshot.
+    rates: the learning rate of each snapshot.
+    table, texts, style: see `playground.page`.
+    """
+    record: Any = history.training
+    network = _network(record.model)
+    points = _points(record.X, record.y)
+    optimizer = _optimizer(record.optimizer)
+    loss = LOSSES.get(record.loss)
+    if network is None or points is None or optimizer is None or loss is None:
+        return None
+    order = {parameter: i for i, parameter in enumerate(record.parameters)}
+    places = [order.get(parameter) for parameter in record.model.parameters()]
+    if None in places or len(places) * len(snapshots) > MOST_NUMBERS:
+        return None
+    count = len(points)
+    steps = history.epoch_ends[0] if history.epoch_ends else 1
+    batch = 0 if steps == 1 else min(count, ceil(count / steps))
+    return {
+        "state": {
+            **network, **optimizer, "loss": loss, "data": "own", "test": 0.0, "batch": batch,
+        },
+        "points": points,
+        "weights": [[snapshot.before[i] for i in places if i is not None]
+                    for snapshot in snapshots],
+        "rates": [history.learning_rates[snapshot.step - 1] for snapshot in snapshots],
+        "table": as_data(),
+        "texts": texts(),
+        "style": without_css_comments(read("theme.css") + read("playground/playground.css")),
+    }
+
+
+def _network(model: Any) -> dict[str, Any] | None:
+    """Returns the settings of a network that the playground has: layers, activation, dropout."""
+    if not isinstance(model, nn.Sequential):
+        return None
+    parts = [part for part in model.layers if not isinstance(part, Dropout)]
+    drops = {part.p for part in model.layers if isinstance(part, Dropout)}
+    if not parts or not all(isinstance(part, Layer) for part in parts) or len(drops) > 1:
+        return None
+    layers: list[Any] = parts
+    neurons = [layer.neurons for layer in layers]
+    *hidden, last = [{neuron.activation for neuron in row} for row in neurons]
+    sizes = [len(row) for row in neurons]
+    kinds = set().union(*hidden) or {"linear"}
+    is_known = (
+        last == {"linear"} and sizes.pop() == 1 and len(kinds) == 1
+        and kinds <= {*SETTINGS["activation"].choices}
+        and len(sizes) <= MOST_LAYERS and max(sizes, default=1) <= MOST_UNITS
+        and len(neurons[0][0].w) == 2
+    )
+    if not is_known or (drops and len(layers) != len(model.layers) - len(layers) + 1):
+        return None
+    return {"layers": sizes, "activation": kinds.pop(), "dropout": max(drops, default=0.0)}
+
+
+def _points(X: Any, y: Any) -> list[list[float]] | None:
+    """Returns samples of two features and two classes, with 0 or 1 as the third number."""
+    labels = sorted({float(t) for t in y}) if len(y) <= MOST_POINTS else []
+    if labels not in ([0.0, 1.0], [-1.0, 1.0]) or any(len(x) != 2 for x in X):
+        return None
+    return [[*map(float, x), float(t == 1)] for x, t in zip(X, y)]
+
+
+def _optimizer(optimizer: Any) -> dict[str, Any] | None:
+    """Returns the settings of an optimiser that the playground has."""
+    kind = type(optimizer)
+    if kind is optim.SGD and not optimizer.weight_decay:
+        name = "Nesterov" if optimizer.nesterov else "momentum"
+        if not optimizer.momentum:
+            return {"optimizer": "descent"}
+        return {"optimizer": name, "momentum": optimizer.momentum}
+    if kind is optim.RMSprop and not optimizer.weight_decay and not optimizer.momentum:
+        return {"optimizer": "RMSprop", "alpha": optimizer.alpha}
+    if kind in (optim.Adam, optim.AdamW):
+        beta1, beta2 = optimizer.betas
+        found = {"beta1": beta1, "beta2": beta2}
+        if kind is optim.AdamW:
+            return {"optimizer": "AdamW", "decay": optimizer.weight_decay, **found}
+        if not optimizer.weight_decay:
+            return {"optimizer": "Adam", **found}
+    return None
