@@ -290,6 +290,8 @@ CALLS = {
     "viz.explore, of a history": lambda: Call(
         viz.explore, "y", {"y": ["Value"]}, y=trained(record_every=1), max_frames=3,
         feature_names=["a"], samples=2),
+    "viz.playground": lambda: Call(
+        viz.playground, data="xor", samples=50, noise=0.2, layers=[3], rate=0.1, seed=1),
     "viz.plots.derivatives, of two arguments": lambda: Call(
         viz.plots.derivatives, primitive="mul", at={"y": 2.0}, resolution=5),
     "viz.plots.decision_boundary, of two features": lambda: Call(

@@ -93,10 +93,17 @@ def _network(model: Any) -> dict[str, Any] | None:
 
 def _points(X: Any, y: Any) -> list[list[float]] | None:
     """Returns samples of two features and two classes, with 0 or 1 as the third number."""
-    labels = sorted({float(t) for t in y}) if len(y) <= MOST_POINTS else []
-    if labels not in ([0.0, 1.0], [-1.0, 1.0]) or any(len(x) != 2 for x in X):
+    if len(y) > MOST_POINTS:
         return None
-    return [[*map(float, x), float(t == 1)] for x, t in zip(X, y)]
+    try:
+        targets = [float(t) for t in y]
+        samples = [[*map(float, x)] for x in X]
+    except (TypeError, ValueError):  # targets that are lists or names, inputs that are texts
+        return None
+    labels = sorted({*targets})
+    if labels not in ([0.0, 1.0], [-1.0, 1.0]) or any(len(x) != 2 for x in samples):
+        return None
+    return [[*x, float(t == 1)] for x, t in zip(samples, targets)]
 
 
 def _optimizer(optimizer: Any) -> dict[str, Any] | None:
