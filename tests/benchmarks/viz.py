@@ -32,6 +32,8 @@ from .. import browser
 
 TARGETS = {41: 0.1, 342: 0.3, 2649: 3.0}  # seconds for an SVG, by the number of nodes
 PAGE_NODES, PAGE_LIMIT = 342, 1_000_000  # bytes
+PLAYGROUND_LIMIT = 300  # kilobytes
+STEP_RATE = 20  # of the playground, a second
 FRAME = 1 / 30  # seconds
 ENGINE_NODES, ENGINE_LIMIT = 10_000, 30  # milliseconds, forward and backward
 NEURON_LIMIT = 160  # kB
@@ -271,7 +273,33 @@ def living(nodes: int, root: Value, runs: int) -> Table:
         frame = median(driver.execute_async_script(_DRAG, 8 * runs))
         table.add_row(f"a leaf of {count} nodes dragged, ms a frame", f"{frame:.1f}",
                       f"{FRAME * 1e3:.0f}", mark(frame <= FRAME * 1e3))
+        # 200 points and the usual 2-8-8-1 network
+        path = viz.playground(f"{folder}/playground.html", test=0)
+        size = path.stat().st_size / 1000
+        table.add_row("the playground, kB", f"{size:.0f}", f"{PLAYGROUND_LIMIT}",
+                      mark(size <= PLAYGROUND_LIMIT))
+        browser.visit(driver, path)
+        rate = median(driver.execute_async_script(_TRAIN, runs))
+        table.add_row("full-batch steps a second in it, drawn", f"{rate:.0f}",
+                      f"> {STEP_RATE}", mark(rate >= STEP_RATE))
     return table
+
+
+_TRAIN = """const [count, done] = arguments
+const steps = () => Number(document.querySelector("[data-number=steps]").dataset.value)
+document.querySelector("[data-do=run]").click()
+const rates = []
+let before = 0
+let start = 0
+const look = () => {
+  const now = performance.now()
+  if (start) rates.push((1000 * (steps() - before)) / (now - start))
+  before = steps()
+  start = now
+  if (rates.length === count) return done(rates)
+  setTimeout(look, 1000)
+}
+setTimeout(look, 1000)"""
 
 
 _ENGINE = """
