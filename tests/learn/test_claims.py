@@ -135,6 +135,18 @@ def test_what_a_setting_may_be_is_said(name, setting, value, message):
         learn.claims[name].run(**{setting: value})
 
 
+@pytest.mark.parametrize(("factor", "steps"), [(0.5, 40), (0.95, 10), (1.05, 10), (1.9, 50)])
+def test_steps_count_until_the_distance_is_a_rounding_error(factor, steps):
+    evidence = learn.claims["between 1/L and 2/L descent oscillates and converges"].run(
+        factor=factor
+    )
+    jumps = steps if factor > 1 else 0
+    assert f"{jumps} of the first {steps} steps jump over" in evidence.sentence
+    assert f"and {steps} land nearer" in evidence.sentence
+    assert ("up to rounding" in evidence.sentence) == (steps < 50)
+    assert evidence.holds == (factor > 1)
+
+
 def test_ints_and_floats_are_alike():
     claim = learn.claims["a node waits for all its users"]
     assert str(claim.run(most=3.0)) == str(claim.run(most=3))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from math import hypot, isfinite
 from typing import NamedTuple
 
 from .... import data, optim
 from ....engine.autodiff import hessian
 from ....engine.value import Value
+from ....errors import counted
 from ...evidence import Evidence, claim
 from ..lesson import Card, Cover, IdeaQuestion, Lesson, Part
 from .descent import Samples, best_line, mean_square, rounded
@@ -18,6 +19,7 @@ SAMPLES = 20
 MANY = 200  # samples, to compare with
 STEPS = 100
 SHOWN = (0, 1, 2, 3, 4, 10)  # steps in a table
+ROUNDING = 1e-12  # a distance that is smaller, relative to the first one, is a rounding error
 
 
 class Run(NamedTuple):
@@ -126,18 +128,21 @@ def oscillates(seed: int, factor: float = 1.9) -> Evidence:
     """
     columns = {f: fitted(seed, f).distances for f in sorted({0.5, 1.9, 2.1, factor})}
     path = columns[factor]
-    pairs = list(pairwise(path))[:STEPS // 2]  # later distances are rounding errors
+    first = list(pairwise(path))[:STEPS // 2]
+    pairs = [*takewhile(lambda pair: abs(pair[0]) > ROUNDING * abs(path[0]), first)]
     jumps = sum(x * z < 0 for x, z in pairs)
     nearer = sum(abs(z) < abs(x) for x, z in pairs)
     rows = [
         (f"{step}", *[_signed(column[step]) for column in columns.values()])
         for step in SHOWN
     ]
+    end = " Then w0 is at its best value, up to rounding." * (len(pairs) < len(first))
     return Evidence(
         jumps == nearer == len(pairs),
         {"jumps": jumps, "nearer": nearer, "steps": len(pairs), "ratio": abs(path[1] / path[0])},
-        f"With {factor:g}/L, {jumps} of the first {len(pairs)} steps jump over the best w0, and "
-        f"{nearer} of them land nearer to it than before. The table has w0 minus its best value.",
+        f"With {factor:g}/L, {jumps} of the first {counted(len(pairs), 'step')} jump over the best "
+        f"w0, and {nearer} land nearer to it than before.{end} The table has w0 minus its best "
+        "value.",
         (("step", *[f"{f:g}/L" for f in columns]), *rows),
     )
 
@@ -261,7 +266,7 @@ LESSON = Lesson(
     exercise="rate",
     ideas={
         "what sets the step": IdeaQuestion(
-            "Which of these is there to set the size of a step of gradient descent?",
+            "Which of these do you change to make the steps of gradient descent longer or shorter?",
             "The learning rate",
             {
                 "The number of training examples": "examples set the step",

@@ -43,6 +43,7 @@ def make(draw: random.Random, level: int) -> Question:
     product = " × ".join([numbers[0], *map(factor, numbers[1:])])
     answer = prod(partials)
     count = len(paths(recording, leaf))
+    all_paths = "both paths" if count == 2 else f"all {count} paths"
     whole = short_number(next(node.grad for node in leaves(y) if node.label == leaf))
     return Question(
         text=f"{program(y)}\nWhat does the path {' → '.join(names)} contribute to "
@@ -54,7 +55,7 @@ def make(draw: random.Random, level: int) -> Question:
             *[step.sentence for step in recording[:recording.forward]],
             f"The local derivatives are {listed(with_numbers)}.",
             f"Their product along the path is {product} = {short_number(answer)}.",
-            f"The gradient {gradient('y', leaf)} = {whole} is the sum over all {count} paths.",
+            f"The gradient {gradient('y', leaf)} = {whole} is the sum over {all_paths}.",
         ),
         hints=(
             f"Compute the numbers first. Then find one local derivative for each of the "
