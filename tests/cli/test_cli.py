@@ -688,3 +688,30 @@ def test_every_command_of_a_module_is_in_the_program(capsys):
     assert cli.main([]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert [name for name in sorted(found) if name not in listed] == []
+
+
+@pytest.mark.parametrize(("args", "is_hinted"), [
+    (["draw", "-a*b", "a=1"], True),
+    (["check", "--a", "a=1"], False),
+    (["source", "--a*b"], True),
+    (["draw", "a", "a=1", "--color=red"], False),
+    (["export", "-5"], False),
+    (["worksheet", "--lessons", "rate"], False),
+    (["gains", "answers.csv", "more.csv"], False),
+])
+def test_an_unknown_argument_points_to_the_help_of_its_command(args, is_hinted, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(args)
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said.startswith(f"tinygrad-edu {args[0]}: unrecognized arguments: ")
+    assert said.endswith(f"; see tinygrad-edu {args[0]} --help\n")
+    assert ("brackets" in said) == is_hinted
+
+
+def test_an_unknown_option_without_a_command_points_to_the_help_of_the_program(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--colour"])
+    assert capsys.readouterr().err == (
+        "tinygrad-edu: unrecognized arguments: --colour; see tinygrad-edu --help\n"
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -44,7 +45,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if rest and "files" in options and not any(text.startswith("-") for text in rest):
         options.files += rest  # files behind options, which argparse does not take
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        _refuse(parser, options, rest)
     if "run" not in options:
         parser.print_help()
         return 0
@@ -60,10 +61,20 @@ def _run(argv: Sequence[str] | None) -> int:
         return 130
 
 
+def _refuse(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, rest: Sequence[str]
+) -> NoReturn:
+    """Ends the program, because there are arguments that its command does not know."""
+    program = f"{parser.prog} {options.command}" if options.command else parser.prog
+    message = f"unrecognized arguments: {' '.join(rest)}"
+    is_option = re.fullmatch(r"--[a-z][a-z-]*(=.*)?", rest[0])
+    if rest[0].startswith("-") and not is_option and "expression" in options:
+        message += '; an expression that starts with a minus sign needs brackets: "(-a*b)"'
+    parser.exit(2, f"{program}: {shortened(message, 500)}; see {program} --help\n")
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        if message.startswith("unrecognized arguments: -"):
-            message += '; an expression that starts with a minus sign needs brackets: "(-a*b)"'
         message = shortened(message, 500)
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
