@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import warnings
+from html import escape, unescape
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from time import sleep
@@ -20,8 +21,10 @@ from tinygrad_edu.errors import DataError
 from tinygrad_edu.learn import handouts
 from tinygrad_edu.learn.handouts import class_test
 from tinygrad_edu.learn.handouts.bank import names_of
+from tinygrad_edu.learn.handouts.markup import as_html
 from tinygrad_edu.learn.lessons import LESSONS
 from tinygrad_edu.learn.questions import KINDS
+from tinygrad_edu.learn.questions.ideas import IDEAS, about
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # both ask for the locale in an old way
@@ -211,6 +214,37 @@ def test_a_text_bank_has_questions_first_and_answers_last():
     asked, answered = handouts.plain(ITEMS).split("\n\nANSWERS\n\n")
     assert re.findall(r"^(\d+)\. ", asked, re.M)[-1] == re.findall(r"^(\d+)\. ", answered, re.M)[-1]
     assert f"40. {ITEMS[-1].lettered}" in answered
+
+
+@pytest.mark.parametrize("name", IDEAS)
+def test_a_sentence_in_html_has_no_breaks_of_a_terminal(name):
+    asked = about(name)
+    assert as_html(asked.text, "<b>1.</b> ") == (
+        f"<p><b>1.</b> {escape(' '.join(asked.text.split()), quote=False)}</p>"
+    )
+
+
+@pytest.mark.parametrize(("kind", "paragraphs"), [
+    ("optimiser", 2), ("update", 2), ("count", 2), ("classify", 2), ("rule", 2),
+])
+def test_what_is_given_and_what_is_asked_are_paragraphs_in_html(kind, paragraphs):
+    for item in handouts.bank(3, 20, kinds=[kind]):
+        text = as_html(item.text)
+        assert text.count("<p>") == paragraphs
+        assert text.count("<pre>") == (kind == "optimiser")
+        assert "\n" not in re.sub("(?s)<pre>.*</pre>", "", text)
+
+
+def test_columns_in_html_are_as_in_the_terminal():
+    items = handouts.bank(1, 30, kinds=["line", "optimiser", "path"])
+    assert "white-space" not in handouts.moodle(items) + handouts.gift(items) + handouts.anki(items)
+    for item in items:
+        columns = re.findall("(?s)<pre>(.*?)</pre>", as_html(item.text))
+        lines = unescape("\n".join(columns)).split("\n")
+        ends = {indented.removesuffix(line) for indented, line in
+                zip(re.findall("(?m)^  .*", item.text), lines, strict=True)}
+        assert all(end.strip() == "" and end for end in ends)
+        assert len(columns) == {"line": 2}.get(item.topic, 1)
 
 
 CODE = """

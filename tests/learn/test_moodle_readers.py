@@ -9,6 +9,7 @@ answers, so it fails on an answer of 0.
 
 import io
 import re
+from textwrap import dedent
 
 import pytest
 from moodle_xml_parser.parser import parse_string
@@ -27,7 +28,19 @@ def amc():
 
 
 def without_paragraphs(text):
-    return re.sub(r"</?p( style=[^>]*)?>", "", text)
+    return re.sub(r"</?p>", "", text)
+
+
+def words_and_columns_of(text):
+    """Returns the words of what is asked in HTML, and its lines that have columns."""
+    columns = "\n".join(re.findall("(?s)<pre>(.*?)</pre>", text))
+    return re.sub("</?(p|pre)>", " ", text.partition("<img")[0]).split(), columns
+
+
+def columns_of(text):
+    """Returns the lines of a question's text that have columns, without their indentation."""
+    blocks = re.findall(r"(?m)(?:^  .*\n?)+", text)
+    return "\n".join([dedent(block).removesuffix("\n") for block in blocks])
 
 
 def differences_of_answers(text):
@@ -36,8 +49,11 @@ def differences_of_answers(text):
     if [question.name for question in questions] != [item.name for item in ITEMS]:
         yield "the names"
     for question, item in zip(questions, ITEMS):
-        asked = without_paragraphs(question.text_pre_parse)
-        if asked.partition("<img")[0] != item.text or ("<img" in asked) != bool(item.picture):
+        asked = question.text_pre_parse
+        words, columns = words_and_columns_of(asked)
+        if columns != columns_of(item.text):
+            yield f"the columns of {item.name}"
+        if words != item.text.split() or ("<img" in asked) != bool(item.picture):
             yield f"what {item.name} asks"
         if without_paragraphs(question.general_feedback) != "".join(item.solution):
             yield f"the solution of {item.name}"
@@ -110,6 +126,7 @@ FAULTS_OF_BOTH = [
     *FAULTS_OF_BOTH,
     ('fraction="0"', 'fraction="100"'), ("Not quite: ", ""), (r"&lt;img", "img"),
     (r"</text>(\s*</generalfeedback>)", r" And so on.</text>\1"),
+    (r"&lt;pre&gt;(.*)\n", r"&lt;pre&gt;\1 "), ("Given a", "a"),
     ("<single>true", "<single>false"), ("<defaultgrade>1", "<defaultgrade>2"),
 ])
 def test_a_fault_of_questions_and_answers_is_found(pattern, replacement):

@@ -10,6 +10,7 @@
 ==============  ===================================================================================
 `bank`          questions from a seed, each with all that a writer needs
 `formats`       writers for Moodle, GIFT, Anki and plain text
+`markup`        texts of questions as HTML
 `sheets`        worksheets with their key, as pages to print
 `class_test`    a test before and after a course, and the gain of a class
 ==============  ===================================================================================

@@ -22,6 +22,7 @@ from xml.etree import ElementTree as ET
 
 from ..questions.answers import LETTERS
 from .bank import Item
+from .markup import as_html
 
 TITLE = "Questions on backpropagation and gradient descent, written by tinygrad_edu."
 _GIFT_SIGNS = str.maketrans({sign: f"\\{sign}" for sign in "\\~=#{}:"})
@@ -42,7 +43,7 @@ def moodle(items: Sequence[Item]) -> str:
         _text(ET.SubElement(element, "name"), item.name)
         shown = ET.SubElement(element, "questiontext", format="html")
         picture = f"{item.name}.svg"  # another name each, for programs that keep all in one folder
-        _text(shown, _paragraph(item.text) + _image(item, f"@@PLUGINFILE@@/{picture}"))
+        _text(shown, as_html(item.text) + _image(item, f"@@PLUGINFILE@@/{picture}"))
         if item.picture:
             file = ET.SubElement(shown, "file", name=picture, path="/", encoding="base64")
             file.text = base64.b64encode(item.picture.encode()).decode()
@@ -52,7 +53,7 @@ def moodle(items: Sequence[Item]) -> str:
         ET.SubElement(element, "idnumber").text = item.name
         (_moodle_choices if is_choice else _moodle_numbers)(element, item)
         for hint in item.question.hints:
-            _html(element, "hint", _paragraph(hint))
+            _html(element, "hint", as_html(hint))
     ET.indent(quiz)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(quiz, "unicode") + "\n"
 
@@ -64,8 +65,8 @@ def _moodle_choices(element: ET.Element, item: Item) -> None:
         is_right = choice == item.question.answer
         answer = ET.SubElement(element, "answer", fraction="100" if is_right else "0",
                                format="html")
-        _text(answer, _paragraph(choice))
-        _html(answer, "feedback", _paragraph(item.feedback.get(choice, "")))
+        _text(answer, as_html(choice))
+        _html(answer, "feedback", as_html(item.feedback.get(choice, "")))
 
 
 def _moodle_numbers(element: ET.Element, item: Item) -> None:
@@ -74,7 +75,7 @@ def _moodle_numbers(element: ET.Element, item: Item) -> None:
                                format="moodle_auto_format")
         _text(answer, repr(number))
         ET.SubElement(answer, "tolerance").text = repr(item.tolerance(number))
-        _html(answer, "feedback", _paragraph(said))
+        _html(answer, "feedback", as_html(said))
 
 
 def _numbers(item: Item) -> list[tuple[float, str]]:
@@ -95,7 +96,7 @@ def gift(items: Sequence[Item]) -> str:
     """Returns a bank as GIFT, with the feedback of known wrong answers, and the solution."""
     blocks = [f"// {TITLE}", "$CATEGORY: $course$/tinygrad_edu"]
     for item in items:
-        asked = _escaped(_paragraph(item.text) + _image(item, _data(item)))
+        asked = _escaped(as_html(item.text) + _image(item, _data(item)))
         answers = _gift_choices(item) if item.choices else _gift_numbers(item)
         solution = f"\t####{_escaped(_lines(item.solution))}"
         blocks.append("\n".join([f"::{item.name}::[html]{asked}{{", *answers, solution, "}"]))
@@ -107,7 +108,7 @@ def _gift_choices(item: Item) -> list[str]:
     for choice in item.choices:
         sign = "=" if choice == item.question.answer else "~"
         said = item.feedback.get(choice, "")
-        lines.append(f"\t{sign}{_escaped(_paragraph(choice))}{_said(said)}")
+        lines.append(f"\t{sign}{_escaped(as_html(choice))}{_said(said)}")
     return lines
 
 
@@ -120,7 +121,7 @@ def _gift_numbers(item: Item) -> list[str]:
 
 
 def _said(text: str) -> str:
-    return f"#{_escaped(_paragraph(text))}" if text else ""
+    return f"#{_escaped(as_html(text))}" if text else ""
 
 
 def _escaped(text: str) -> str:
@@ -138,7 +139,7 @@ def anki(items: Sequence[Item]) -> str:
     written.write("".join([f"#{head}\n" for head in heads]))
     rows = csv.writer(written, delimiter="\t", lineterminator="\n")
     for item in items:
-        front = _paragraph(item.text) + _image(item, _data(item)) + _listed(item.choices)
+        front = as_html(item.text) + _image(item, _data(item)) + _listed(item.choices)
         known = [f"{_plain(wrong)}: {said}" for wrong, said in item.feedback.items()]
         back = f"<p><b>{escape(item.shown)}</b></p>{_lines([*item.solution, *known])}"
         guid = hashlib.sha256(item.name.encode()).hexdigest()[:16]
@@ -172,16 +173,8 @@ def _plain(answer: str) -> str:
 # ---- HTML
 
 
-def _paragraph(text: str) -> str:
-    """Returns text as HTML that keeps its lines."""
-    if not text:
-        return ""
-    style = ' style="white-space: pre-wrap"' if "\n" in text else ""
-    return f"<p{style}>{escape(text, quote=False)}</p>"
-
-
 def _lines(sentences: Sequence[str]) -> str:
-    return "".join(map(_paragraph, sentences))
+    return "".join(map(as_html, sentences))
 
 
 def _image(item: Item, address: str) -> str:
