@@ -1,25 +1,22 @@
 """Banks of questions, worksheets and class tests: read again by the programs that they are for."""
 
 import base64
-import csv
 import io
 import re
 import shutil
 import warnings
 from html import escape, unescape
-from html.parser import HTMLParser
 from importlib.util import find_spec
 from time import sleep
 from xml.etree import ElementTree as ET
 
 import pytest
 from helpers import run_python
+from tags import Tags, images
 
 from tinygrad_edu.cli import main
 from tinygrad_edu.cli.learning.handouts import BROWSERS
-from tinygrad_edu.errors import DataError
 from tinygrad_edu.learn import handouts
-from tinygrad_edu.learn.handouts import class_test
 from tinygrad_edu.learn.handouts.bank import names_of
 from tinygrad_edu.learn.handouts.markup import as_html
 from tinygrad_edu.learn.lessons import LESSONS
@@ -36,33 +33,6 @@ ITEMS = handouts.bank(seed=7, count=40)
 FRACTIONS = {"100", "0"}
 FORMATS = {"html", "moodle_auto_format", "plain_text", "markdown"}
 NUMBERINGS = {"abc", "ABCD", "123", "iii", "IIII", "none"}
-
-
-class Tags(HTMLParser):
-    """Collects the tags of a piece of HTML, and checks that they are closed."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open = []
-        self.found = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-        if tag != "img":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def images(text):
-    return [attrs["src"] for tag, attrs in Tags(text).found if tag == "img"]
 
 
 def rules_of_moodle(text):
@@ -275,141 +245,6 @@ def test_a_bank_that_cannot_be_made_says_why(arguments, wrong):
         handouts.bank(**arguments)
 
 
-# ---- worksheets
-
-SHORT = ("update", "count", "classify")  # without pictures, which take long
-
-
-def test_120_variants_differ_and_each_has_its_key():
-    names = [f"student {i}" for i in range(120)]
-    made = handouts.variants(2026, names, 3, SHORT)
-    texts = [tuple(item.question.text for item in variant.items) for variant in made]
-    assert len(set(texts)) == 120
-    kinds = {tuple(item.topic for item in variant.items) for variant in made}
-    assert kinds == {SHORT}
-    sheet, key = handouts.sheet_page(made), handouts.key_page(made)
-    Tags(re.sub(r"<meta[^>]*>|<!DOCTYPE html>", "", sheet))
-    for variant, part in zip(made, key.split("<section>")[1:]):
-        assert f"key of variant {variant.name}<" in part
-        for i, item in enumerate(variant.items, 1):
-            assert re.search(rf"<b>{i}\. ([a-d]\) )?{re.escape(item.shown)}</b>", part)
-            assert f"Answer: {item.shown}" not in sheet
-    assert handouts.variants(2026, names[5:6], 3, SHORT)[0].items[0].name == made[5].items[0].name
-
-
-def test_a_sheet_has_pictures_with_blanks():
-    made = handouts.variants(1, ["a"], 1, ["gradient"])
-    page = handouts.sheet_page(made)
-    assert page.count("<svg") == 1
-    picture = made[0].items[0].picture
-    assert re.sub(' id="[^"]*"', "", picture) in page
-    assert "grad ?" in page
-
-
-def ids_of(page):
-    """Returns the ids of a page, and what refers to an id."""
-    attributes = [pair for _, found in Tags(page).found for pair in found.items()]
-    ids = [text for name, text in attributes if name == "id"]
-    references = [text for name, text in attributes
-                  if "url(#" in (text or "") or name in ("href", "xlink:href", "for")
-                  or name.startswith(("aria-labelledby", "aria-describedby"))]
-    return ids, references
-
-
-def test_pictures_of_a_page_share_no_ids():
-    made = handouts.variants(1, ["a", "b"], 5)
-    page = re.sub(r"<meta[^>]*>|<!DOCTYPE html>", "", handouts.sheet_page(made))
-    assert page.count("<svg") > 4
-    ids, references = ids_of(page)
-    assert len({*ids}) == len(ids)
-    assert references == []  # so that an id which is left out is not missed
-    first, second = [item.picture for item in made[0].items if item.picture][:2]
-    assert len({*ids_of(first + second)[0]}) < len(ids_of(first + second)[0])
-
-
-def test_names_must_differ():
-    with pytest.raises(ValueError, match="the name 'ada' occurs twice"):
-        handouts.variants(1, ["ada", "bob", "ada"])
-
-
-# ---- the class test
-
-
-def filled(seed, shares):
-    """Returns a table in which student k answers ``shares[k]`` questions rightly before and after.
-    """
-    written = io.StringIO()
-    rows = csv.writer(written)
-    written.write(class_test.head(seed) + "\r\n")
-    for time, test in zip(class_test.TIMES, class_test.sheets(seed)):
-        for k, pair in enumerate(shares):
-            right = pair[class_test.TIMES.index(time)]
-            answers = [item.shown if i < right else "" for i, item in enumerate(test.items)]
-            rows.writerow([f"s{k}", time, *answers])
-    return written.getvalue()
-
-
-def gained(text):
-    seed, rows = class_test.read_answers(text)
-    return class_test.gain(rows, seed)
-
-
-def test_the_gain_of_a_class():
-    found = gained(filled(3, [(3, 9), (6, 12), (0, 6)]))
-    assert (found.students, found.before, found.after) == (3, 0.25, 0.75)
-    assert found.gain == found.gain_low == found.gain_high == 0.5
-    assert found.normalised == pytest.approx(0.5 / 0.75)
-    assert found.questions[0] == (2 / 3, 1.0)
-    assert "from +50% to +50%" in str(found)
-    wide = gained(filled(3, [(3, 3), (0, 12), (6, 6)]))
-    assert wide.gain_low == 0.0 < wide.gain < wide.gain_high == 1.0
-
-
-def test_who_is_left_out_and_what_is_not_read_is_said():
-    text = filled(3, [(3, 9), (6, 12)]) + f"late,after{',' * 12}\n"
-    text = text.replace("s1,after,", "s1,After,xyz ", 1)
-    found = gained(text)
-    assert (found.students, found.left_out) == (2, ("late",))
-    assert len(found.unread) == 1
-    assert "s1, after, question 1" in str(found)
-    assert "with one test only: late" in str(found)
-    assert "confidence" not in str(gained(filled(3, [(3, 9)])))
-    assert gained(text.replace(",", ";").replace("late;after", "late;after")).students == 2
-
-
-@pytest.mark.parametrize("form", ["{0}", "{0})", "({0})", "{0}) {1}", "{1}"])
-def test_choices_are_marked_by_letter_and_by_text(form):
-    for kind in ("rule", "classify"):
-        item = handouts.bank(4, 1, kinds=[kind])[0]
-        letter = item.lettered[0]
-        assert class_test._marked(item, form.format(letter, item.shown)) is True
-        other = next("abcd"[i] for i, x in enumerate(item.choices) if x != item.shown)
-        assert class_test._marked(item, other) is False
-
-
-@pytest.mark.parametrize("seed", [0, 3, 27, 31])
-def test_tests_before_and_after_ask_the_same_with_other_numbers(seed):
-    before, after = class_test.sheets(seed)
-    assert [item.topic for item in before.items] == [item.topic for item in after.items]
-    assert all(first.question.text != second.question.text
-               for first, second in zip(before.items, after.items))
-    assert {item.topic for item in before.items} == KINDS.keys() - {"idea"}
-
-
-@pytest.mark.parametrize(("text", "wrong"), [
-    ("", "must begin with the line that class-test writes, such as code of test 0,time,1,2"),
-    ("name,time\n", "must begin with the line"),
-    (f"{class_test.head(2).replace(',1,', ',2,', 1)}\n", "must begin with the line"),
-    (f"{class_test.head(2)}\n\nx,before,1\n", "line 3: 3 entries instead of 14"),
-    (f"{class_test.head(2)}\nx,later{',' * 12}\n", "line 2: the time must be before or after"),
-    (f"{class_test.head(2)}\n,after{',' * 12}\n", "line 2: there is no code"),
-    (f"{class_test.head(2)}\nx,after{',' * 12}\nx,after{',' * 12}\n", "line 3: 'x' has answered"),
-])
-def test_a_table_that_cannot_be_read_says_where(text, wrong):
-    with pytest.raises(DataError, match=wrong):
-        class_test.read_answers(text)
-
-
 # ---- the commands
 
 
@@ -420,35 +255,15 @@ def test_commands_write_files_and_say_what(tmp_path, capsys, monkeypatch):
                     capsys.readouterr().out)
     assert main(["export", "--to", "text", "--questions", "2", "-o", "-"]) == 0
     assert capsys.readouterr().out == handouts.plain(handouts.bank(0, 2))
+    assert main(["export", "--to", "text", "--lesson", "rate", "--lesson", "cost"]) == 0
+    assert capsys.readouterr().out == "wrote bank.txt: 50 questions, of seed 0 on rate, cost\n"
     (tmp_path / "ids.txt").write_text("ada\nbob\n", encoding="utf-8")
     assert main(["worksheet", "--students", "ids.txt", "--questions", "2", "-o", "out"]) == 0
     assert capsys.readouterr().out.endswith("2 variants of 2 questions, of seed 0\n")
-    assert "Variant ada" in (tmp_path / "out" / "sheets.html").read_text(encoding="utf-8")
-    assert main(["class-test", "--seed", "3", "-o", "test"]) == 0
-    (tmp_path / "a.csv").write_text(filled(3, [(3, 9)]), encoding="utf-8")
-    capsys.readouterr()
-    assert main(["gains", "a.csv"]) == 0
-    assert "Gain: +50%" in capsys.readouterr().out
-    table = tmp_path / "test" / "answers.csv"
-    table.write_text(filled(3, [(3, 9)]), encoding="utf-8")
-    kept = table.read_bytes()
-    assert main(["class-test", "--seed", "3", "-o", "test"]) == 0
-    assert "kept test/answers.csv" in capsys.readouterr().out
-    assert table.read_bytes() == kept
-    sheets = (tmp_path / "test" / "sheets.html").read_text(encoding="utf-8")
-    assert "Name:" not in sheets
-    assert sheets.count("Your code, the same on both tests") == 2
+    assert "Sheet ada<" in (tmp_path / "out" / "sheets.html").read_text(encoding="utf-8")
+    (tmp_path / "a.csv").touch()
     assert main(["worksheet", "-o", "a.csv"]) == 2
     assert "a.csv is a file; choose another folder" in capsys.readouterr().err
-
-
-def test_answers_to_another_test_are_not_left_beside_new_sheets(tmp_path, capsys):
-    assert main(["class-test", "--seed", "3", "-o", str(tmp_path)]) == 0
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    capsys.readouterr()
-    assert main(["class-test", "--seed", "4", "-o", str(tmp_path)]) == 2
-    assert "has the answers to the test of seed 3, not 4" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_pdf_has_the_same_bytes_each_time(tmp_path):
@@ -511,14 +326,24 @@ def test_help_says_that_files_are_replaced(command, capsys):
 
 @pytest.mark.parametrize(("arguments", "wrong"), [
     (["export", "--to", "canvas"], "--to"),
-    (["export", "--lesson", "chian"], "did you mean 'chain'|lessons"),
+    (["export", "--lesson", "chian"], "export: --lesson .* did you mean 'chain'"),
+    (["quiz", "--lesson", "rate,optimisers"],
+     "not 'rate,optimisers'; repeat it, as in --lesson rate --lesson optimisers"),
+    (["worksheet", "--lesson", "chain, rate"], "repeat it, as in --lesson chain --lesson rate"),
+    (["class-test", "--lesson", "optimizers"], "did you mean 'optimisers'"),
+    (["export", "--questions", "10001"], "export: --questions must be .* from 1 to 10,000"),
+    (["worksheet", "--questions", "101"], "worksheet: --questions must be .* from 1 to 100"),
+    (["worksheet", "--students", "twice.txt"], "worksheet: the name 'ada' occurs twice"),
+    (["export", "--lesson", "cost", "--questions", "300"], "export: there are not 300 different"),
     (["gains", "missing.csv"], "missing.csv"),
     (["worksheet", "--students", "missing.txt"], "missing.txt"),
     (["worksheet", "--students", "ids.txt", "--variants", "1"],
      "give --students or --variants, not both: leave out --variants 1 for a worksheet for each "
      r"line of ids\.txt"),
 ])
-def test_commands_refuse_in_one_line(arguments, wrong, capsys):
+def test_commands_refuse_in_one_line(arguments, wrong, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "twice.txt").write_text("ada\nada\n", encoding="utf-8")
     assert main(arguments) == 2
     said = capsys.readouterr().err
     assert re.search(wrong, said)

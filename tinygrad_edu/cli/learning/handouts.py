@@ -9,12 +9,13 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ...errors import DataError, RenderError, check_name, counted
+from ...errors import DataError, RenderError, check_int, check_name, counted
 from ...files import read_text, write_atomically
-from ..arguments import REPLACED, SEED, Command, argument, option, out_option, positive
+from ..arguments import REPLACED, Command, argument, option, out_option, positive
 from ..output import write
+from .choosing import SEED, lesson_option, lessons_of, level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ FILES = {"moodle": "bank.xml", "gift": "bank.gift.txt", "anki": "bank.anki.txt",
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 MOST_BYTES = 10_000_000  # of a file of names or answers
 _DATE = re.compile(rb"/(?:CreationDate|ModDate) \(D:\d{14}[^()<>]{0,8}\)")
+_NODE = re.compile(rb"\(node\d{8}\)")
 MOST_SECONDS = 600  # for the printing of a page
 
 
@@ -33,28 +35,36 @@ def run_export(options: argparse.Namespace) -> int:
     from ...learn import handouts
 
     check_name(options.to, "--to", [*handouts.FORMATS])
-    items = handouts.bank(
-        options.seed, options.questions, lessons=options.lesson or (), level=options.level
-    )
+    check_int(options.questions, "--questions", 1, most=handouts.MOST_IN_BANK)
+    lessons = lessons_of(options.lesson)
+    items = handouts.bank(options.seed, options.questions, lessons=lessons, level=options.level)
     text = handouts.FORMATS[options.to](items)
     name = FILES[options.to]
     path = write(options.out or name, name, lambda path: write_atomically(path, text))
     if path is not None:
         pictures = sum(bool(item.picture) for item in items)
-        print(f"wrote {path}: {counted(len(items), 'question')}, {counted(pictures, 'picture')}, "
-              f"of seed {options.seed}")
+        shown = "" if options.to == "text" else f", {counted(pictures, 'picture')}"
+        print(f"wrote {path}: {counted(len(items), 'question')}{shown}, of "
+              f"{_origin(options.seed, lessons)}")
     return 0
+
+
+def _origin(seed: int, lessons: Sequence[str]) -> str:
+    """Returns what questions were made from, in words."""
+    return f"seed {seed}" + f" on {', '.join(lessons)}" * bool(lessons)
 
 
 def run_worksheet(options: argparse.Namespace) -> int:
     """Writes worksheets, one variant for each student, and their key."""
     from ...learn import handouts
 
+    check_int(options.questions, "--questions", 1, most=handouts.MOST_ON_SHEET)
     names = _names(options)
-    made = handouts.variants(options.seed, names, options.questions)
-    written = _pages(made, options.out, options.title, "Name", options.pdf)
+    lessons = lessons_of(options.lesson)
+    made = handouts.variants(options.seed, names, options.questions, lessons=lessons)
+    written = _pages(made, options.out, Headings(options.title), options.pdf)
     print(f"wrote {', '.join(map(str, written))}: {counted(len(made), 'variant')} of "
-          f"{counted(options.questions, 'question')}, of seed {options.seed}")
+          f"{counted(options.questions, 'question')}, of {_origin(options.seed, lessons)}")
     return 0
 
 
@@ -80,8 +90,17 @@ def _names(options: argparse.Namespace) -> list[str]:
     return names
 
 
-def _pages(made: Sequence[Variant], folder: Path, title: str, asked_for: str, with_pdf: bool
-           ) -> list[Path]:
+class Headings(NamedTuple):
+    """What stands at the top of sheets, as `sheet_page` takes it."""
+
+    title: str
+    asked_for: str = "Name"
+    named: str = "Sheet {}"
+
+
+def _pages(
+    made: Sequence[Variant], folder: Path, headings: Headings, with_pdf: bool
+) -> list[Path]:
     """Writes sheets and key, and returns the paths.
 
     All of them are made before the first is written: a sheet never stands beside another's key.
@@ -89,8 +108,8 @@ def _pages(made: Sequence[Variant], folder: Path, title: str, asked_for: str, wi
     from ...learn import handouts
 
     pages = {
-        "sheets": handouts.sheet_page(made, title, asked_for),
-        "key": handouts.key_page(made, title),
+        "sheets": handouts.sheet_page(made, headings.title, headings.asked_for, headings.named),
+        "key": handouts.key_page(made, headings.title, headings.named),
     }
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; choose another folder with -o")
@@ -107,9 +126,6 @@ def _pages(made: Sequence[Variant], folder: Path, title: str, asked_for: str, wi
 
 def _pdf(page: str, folder: Path) -> bytes:
     """Prints a page, by weasyprint or a browser, to the same bytes each time.
-
-    A browser notes when it printed.  Spaces of the same length take the place of these dates, since
-    a PDF says at which byte each of its parts begins.
 
     folder: holds the files for the browser, which may not be allowed to read other places.
     """
@@ -131,12 +147,23 @@ def _pdf(page: str, folder: Path) -> bytes:
                    source.resolve().as_uri()]
         try:
             subprocess.run(command, capture_output=True, check=True, timeout=MOST_SECONDS)
-            return _DATE.sub(lambda found: b" " * len(found[0]), target.read_bytes())
+            return _lasting(target.read_bytes())
         except (OSError, subprocess.SubprocessError) as error:
             raise RenderError(
                 f"--pdf: {browser} could not print the pages; leave out --pdf and print them from "
                 "your browser"
             ) from error
+
+
+def _lasting(pdf: bytes) -> bytes:
+    """Returns the PDF of a browser without what is another in each run.
+
+    A browser notes when it printed, and counts the cells of a table from any number on.  What takes
+    their place has the same length, since a PDF says at which byte each of its parts begins.
+    """
+    names = {name: b"(node%08d)" % i for i, name in enumerate(sorted({*_NODE.findall(pdf)}))}
+    renamed = _NODE.sub(lambda found: names[found[0]], pdf)
+    return _DATE.sub(lambda found: b" " * len(found[0]), renamed)
 
 
 def run_course(options: argparse.Namespace) -> int:
@@ -153,16 +180,19 @@ def run_course(options: argparse.Namespace) -> int:
 def run_class_test(options: argparse.Namespace) -> int:
     """Writes the tests before and after a course, their key, and an empty table of answers."""
     from ...learn.handouts import class_test
+    from ...learn.handouts.bank import in_order
 
+    lessons = in_order(lessons_of(options.lesson), "--lesson")
     table = options.out / "answers.csv"
     is_there = table.exists()
     if is_there:  # it may have the answers of a class
-        _check_seed(table, options.seed)
-    made = class_test.sheets(options.seed)
-    written = _pages(made, options.out, "Class test", class_test.CODE, options.pdf)
+        _check_test(table, options.seed, lessons)
+    made = class_test.sheets(options.seed, lessons)
+    headings = Headings("Class test", class_test.CODE, class_test.NAMED)
+    written = _pages(made, options.out, headings, options.pdf)
     if not is_there:
-        written.append(write_atomically(table, f"{class_test.head(options.seed)}\n"))
-    print(f"wrote {', '.join(map(str, written))}, of seed {options.seed}")
+        written.append(write_atomically(table, f"{class_test.head(options.seed, lessons)}\n"))
+    print(f"wrote {', '.join(map(str, written))}, of {_origin(options.seed, lessons)}")
     if is_there:
         print(f"kept {table}, which was there")
     print(f"Each student writes the same code on both tests. Type the answers into {table}, and "
@@ -170,16 +200,18 @@ def run_class_test(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_seed(table: Path, seed: int) -> None:
+def _check_test(table: Path, seed: int, lessons: tuple[str, ...]) -> None:
     """Raises FileExistsError if a table has the answers to another test."""
     from ...learn.handouts import class_test
 
     text = read_text(table, "the answers", "answers.csv", "choose another folder with -o",
                      most=MOST_BYTES)
-    if (other := class_test.seed_of(text, str(table))) != seed:
+    other = class_test.origin_of(text, str(table))
+    if other != (seed, lessons):
+        same = " ".join([f"--seed {other[0]}", *[f"--lesson {lesson}" for lesson in other[1]]])
         raise FileExistsError(
-            f"{table} has the answers to the test of seed {other}, not {seed}; choose another "
-            f"folder with -o, or --seed {other}"
+            f"{table} has the answers to the test of {_origin(*other)}, not of "
+            f"{_origin(seed, lessons)}; choose another folder with -o, or {same}"
         )
 
 
@@ -189,8 +221,7 @@ def run_gains(options: argparse.Namespace) -> int:
 
     text = read_text(options.answers, "the answers", "answers.csv", "write what class-test begins",
                      most=MOST_BYTES)
-    seed, rows = class_test.read_answers(text, str(options.answers))
-    print(class_test.gain(rows, seed))
+    print(class_test.gain(class_test.read_answers(text, str(options.answers))))
     return 0
 
 
@@ -204,9 +235,8 @@ EXPORT = Command(
         option("--to", "moodle", "moodle, gift, anki or text"),
         SEED,
         option("--questions", 50, "how many", positive),
-        argument("--lesson", action="append", metavar="LESSON",
-                 help="questions of this lesson; may be repeated (default: of all lessons)"),
-        argument("--level", type=positive, help="from 1 to 5 (default: from easy to hard)"),
+        lesson_option(),
+        argument("--level", type=level, help="from 1 to 5 (default: from easy to hard)"),
         argument("-o", "--out", help=f"file to write; {REPLACED}; - is standard output (default: "
                  "bank.xml, or the like)"),
     ),
@@ -218,6 +248,7 @@ WORKSHEET = Command(
     (
         SEED,
         option("--questions", 8, "questions of each worksheet", positive),
+        lesson_option(),
         argument("--variants", type=positive, help="how many worksheets (default: 1)"),
         argument("--students", metavar="FILE", help="a file with an identifier of a student a "
                  "line, instead of --variants"),
@@ -230,7 +261,7 @@ CLASS_TEST = Command(
     "class-test",
     run_class_test,
     "write a test before and after a course, without names",
-    (SEED, _PDF, out_option("class-test", ", but answers.csv is kept")),
+    (SEED, lesson_option(), _PDF, out_option("class-test", ", but answers.csv is kept")),
 )
 GAINS = Command(
     "gains",

@@ -6,9 +6,10 @@ import argparse
 import os
 from itertools import count
 
-from ...errors import check_name, short_repr
+from ...errors import check_name
 from ..arguments import Command, argument, natural, positive
 from .checking import NO_SANDBOX, SECONDS, run_check, run_watch, write_starter
+from .choosing import level
 from .conversation import say
 from .lessons import PROFILE
 from .questions import practise
@@ -61,14 +62,6 @@ def _free_seed(name: str) -> int:
     return next(seed for seed in count() if not os.path.exists(f"{name}-{seed}.py"))
 
 
-def _level(text: str) -> int:
-    from ...learn.questions import LEVELS
-
-    if text in map(str, range(1, LEVELS + 1)):
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{short_repr(text)} is not a level from 1 to {LEVELS}")
-
-
 def _list() -> int:
     from ...learn.exercises import EXERCISES
     from ...learn.questions import KINDS
@@ -93,7 +86,7 @@ PRACTICE = Command(
                  "it they are listed"),
         argument("files", nargs="*", metavar="FILE", help="files to check or to watch"),
         argument("--seed", type=natural, help="which question or exercise (default: a new one)"),
-        argument("--level", type=_level, help="how hard questions are, from 1 to 5 (default: it "
+        argument("--level", type=level, help="how hard questions are, from 1 to 5 (default: it "
                  "rises as you answer)"),
         argument("-o", "--out", help="the file of an exercise, which must not exist "
                  "(default: such as rate-0.py)"),

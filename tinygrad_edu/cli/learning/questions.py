@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from ...errors import check_name, counted
 from ..arguments import Command, argument, natural, option, positive
+from .choosing import lesson_option, lessons_of
 from .conversation import KEYS, LeftError, Outcome, ask, say
 from .lessons import PROFILE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...learn.progress import KindState, Progress, State
 
 LEVEL = 2  # of a question with a seed, as in `learn.question`
@@ -108,15 +111,12 @@ def run_quiz(options: argparse.Namespace) -> int:
     return 1
 
 
-def _lessons(name: str | None, state: State) -> list[str]:
+def _lessons(names: Sequence[str] | None, state: State) -> list[str]:
     """Returns the lessons that a quiz is about: by default those that were begun, or else all."""
     from ...learn.lessons import LESSONS
 
-    if name is None:
-        return [lesson for lesson in LESSONS if lesson in state.lessons] or list(LESSONS)
-    if name == "all":
-        return list(LESSONS)
-    return [check_name(name, "--lesson", [*LESSONS, "all"])]
+    chosen = lessons_of(names, "all") or [name for name in LESSONS if name in state.lessons]
+    return list(LESSONS) if "all" in chosen or not chosen else chosen
 
 
 def run_cards(options: argparse.Namespace) -> int:
@@ -189,8 +189,7 @@ QUIZ = Command(
     run_quiz,
     "answer a few mixed questions, once each",
     (
-        argument("--lesson", help="questions of this lesson, or of all (default: those that you "
-                 "have begun)"),
+        lesson_option("those that you have begun", ", or of all"),
         option("--questions", 8, "how many", positive),
         argument("--seed", type=natural, help="which questions: those that export writes "
                  "for it (default: others each time)"),

@@ -12,16 +12,17 @@
 `formats`       writers for Moodle, GIFT, Anki and plain text
 `markup`        texts of questions as HTML
 `sheets`        worksheets with their key, as pages to print
+`likeness`      questions of equal difficulty
 `class_test`    a test before and after a course, and the gain of a class
 ==============  ===================================================================================
 """
 
-from .bank import Item, bank
-from .class_test import Gain, gain, read_answers
+from .bank import MOST_IN_BANK, Item, bank
+from .class_test import Answers, Gain, gain, read_answers
 from .formats import FORMATS, anki, gift, moodle, plain
-from .sheets import Variant, key_page, sheet_page, variants
+from .sheets import MOST_ON_SHEET, Variant, key_page, sheet_page, variants
 
 __all__ = [
-    "FORMATS", "Gain", "Item", "Variant", "anki", "bank", "gain", "gift", "key_page", "moodle",
-    "plain", "read_answers", "sheet_page", "variants",
+    "FORMATS", "MOST_IN_BANK", "MOST_ON_SHEET", "Answers", "Gain", "Item", "Variant", "anki",
+    "bank", "gain", "gift", "key_page", "moodle", "plain", "read_answers", "sheet_page", "variants",
 ]

@@ -20,6 +20,7 @@ from ..questions.answers import LETTERS, TOLERANCE
 from ..questions.ideas import about
 
 FORMULAS = 4  # of these a question about a formula has to choose from, at most
+MOST_IN_BANK = 10_000  # questions
 ATTEMPTS = 50  # seeds among which a question is looked for that is not in the bank yet
 
 
@@ -49,11 +50,14 @@ class Item:
         return self.question.shown
 
     @property
+    def letter(self) -> str:
+        """The letter of the answer; "" if there are no choices."""
+        return LETTERS[self.choices.index(str(self.question.answer))] if self.choices else ""
+
+    @property
     def lettered(self) -> str:
         """The answer, with its letter if it is one of the choices."""
-        if not self.choices:
-            return self.shown
-        return f"{LETTERS[self.choices.index(str(self.question.answer))]}) {self.shown}"
+        return f"{self.letter}) {self.shown}" if self.choices else self.shown
 
     @property
     def text(self) -> str:
@@ -125,7 +129,7 @@ def bank(
             many different questions.
     """
     seed = check_int(seed, "bank: seed", 0)
-    count = check_int(count, "bank: count", 1, most=10_000)
+    count = check_int(count, "bank: count", 1, most=MOST_IN_BANK)
     if level is not None:
         level = check_int(level, "bank: level", 1, most=LEVELS)
     for lesson in lessons:
@@ -133,21 +137,26 @@ def bank(
     for kind in kinds:
         check_name(kind, "bank: kinds", [*KINDS])
     draw = random.Random(f"bank {seed}")
-    topics = _topics(list(kinds) or names_of(lessons or [*LESSONS]), draw)
+    wanted_topics = topics(list(kinds) or names_of(lessons or [*LESSONS]), draw)
     made: dict[str, Item] = {}
-    for i, topic in enumerate(islice(topics, count)):
+    for i, topic in enumerate(islice(wanted_topics, count)):
         wanted = level or 1 + i * LEVELS // count
         for _ in range(ATTEMPTS):
-            item = _drawn(topic, wanted, draw)
+            item = drawn(topic, wanted, draw)
             if item is not None and item.question.text not in made:
                 made[item.question.text] = item
                 break
         else:
-            raise ValueError(
-                f"bank: there are not {count} different questions of the kind {topic!r}; ask for "
-                "fewer, or for more kinds or lessons"
-            )
+            raise too_many(count, topic)
     return [*made.values()]
+
+
+def too_many(count: int, topic: str) -> ValueError:
+    """Returns the error for more questions than there are of a topic."""
+    return ValueError(
+        f"there are not {count} different questions of the kind {topic!r}; ask for fewer, or for "
+        "more kinds or lessons"
+    )
 
 
 def names_of(lessons: Sequence[str]) -> list[str]:
@@ -161,8 +170,26 @@ def names_of(lessons: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(found) if name != "idea"]
 
 
-def _topics(names: list[str], draw: random.Random) -> Iterator[str]:
-    """Yields kinds of questions with numbers, and between them each idea once."""
+def lessons_of(topic: str) -> list[str]:
+    """Returns the lessons that a kind or an idea belongs to."""
+    return [name for name in LESSONS if topic in names_of([name])]
+
+
+def in_order(lessons: Sequence[str], name: str) -> tuple[str, ...]:
+    """Returns lessons in the order of the course, each once.
+
+    name: begins the message of the error for an unknown one.
+    """
+    for lesson in lessons:
+        check_name(lesson, name, [*LESSONS])
+    return tuple([lesson for lesson in LESSONS if lesson in lessons])
+
+
+def topics(names: list[str], draw: random.Random) -> Iterator[str]:
+    """Yields kinds of questions with numbers, and between them each idea once.
+
+    names: kinds and ideas, which are shuffled.
+    """
     draw.shuffle(names)
     ideas = iter([name for name in names if name not in KINDS])
     numbers = [name for name in names if name in KINDS] or [*KINDS.keys() - {"idea"}]
@@ -171,8 +198,8 @@ def _topics(names: list[str], draw: random.Random) -> Iterator[str]:
         yield from islice(ideas, 1)
 
 
-def _drawn(name: str, level: int, draw: random.Random) -> Item | None:
-    """Returns a question; None if it is about a formula and has too few wrong ones."""
+def drawn(name: str, level: int, draw: random.Random) -> Item | None:
+    """Returns a question of a kind, or about an idea; None if a formula has too few wrong ones."""
     seed = draw.randrange(100_000)
     if name not in KINDS:
         asked = about(name, seed)

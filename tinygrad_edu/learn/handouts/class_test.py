@@ -16,18 +16,24 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
+from math import isnan
 from statistics import fmean
+from typing import NamedTuple
 
-from ...errors import DataError, counted, short_repr, some
+from ...errors import DataError, check_int, counted, short_repr, some
+from ..lessons import LESSONS
 from ..questions.answers import UnreadableError, as_choice
-from .bank import Item
+from .bank import Item, in_order, lessons_of
+from .likeness import like
 from .sheets import Variant, variants
 
 QUESTIONS = 12
 KINDS = ("value", "gradient", "path", "rule", "line", "update", "count", "classify", "gradient",
          "update", "optimiser", "path")
 TIMES = ("before", "after")
+NAMED = "Test {} the course"  # what a test is called
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 CODE = "Your code, the same on both tests (no name)"
@@ -38,10 +44,11 @@ class Gain:
     """What a class gained, with 95 % intervals.
 
     students: how many answered both tests.
-    before, after: the mean share of right answers of these students.
+    before, after: the mean share of right answers of these students, from 0 to 1.
     gain: the mean of after - before, with its interval ``gain_low`` to ``gain_high``.
     normalised: (after - before) / (1 - before) of the class; nan if all was right before.
     questions: for each question the share of right answers before and after.
+    topics: what each question is about, a kind or an idea.
     left_out: the codes that answered one test only.
     unread: answers that could not be read and count as wrong: the code, the time, the question and
         the answer.
@@ -55,72 +62,103 @@ class Gain:
     gain_high: float
     normalised: float
     questions: tuple[tuple[float, float], ...]
+    topics: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         interval = (
-            f", with 95 % confidence from {self.gain_low:+.0%} to {self.gain_high:+.0%}"
+            f", with 95 % confidence from {_points(self.gain_low)} to {_points(self.gain_high)}"
             if self.students > 1 else ""
         )
+        share = f"{self.normalised:.2f} of what was missing before"
+        if isnan(self.normalised):
+            share = "none, because nothing was missing before: all answers were right"
         lines = [
             f"{counted(self.students, 'student')} answered both tests.",
             *[f"Left out, with one test only: {some(self.left_out)}."] * bool(self.left_out),
             *[f"Not read, and counted as wrong: {some(self.unread)}."] * bool(self.unread),
             f"Right before: {self.before:.0%}; after: {self.after:.0%}.",
-            f"Gain: {self.gain:+.0%}{interval}.",
-            f"Normalised gain: {self.normalised:.2f} of what was missing before.",
-            "question  before  after",
+            f"Gain: {_points(self.gain)} percentage points{interval}.",
+            f"Normalised gain: {share}.",
         ]
-        rows = [f"{i:8}  {before:6.0%}  {after:5.0%}"
-                for i, (before, after) in enumerate(self.questions, 1)]
-        return "\n".join([*lines, *rows])
+        rows = [
+            f"{i:8}  {before:6.0%}  {after:5.0%}  {topic} (lesson {', '.join(lessons_of(topic))})"
+            for i, (before, after), topic in zip(count(1), self.questions, self.topics)
+        ]
+        return "\n".join([*lines, "question  before  after  about", *rows])
 
 
-def sheets(seed: int) -> list[Variant]:
-    """Returns the two tests of a class: 12 questions each, of the same kinds, with other numbers.
+class Answers(NamedTuple):
+    """The answers of a class.
+
+    seed, lessons: of the test, as `sheets` takes them.
+    rows: the code, the time, and the answers of each sheet.
     """
-    before, after = variants(seed, TIMES, QUESTIONS, KINDS)
-    items = [*after.items]
-    for k, item in enumerate(before.items):
-        for i in count():
-            if items[k].question.text != item.question.text:
-                break
-            items[k] = variants(seed, [f"after {i}"], QUESTIONS, KINDS)[0].items[k]
-    return [before, Variant(after.name, tuple(items))]
+
+    seed: int
+    lessons: tuple[str, ...]
+    rows: list[tuple[str, str, list[str]]]
 
 
-def head(seed: int) -> str:
+def sheets(seed: int, lessons: Sequence[str] = ()) -> list[Variant]:
+    """Returns the two tests of a class: 12 questions each, which are alike one by one.
+
+    The second test has the kinds and levels of the first one, and other numbers.  Where it is
+    possible it has the same structure (see `likeness.like`).
+
+    seed: the random seed.
+    lessons: the lessons that the tests are about; () for all twelve.  A question about an idea is
+        in both tests, with its choices in another order.
+
+    Raises what `sheets.variants` raises.
+    """
+    return [*_sheets(check_int(seed, "class_test: seed", 0),
+                     in_order(lessons, "class_test: lessons"))]
+
+
+@lru_cache(maxsize=8)
+def _sheets(seed: int, lessons: tuple[str, ...]) -> tuple[Variant, Variant]:
+    kinds = () if lessons else KINDS
+    before = variants(seed, TIMES[:1], QUESTIONS, kinds, lessons=lessons)[0]
+    draw = random.Random(f"test after {seed}")
+    items: list[Item] = []
+    for item in before.items:
+        items.append(like(item, draw, [other.question.text for other in items]))
+    return before, Variant(TIMES[1], tuple(items))
+
+
+def head(seed: int, lessons: Sequence[str] = ()) -> str:
     """Returns the first line of a table of answers, which says of which test they are."""
-    return ",".join([f"code of test {seed}", "time", *map(str, range(1, QUESTIONS + 1))])
+    about = " ".join(["", *["on"] * bool(lessons), *lessons])
+    return ",".join([f"code of test {seed}{about}", "time", *map(str, range(1, QUESTIONS + 1))])
 
 
-def seed_of(text: str, source: str = "the answers") -> int:
-    """Returns the seed of the test that a table of answers is about.
+def origin_of(text: str, source: str = "the answers") -> tuple[int, tuple[str, ...]]:
+    """Returns the seed and the lessons of the test that a table of answers is about.
 
     Raises DataError if its first line is not the one that `head` returns.
     """
     first = text.lstrip("\ufeff").partition("\n")[0].strip()
     begin = ",".join([cell.strip(' "') for cell in re.split("[,;]", first)])
-    seed = re.match(r"code of test (\d{1,18}),", begin)
-    if seed is None or begin != head(int(seed[1])):
+    found = re.match(r"code of test (\d{1,18})(?: on ([a-z ]+))?,", begin)
+    lessons = tuple((found[2] or "").split()) if found else ()
+    if found is None or begin != head(int(found[1]), lessons) or not {*lessons} <= {*LESSONS}:
         raise DataError(
             f"{source} must begin with the line that class-test writes, such as {head(0)}, not "
             f"{short_repr(first)}"
         )
-    return int(seed[1])
+    return int(found[1]), lessons
 
 
-def read_answers(
-    text: str, source: str = "the answers"
-) -> tuple[int, list[tuple[str, str, list[str]]]]:
-    """Returns the seed of the test, and the rows: the code, the time, and the answers.
+def read_answers(text: str, source: str = "the answers") -> Answers:
+    """Returns the answers of a class from a table.
 
     text: values separated by commas or semicolons, with the head that `head` returns.
 
     Raises DataError if the head or a row does not fit; the message has the line.
     """
-    seed = seed_of(text, source)
+    seed, lessons = origin_of(text, source)
     first = text.partition("\n")[0]
     separator = ";" if first.count(";") > first.count(",") else ","
     reader = csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=separator)
@@ -144,23 +182,24 @@ def read_answers(
         if (code, time.lower()) in found:
             raise DataError(f"{where}: {code!r} has answered {time} already")
         found[code, time.lower()] = answers
-    return seed, [(code, time, answers) for (code, time), answers in found.items()]
+    rows = [(code, time, answers) for (code, time), answers in found.items()]
+    return Answers(seed, lessons, rows)
 
 
-def gain(answers: Sequence[tuple[str, str, list[str]]], seed: int) -> Gain:
+def gain(answers: Answers) -> Gain:
     """Returns the gain of the students who answered both tests.
 
-    answers, seed: what `read_answers` returns.
+    answers: what `read_answers` returns.
 
     The interval is a bootstrap over students: the middle 95 % of the mean gain of 10,000 classes
     that are drawn, with repetition, from this one.
 
     Raises ValueError if nobody answered both.
     """
-    tests = dict(zip(TIMES, sheets(seed)))
+    tests = dict(zip(TIMES, sheets(answers.seed, answers.lessons)))
     marks: dict[str, dict[str, list[bool]]] = {}
     unread: list[str] = []
-    for code, time, given in answers:
+    for code, time, given in answers.rows:
         right: list[bool] = []
         for i, (item, x) in enumerate(zip(tests[time].items, given), 1):
             mark = _marked(item, x)
@@ -172,7 +211,7 @@ def gain(answers: Sequence[tuple[str, str, list[str]]], seed: int) -> Gain:
     left_out = [code for code, found in marks.items() if len(found) < len(TIMES)]
     if not both:
         raise ValueError(
-            "gain: nobody answered both tests; each student needs the same code before and after"
+            "nobody answered both tests; each student needs the same code before and after"
         )
     shares = {time: [fmean(found[time]) for found in both] for time in TIMES}
     gains = [after - before for before, after in zip(shares["before"], shares["after"])]
@@ -182,8 +221,14 @@ def gain(answers: Sequence[tuple[str, str, list[str]]], seed: int) -> Gain:
     columns = [[fmean([found[time][k] for found in both]) for time in TIMES]
                for k in range(QUESTIONS)]
     questions = tuple([(first, second) for first, second in columns])
-    return Gain(len(both), before, after, fmean(gains), low, high, normalised, questions,
+    topics = tuple([item.topic for item in tests["before"].items])
+    return Gain(len(both), before, after, fmean(gains), low, high, normalised, questions, topics,
                 tuple(left_out), tuple(unread))
+
+
+def _points(share: float) -> str:
+    """Returns a difference of two shares in percentage points, with its sign."""
+    return f"{round(100 * share):+d}"
 
 
 def _marked(item: Item, given: str) -> bool | None:
