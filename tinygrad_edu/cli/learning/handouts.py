@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FILES = {"moodle": "bank.xml", "gift": "bank.gift.txt", "anki": "bank.anki.txt", "text": "bank.txt"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+MOST_IN_LESSON = 500  # questions, of which a page has no more
 MOST_BYTES = 10_000_000  # of a file of names or answers
 _DATE = re.compile(rb"/(?:CreationDate|ModDate) \(D:\d{14}[^()<>]{0,8}\)")
 _NODE = re.compile(rb"\(node\d{8}\)")
@@ -170,6 +171,7 @@ def run_course(options: argparse.Namespace) -> int:
     """Writes the course as pages."""
     from ... import viz
 
+    check_int(options.questions, "--questions", 1, most=MOST_IN_LESSON)
     written = viz.course(
         options.out, questions=options.questions, seed=options.seed, progress=True
     )

@@ -39,7 +39,7 @@ def run_practice(options: argparse.Namespace) -> int:
         return status
     if options.files:
         raise ValueError(f"{what} takes no files; to check one: tinygrad-edu practice check FILE")
-    check_name(what, "practice: what", ["check", "watch", *KINDS, *EXERCISES],
+    check_name(what, "the question or exercise", ["check", "watch", *KINDS, *EXERCISES],
                "tinygrad-edu practice lists them")
     if what in KINDS:
         return practise(what, options)

@@ -7,7 +7,7 @@ import random
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ...errors import check_name, counted
+from ...errors import check_int, check_name, counted
 from ..arguments import Command, argument, natural, option, positive
 from .choosing import lesson_option, lessons_of
 from .conversation import KEYS, LeftError, Outcome, ask, say
@@ -80,9 +80,10 @@ def _note(known: KindState, outcome: Outcome) -> str:
 
 def run_quiz(options: argparse.Namespace) -> int:
     """Asks the questions of a bank once each, and says how many were right."""
-    from ...learn.handouts import bank
+    from ...learn.handouts import MOST_IN_BANK, bank
     from ...learn.progress import Progress
 
+    check_int(options.questions, "--questions", 1, most=MOST_IN_BANK)
     progress = Progress(options.profile)
     seed = random.randrange(10_000) if options.seed is None else options.seed
     with progress.change() as state:  # so that it fails before the first question, if it must
