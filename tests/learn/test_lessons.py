@@ -2,13 +2,16 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+import tinygrad_edu
 from tinygrad_edu import learn
 from tinygrad_edu.learn.lessons import explained
 from tinygrad_edu.learn.misconceptions import MISCONCEPTIONS
 from tinygrad_edu.learn.questions.ideas import about
+from viz.pages.course.figure_data import FIGURES
 
 SEEDS = range(10)
 KINDS = (
@@ -143,3 +146,10 @@ def test_a_number_in_a_choice_is_that_of_the_experiment(lesson, part, number):
     asked = learn.lesson(lesson).parts[part]
     measured = f"{asked.claim.run().numbers[number]:.4g}"
     assert measured in re.findall(r"[-\d.]+", asked.choices[0])
+
+
+def test_the_guide_says_after_which_prediction_each_figure_appears():
+    guide = Path(tinygrad_edu.__file__).with_name("guides") / "teaching.md"
+    rows = re.findall(r"(?m)^\| (\w+) \| (\d) \| .* \|$", guide.read_text(encoding="utf-8"))
+    assert rows == [(name, str(figure.part + 1)) for name, figure in FIGURES.items()]
+    assert [name for name, _ in rows] == [*learn.lessons.LESSONS]
