@@ -164,6 +164,7 @@ def test_answers_to_a_test_on_lessons_are_marked_with_its_key():
     assert (found.before, found.after) == (4.5 / 12, 10.5 / 12)
     assert found.topics == tuple(item.topic for item in class_test.sheets(5, ABOUT)[0].items)
     assert "optimiser (lesson optimisers)" in str(found)
+    assert "update (lessons descent, rate)" in str(found)
     assert "what sets the step (lesson rate)" in str(found)
 
 

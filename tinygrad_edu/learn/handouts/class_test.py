@@ -83,7 +83,7 @@ class Gain:
             f"Normalised gain: {share}.",
         ]
         rows = [
-            f"{i:8}  {before:6.0%}  {after:5.0%}  {topic} (lesson {', '.join(lessons_of(topic))})"
+            f"{i:8}  {before:6.0%}  {after:5.0%}  {_about(topic)}"
             for i, (before, after), topic in zip(count(1), self.questions, self.topics)
         ]
         return "\n".join([*lines, "question  before  after  about", *rows])
@@ -224,6 +224,12 @@ def gain(answers: Answers) -> Gain:
     topics = tuple([item.topic for item in tests["before"].items])
     return Gain(len(both), before, after, fmean(gains), low, high, normalised, questions, topics,
                 tuple(left_out), tuple(unread))
+
+
+def _about(topic: str) -> str:
+    """Returns what a question is about, and in which lessons that is."""
+    lessons = lessons_of(topic)
+    return f"{topic} (lesson{'s' * (len(lessons) > 1)} {', '.join(lessons)})"
 
 
 def _points(share: float) -> str:
