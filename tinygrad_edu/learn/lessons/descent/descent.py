@@ -124,7 +124,7 @@ def fastest(seed: int, turn: Annotated[int, Range(0, 359)] = 180) -> Evidence:
 def both_plus(seed: int, signs: Annotated[tuple[int, int], SIGN_PAIRS] = (1, 1)) -> Evidence:
     """With + in both updates the line is found; every other choice of signs blows up.
 
-    signs: the signs in the updates of w0 and w1: 1 for plus, -1 for minus.
+    signs: the signs in the updates of w0 and w1: plus (1) or minus (-1).
     """
     samples, targets = data.line(SAMPLES, rng=seed)
     runs = {s: updated(samples, targets, ALPHA, STEPS, s) for s in SIGN_PAIRS}

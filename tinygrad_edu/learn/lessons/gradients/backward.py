@@ -169,7 +169,7 @@ def program(seed: int) -> Callable[[Sequence[Any]], Any]:
 def any_graph(seed: int, idea: Annotated[str, WRONG] = "") -> Evidence:
     """Gradients of a random program by a sweep, and by small changes of its inputs.
 
-    idea: a wrong idea about the backward pass, "" for the right one.
+    idea: the idea by which the backward pass runs, the right one or a wrong one.
     """
     run = program(seed)
     at = [0.5, -0.8, 1.2]

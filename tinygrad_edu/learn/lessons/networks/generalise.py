@@ -104,7 +104,7 @@ def generalises(
 def adds_derivative(seed: int, misconception: Annotated[str, WRONG] = "") -> Evidence:
     """The loss of a small network has two terms with the same weights, whose gradients add up.
 
-    misconception: a wrong idea about the backward pass, "" for the right one.
+    misconception: the idea by which the backward pass runs, the right one or a wrong one.
 
     Source: the example of Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.5.7.
     """
