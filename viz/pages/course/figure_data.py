@@ -83,7 +83,7 @@ def two_paths(a: Value, b: Value, c: Value) -> Value:
 
 
 def _diamond(seed: int) -> tuple[Any, str]:
-    return _graph(diamond(Value(2.0, "x"), Value(-1.5, "z")), ("x", "z", "u"))
+    return _graph(diamond(Value(2.0, "x"), Value(-1.5, "z")), ("x", "z", "u", "r"))
 
 
 def diamond(x: Value, z: Value) -> Value:

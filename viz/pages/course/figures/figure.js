@@ -3,17 +3,30 @@
    A figure reads its controls, computes, and shows what it found.  A test moves the controls and
    compares the numbers with those of Python; therefore each has its name and its exact value. */
 
-import { create, setText } from "../../elements.js"
+import { create, createSvg, partOf, setText } from "../../elements.js"
 import { clamp } from "../../numbers.js"
-import { Plot, short } from "../../plot.js"
+import { Plot, Scales, short } from "../../plot.js"
 
 const FRAME = 16 // milliseconds of work between two pictures of a longer computation
+const [NARROWEST, WIDEST] = [280, 560] // widths of a plot in its own units
 
-/** A figure in its place on the page. */
+/** A figure in its place on the page.
+ *
+ * The values of its controls are in `place.dataset.kept`, from which it begins; when the reader has
+ * changed them, the place gets the event "keep".
+ */
 export class Figure {
   /** @type {Record<string, () => any>} what each control says */
   #read = {}
   #request = 0
+  #timer = 0
+  /** @type {() => void} ends a longer computation at once */
+  #complete = () => {}
+  /** @type {(() => void) | null} draws without computing again */
+  #picture = null
+  #width = 0
+  /** @type {Record<string, any>} */
+  #kept
 
   /**
    * @param {HTMLElement} place
@@ -21,22 +34,42 @@ export class Figure {
    * @param {number} seed the random seed at first
    */
   constructor(place, draw, seed = 0) {
-    this.seed = seed
+    this.#kept = JSON.parse(place.dataset.kept ?? "{}")
+    this.seed = Number.isSafeInteger(this.#kept.seed) ? Math.abs(this.#kept.seed) : seed
     this.draw = () => {
-      cancelAnimationFrame(this.#request)
+      this.#forgetRun()
       draw(this)
     }
     this.place = place
     this.controls = create("div", { class: "controls" })
     this.plots = create("div", { class: "plots" })
+    /** @type {HTMLElement} */
     this.found = create("dl", { class: "numbers" })
     this.text = create("p", { class: "says", role: "status" })
     place.append(this.controls, this.plots, this.found, this.text)
+    new ResizeObserver(() => {
+      const width = clamp(this.plots.clientWidth, 0, WIDEST)
+      if (width && this.#width && width !== this.#width) this.repaint()
+      this.#width = width || this.#width
+    }).observe(this.plots)
   }
 
   /** Returns what a control says. @param {string} name */
   get(name) {
     return this.#read[name]()
+  }
+
+  /** Draws what a reader has changed, and keeps it. */
+  #changed() {
+    this.stop()
+    this.draw()
+    this.#keep()
+  }
+
+  #keep() {
+    const values = Object.entries(this.#read).map(([name, read]) => [name, read()])
+    this.place.dataset.kept = JSON.stringify(Object.fromEntries(values))
+    this.place.dispatchEvent(new Event("keep"))
   }
 
   /** Adds a slider over some numbers.
@@ -46,19 +79,21 @@ export class Figure {
    * @param {number} start one of them
    */
   slider(name, label, values, start, unit = "") {
-    const shown = create("output", { for: `${this.place.id}-${name}` })
+    const id = `${this.place.id}-${name}`
+    const shown = create("output", { for: id, "aria-live": "off" })
+    const first = values.includes(this.#kept[name]) ? this.#kept[name] : start
     const input = create("input", {
-      id: `${this.place.id}-${name}`,
+      id,
       "data-name": name,
       "data-values": JSON.stringify(values),
       type: "range",
       min: 0,
       max: values.length - 1,
       step: 1,
-      value: values.indexOf(start),
+      value: values.indexOf(first),
       oninput: () => {
         show()
-        this.draw()
+        this.#changed()
       }
     })
     const show = () => {
@@ -68,8 +103,12 @@ export class Figure {
     }
     this.#read[name] = () => values[Number(input.value)]
     this.controls.append(create("label", {}, create("span", { text: label }), input, shown))
-    input.value = String(values.indexOf(start))
+    input.value = String(values.indexOf(first))
     show()
+    return (/** @type {number} */ i) => {
+      input.value = String(i)
+      show()
+    }
   }
 
   /** Adds a choice.
@@ -78,11 +117,41 @@ export class Figure {
    * @param {Record<string, string>} options what each is called
    */
   choice(name, label, options) {
-    const select = create("select", { "data-name": name, onchange: this.draw })
+    const select = create("select", { "data-name": name })
     for (const [value, text] of Object.entries(options))
       select.append(create("option", { value, text }))
+    const first = this.#kept[name]
+    if (typeof first === "string" && first in options) select.value = first
+    const chosen = create("span", { class: "static", text: options[select.value] })
+    select.addEventListener("change", () => {
+      setText(chosen, options[select.value])
+      this.#changed()
+    })
     this.#read[name] = () => select.value
-    this.controls.append(create("label", {}, create("span", { text: label }), select))
+    this.controls.append(create("label", {}, create("span", { text: label }), select, chosen))
+  }
+
+  /** Adds a choice of texts that are too long for a narrow page in one line.
+   * @param {string} name
+   * @param {string} label
+   * @param {Record<string, string>} options what each is called
+   */
+  list(name, label, options) {
+    const first = this.#kept[name]
+    let chosen = typeof first === "string" && first in options ? first : Object.keys(options)[0]
+    const inputs = Object.entries(options).map(([value, text]) => {
+      const onchange = () => {
+        chosen = value
+        this.#changed()
+      }
+      const input = create("input", { type: "radio", name, value, onchange })
+      input.checked = value === chosen
+      return create("label", {}, input, create("span", { text }))
+    })
+    this.#read[name] = () => chosen
+    const legend = create("legend", { text: label })
+    const attributes = { class: "list", "data-name": name }
+    this.controls.append(create("fieldset", attributes, legend, ...inputs))
   }
 
   /** Adds a button for the next random seed.
@@ -92,7 +161,7 @@ export class Figure {
     this.#read.seed = () => this.seed
     this.button("seed", text, () => {
       this.seed += 1
-      this.draw()
+      this.#changed()
     })
   }
 
@@ -102,7 +171,51 @@ export class Figure {
    * @param {() => void} onclick
    */
   button(name, text, onclick) {
-    this.controls.append(create("button", { type: "button", "data-name": name, text, onclick }))
+    const button = create("button", { type: "button", "data-name": name, text, onclick })
+    this.controls.append(button)
+    return button
+  }
+
+  /** Adds a button that moves a slider from its first number to its last one, until the reader
+   * presses it again, or changes something.  Who wants no motion sees the end at once.
+   * @param {string} name
+   * @param {string} text
+   * @param {(i: number) => void} move moves the slider
+   * @param {number} last its last position
+   * @param {number} pause milliseconds between two positions
+   */
+  player(name, text, move, last, pause) {
+    const advance = (/** @type {number} */ i) => {
+      if (i === last) this.stop()
+      else this.#timer = window.setTimeout(advance, pause, i + 1)
+      move(i)
+      this.draw()
+      if (i === last) this.#keep()
+    }
+    const button = this.button(name, text, () => {
+      if (this.isPlaying) {
+        this.stop()
+        this.draw()
+        this.#keep()
+        return
+      }
+      setText(button, "Stop")
+      advance(matchMedia("(prefers-reduced-motion: reduce)").matches ? last : 0)
+    })
+    this.#stopped = () => setText(button, text)
+  }
+
+  #stopped = () => {}
+
+  get isPlaying() {
+    return this.#timer !== 0
+  }
+
+  /** Ends what a player began. */
+  stop() {
+    clearTimeout(this.#timer)
+    this.#timer = 0
+    this.#stopped()
   }
 
   /** Shows numbers: the name of each, what it is, and its value.
@@ -120,7 +233,27 @@ export class Figure {
     this.found.replaceChildren(...entries)
   }
 
-  /** Says what is to be seen. @param {string} text */
+  /** Shows numbers beside the right ones, as a table.
+   * @param {string[]} head
+   * @param {{ name: string, label: string, found: number, right: number }[]} rows
+   */
+  compare(head, rows) {
+    const made = rows.map(({ name, label, found, right }) =>
+      create(
+        "tr",
+        {},
+        create("th", { scope: "row", text: label }),
+        create("td", { "data-number": name, "data-value": String(found), text: readable(found) }),
+        create("td", { text: readable(right) })
+      )
+    )
+    const first = create("tr", {}, ...head.map((text) => create("th", { scope: "col", text })))
+    const table = create("table", { class: "numbers" }, first, ...made)
+    this.found.replaceWith(table)
+    this.found = table
+  }
+
+  /** Says what is to be seen; it is read to those who do not see it. @param {string} text */
   say(text) {
     setText(this.text, text)
   }
@@ -134,8 +267,9 @@ export class Figure {
     let place = /** @type {HTMLElement | null} */ (document.getElementById(id))
     if (!place) {
       place = create("div", { class: "plot", id })
-      this.plots.append(create("figure", {}, create("figcaption", { text: title }), place))
+      this.plots.append(create("figure", {}, create("figcaption"), place))
     }
+    setText(partOf(/** @type {Element} */ (place.parentElement), "figcaption"), title)
     place.replaceChildren()
     return place
   }
@@ -143,30 +277,97 @@ export class Figure {
   /** Does the steps of a longer computation, with pictures between them, until it is done or a
    * control has changed.
    * @param {Iterator<unknown>} steps
-   * @param {() => void} picture
+   * @param {(isDone: boolean) => void} picture
    */
   run(steps, picture) {
-    const next = () => {
-      const end = performance.now() + FRAME
+    const next = (milliseconds = FRAME) => {
+      const end = performance.now() + milliseconds
       let isDone = false
       while (!isDone && performance.now() < end) isDone = steps.next().done === true
-      picture()
       this.place.dataset.isBusy = String(!isDone)
-      if (!isDone) this.#request = requestAnimationFrame(next)
+      this.#picture = () => picture(isDone)
+      this.#picture()
+      if (isDone) this.#complete = () => {}
+      else this.#request = requestAnimationFrame(() => next())
+    }
+    this.#complete = () => {
+      cancelAnimationFrame(this.#request)
+      next(Infinity)
     }
     next()
   }
+
+  #forgetRun() {
+    cancelAnimationFrame(this.#request)
+    this.#complete = () => {}
+    this.#picture = null
+  }
+
+  /** Draws again, in other colours or another size, without computing again if that takes long. */
+  repaint() {
+    if (this.#picture) this.#picture()
+    else this.draw()
+  }
+
+  /** Draws the figure as it is at the end. */
+  finish() {
+    this.stop()
+    this.#complete()
+    this.repaint()
+  }
 }
 
-/** Returns a plot of lines.
+/** Returns a plot of lines.  On a narrow page it has fewer units, so that its texts are as large as
+ * elsewhere.
  * @param {HTMLElement} place
  * @param {[number, number]} xs
  * @param {[number, number]} ys
  * @param {{ x: string, y: string, title: string }} names
- * @param {{ logarithmic?: boolean, height?: number }} [options]
+ * @param {{ logarithmic?: boolean, height?: number | ((width: number) => number) }} [options]
  */
 export function plotOf(place, xs, ys, names, { logarithmic = false, height = 300 } = {}) {
-  return new Plot(place, height, xs, ys, names, { logarithmic })
+  Scales.WIDTH = clamp(place.clientWidth || WIDEST, NARROWEST, WIDEST)
+  const high = typeof height === "number" ? height : height(Scales.WIDTH)
+  return new Plot(place, high, xs, ys, names, { logarithmic })
+}
+
+/** @typedef {import("../../plot.js").Plot} PlotOf */
+
+/** Returns a dot in a plot.
+ * @type {(plot: PlotOf, x: number, y: number, name: string, r?: number) => Element}
+ */
+export function dot(plot, x, y, name, r = 4) {
+  return createSvg("circle", { class: name, cx: plot.x(x), cy: plot.inFrame(y), r })
+}
+
+/** Returns whether a point is in the frame of a plot.
+ * @type {(plot: PlotOf, x: number, y: number) => boolean}
+ */
+export function isInside(plot, x, y) {
+  const [within, low] = [plot.x(x), plot.y(y)]
+  const { LEFT, TOP, BOTTOM } = Scales
+  return within >= LEFT && within <= plot.width - plot.right &&
+    low >= TOP && low <= plot.height - BOTTOM
+}
+
+/** Returns the mark of the point at which a run is; beyond the frame it is an arrow at the edge.
+ * @type {(plot: PlotOf, x: number, y: number) => Element}
+ */
+export function pointer(plot, x, y) {
+  if (isInside(plot, x, y)) return dot(plot, x, y, "dot now", 7)
+  const { LEFT, TOP, BOTTOM } = Scales
+  const [right, bottom] = [plot.width - plot.right, plot.height - BOTTOM]
+  const px = clamp(plot.x(x), LEFT, right)
+  const isBeside = px !== plot.x(x)
+  // beside the frame, it leaves room for the name of the axis
+  const py = clamp(plot.y(y), TOP + (isBeside ? 28 : 0), bottom)
+  const across = Math.sign(plot.x(x) - px) * Number(isBeside)
+  const down = Math.sign(plot.y(y) - py) * Number(!isBeside)
+  // a triangle with its tip on the edge
+  const [cx, cy] = [px - 14 * across, py - 14 * down]
+  const [wx, wy] = [8 * down, 8 * across]
+  const d = `M${px} ${py}L${cx + wx} ${cy + wy}L${cx - wx} ${cy - wy}Z`
+  return createSvg("path", { class: "dot now away", d })
 }
 
 /** Returns numbers that lie evenly, with the digits that people would write.

@@ -102,6 +102,7 @@ export function nudgeFigure(place, data) {
   drawing = new Drawing(figure, data)
   figure.slider("nudge", "a grows by", NUDGES, NUDGES[0])
   figure.draw()
+  return figure
 }
 
 /** The lesson on the chain rule: the product along each path, and their sum.
@@ -128,6 +129,7 @@ export function pathFigure(place, data) {
   })
   drawing = new Drawing(figure, data)
   figure.draw()
+  return figure
 }
 
 /** Returns every path from the root to a leaf, with the product of its local derivatives.
@@ -163,18 +165,20 @@ export function ideaFigure(place, data) {
     const idea = figure.get("idea")
     const gradients = drawing.draw(figure, idea)
     const { recording, names } = drawing
-    figure.show(data.watched.map((name) => {
-      const node = names.indexOf(name)
-      const isWrong = !same(gradients[node], recording.right[node])
-      const right = isWrong ? `, right: ${readable(recording.right[node])}` : ""
-      return /** @type {[string, string, number]} */ (
-        [name, `${recording.gradientName(node)}${right}`, gradients[node]]
-      )
-    }))
+    figure.compare(
+      ["gradient", "with this idea", "right"],
+      data.watched.map((name) => {
+        const node = names.indexOf(name)
+        return { name, label: recording.gradientName(node),
+          found: gradients[node], right: recording.right[node] }
+      })
+    )
     figure.say(recording.verdict() || "This is the right backward pass. Choose a wrong idea.")
   })
   const ideas = Object.entries(data.program.ideas).map(([name, { title }]) => [name, title])
-  figure.choice("idea", "idea", { "": "the right backward pass", ...Object.fromEntries(ideas) })
+  const options = { "": "the right backward pass", ...Object.fromEntries(ideas) }
+  figure.list("idea", "How the backward pass runs", options)
   drawing = new Drawing(figure, data)
   figure.draw()
+  return figure
 }

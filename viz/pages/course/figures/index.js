@@ -1,13 +1,14 @@
 /* The figure of each lesson. */
 
 import { ideaFigure, nudgeFigure, pathFigure } from "./graphs.js"
-import { rateFigure, updateFigure, valleyFigure } from "./lines.js"
+import { rateFigure, updateFigure } from "./lines.js"
 import { boundaryFigure, depthFigure } from "./networks.js"
 import { batchFigure, raceFigure } from "./steps.js"
 import { costFigure, pictureFigure } from "./tables.js"
+import { valleyFigure } from "./valleys.js"
 
 /** What makes the figure of a lesson, in its place, from its data.
- * @type {Record<string, (place: HTMLElement, data: any) => void>}
+ * @type {Record<string, (place: HTMLElement, data: any) => import("./figure.js").Figure>}
  */
 export const FIGURES = {
   forward: nudgeFigure,

@@ -6,9 +6,10 @@ import { Graph, OPTIMIZERS, step } from "../../live/engine.js"
 import { total } from "../../live/network.js"
 import { Random } from "../../live/random.js"
 import { ROWS } from "../../live/rows.js"
-import { Figure, plotOf, powersAround, range, readable } from "./figure.js"
+import { Figure, dot, isInside, pointer, plotOf, powersAround, range, readable } from "./figure.js"
 
 /** @import { Sample } from "../../live/data.js" */
+/** @import { Plot } from "../../plot.js" */
 
 const LINE_POINTS = 20
 const LINE_NOISE = 0.1
@@ -87,13 +88,15 @@ function best(samples) {
  */
 export function updateFigure(place, { seed }) {
   const figure = new Figure(place, drawUpdate, seed)
-  const signs = { "+": "w += alpha × ...", "-": "w -= alpha × ..." }
+  /** @type {(update: string) => Record<string, string>} */
+  const signs = (update) => ({ "+": update, "-": update.replace("+=", "-=") })
   figure.slider("alpha", "alpha", [0.001, 0.003, 0.01, 0.03, 0.05, 0.09, 0.099, 0.101, 0.11], 0.01)
   figure.slider("steps", "steps", [0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500], 5)
-  figure.choice("sign0", "update of w0", signs)
-  figure.choice("sign1", "update of w1", signs)
+  figure.choice("sign0", "update of w0", signs("w0 += alpha × sum(y - h)"))
+  figure.choice("sign1", "update of w1", signs("w1 += alpha × sum((y - h) x)"))
   figure.reseed("Other points")
   figure.draw()
+  return figure
 }
 
 /** @param {Figure} figure */
@@ -107,7 +110,11 @@ function drawUpdate(figure) {
   const means = losses.map((x) => (2 * x) / LINE_POINTS)
   const [w0, w1] = path[path.length - 1]
   const plot = plotOf(
-    figure.plot("points", "The points, and the line w0 + w1 x after these steps"),
+    figure.plot(
+      "points",
+      `${LINE_POINTS} points, and the line h(x) = w0 + w1 x after these steps; dashed: the line ` +
+        "at first, and those of the last two steps before"
+    ),
     [-1.1, 1.1],
     [-2.5, 4.5],
     { x: "x", y: "y", title: "twenty points and the line that is fitted to them" }
@@ -131,24 +138,38 @@ function drawUpdate(figure) {
     ["loss", "mean squared error", means[means.length - 1]],
     ["steps", "steps done", path.length - 1]
   ])
-  const isBlown = path.length - 1 < steps
-  const grows = means[means.length - 1] > means[0]
-  const said = grows ? "The error has grown: these updates lead away from the line." : ""
-  figure.say(
-    isBlown ? `After ${path.length - 1} steps a weight is above 1e15, and the run ends.` : said
-  )
+  figure.say(updateStory(means, steps, hasLine(plot, w0, w1)))
 }
 
-/** @type {(plot: import("../../plot.js").Plot, w0: number, w1: number, name: string) => Element} */
+/** Says what the updates did.
+ * @type {(means: number[], steps: number, isShown: boolean) => string}
+ */
+function updateStory(means, steps, isShown) {
+  const done = means.length - 1
+  const [first, last] = [means[0], means[done]]
+  if (done < steps) return `After ${done} steps a weight is above 1e15, and the run ends.`
+  if (!steps) return "No step yet: w0 and w1 are 0, and so is the line."
+  const change = `from ${readable(first)} to ${readable(last)}`
+  const gone = isShown ? "" : " The line has left the plot."
+  if (last > first) {
+    return `The error has grown ${change}: these updates lead away from the points.${gone}`
+  }
+  return `The error has fallen ${change}: the sums are the gradient with the opposite sign, so ` +
+    `these updates go against the gradient.${gone}`
+}
+
+/** Returns whether a part of a line is in the frame. @type {(plot: Plot, a: number, b: number) =>
+ *   boolean} */
+function hasLine(plot, a, b) {
+  const [left, right] = plot.xs.map((x) => a + b * x)
+  const [low, high] = plot.ys
+  return Math.max(left, right) >= low && Math.min(left, right) <= high
+}
+
+/** @type {(plot: Plot, w0: number, w1: number, name: string) => Element} */
 function lineAt(plot, w0, w1, name) {
   const ends = [-1.1, 1.1].map((x) => /** @type {[number, number]} */ ([x, w0 + w1 * x]))
   return createSvg("path", { class: name, d: plot.path(ends) })
-}
-
-/** @type {(plot: import("../../plot.js").Plot, x: number, y: number, name: string, r?: number) =>
- *   Element} */
-function dot(plot, x, y, name, r = 4) {
-  return createSvg("circle", { class: name, cx: plot.x(x), cy: plot.inFrame(y), r })
 }
 
 /** Returns numbers with their positions. @param {number[]} numbers */
@@ -168,6 +189,7 @@ export function rateFigure(place, { seed }) {
   figure.slider("steps", "steps shown", range(0, 30, 1), 8)
   figure.reseed("Other points")
   figure.draw()
+  return figure
 }
 
 /** The losses at all rates, which do not depend on the controls. */
@@ -181,7 +203,7 @@ function drawRate(figure) {
   const loss = new Squares(samples, 1 / LINE_POINTS)
   const { path, losses } = descend(loss, factor / L, RATE_STEPS)
   const last = losses[losses.length - 1]
-  drawParabola(figure, samples, path.slice(0, figure.get("steps") + 1))
+  const isShown = drawParabola(figure, samples, path.slice(0, figure.get("steps") + 1))
   if (known.seed !== figure.get("seed")) {
     const ends = RATES.map((f) => /** @type {[number, number]} */ ([
       f / L, descend(loss, f / L, RATE_STEPS).losses.pop() ?? NaN
@@ -189,7 +211,9 @@ function drawRate(figure) {
     known = { seed: figure.get("seed"), ends }
   }
   const plot = plotOf(
-    figure.plot("limit", `The loss after ${RATE_STEPS} steps, for each learning rate`),
+    figure.plot(
+      "limit", `The loss after ${RATE_STEPS} steps, for each learning rate; the dot is yours`
+    ),
     [0, 2.15 / L],
     powersAround(known.ends.map(([, y]) => y), 1e-4, MOST_SHOWN),
     { x: "learning rate", y: "loss, logarithmic", title: "the loss against the learning rate" },
@@ -197,7 +221,7 @@ function drawRate(figure) {
   )
   const limit = plot.x(2 / L)
   plot.back.append(
-    createSvg("path", { class: "mark", d: `M${limit} 10V170` }),
+    createSvg("path", { class: "mark", d: `M${limit} 10V${plot.height - 30}` }),
     createSvg("text", { class: "name", x: limit - 6, y: 30, "text-anchor": "end", text: "2/L" })
   )
   plot.front.append(
@@ -207,11 +231,16 @@ function drawRate(figure) {
   figure.show([
     ["L", "largest curvature L", L],
     ["limit", "2/L", 2 / L],
-    ["first", "loss at the start", losses[0]],
+    ["first", "loss at w0 = w1 = 0, where runs start", losses[0]],
     ["last", `loss after ${RATE_STEPS} steps`, last]
   ])
-  figure.say(`${verdict(factor)} Each step multiplies the distance of w0 from its best value by ` +
-    `1 - ${readable(factor)} = ${readable(1 - factor)}.`)
+  const gone = isShown ? "" : " With the steps shown it has left the plot; the arrow shows where."
+  figure.say(
+    `${verdict(factor)} Each step multiplies the distance of w0 from its best value by ` +
+      `1 - ${readable(factor)} = ${readable(1 - factor)}.${gone} L is ${readable(L)}, whatever ` +
+      "the points: that is the curvature along w0. The one along w1, twice the mean of x², is " +
+      "smaller."
+  )
 }
 
 /** @param {number} factor */
@@ -223,8 +252,9 @@ function verdict(factor) {
   return "It comes nearer from one side."
 }
 
-/** Draws the loss along w0, where w1 has its best value, and the steps.
- * @type {(figure: Figure, samples: Sample[], path: number[][]) => void}
+/** Draws the loss along w0, where w1 has its best value, and the steps; returns whether the last of
+ * them is in the plot.
+ * @type {(figure: Figure, samples: Sample[], path: number[][]) => boolean}
  */
 function drawParabola(figure, samples, path) {
   const [w0, w1] = best(samples)
@@ -233,7 +263,11 @@ function drawParabola(figure, samples, path) {
   // the curvature along w0 is 2, and the x have the mean 0: this is the loss, exactly
   const height = (/** @type {number} */ x) => least + (x - w0) ** 2
   const plot = plotOf(
-    figure.plot("parabola", "The loss along w0, and the steps of gradient descent"),
+    figure.plot(
+      "parabola",
+      "The loss along w0, and the steps of w0. Here w1 has its best value, so this loss is " +
+        "smaller than that of the run, in which w1 starts at 0, too"
+    ),
     [w0 - far, w0 + far],
     [0, height(w0 + far)],
     { x: "w0", y: "loss", title: "steps in a parabola" },
@@ -241,18 +275,15 @@ function drawParabola(figure, samples, path) {
   )
   const xs = range(w0 - far, w0 + far, far / 60)
   const steps = path.map(([x]) => /** @type {[number, number]} */ ([x, height(x)]))
+  const now = steps[steps.length - 1]
   plot.inside.append(
     createSvg("path", { class: "curve", d: plot.path(xs.map((x) => [x, height(x)])) }),
     createSvg("path", { class: "steps", d: plot.path(steps) }),
-    ...steps.map(([x, y], i) =>
-      createSvg("circle", {
-        class: i + 1 === steps.length ? "dot now" : "dot",
-        cx: plot.x(Math.max(-1e4, Math.min(1e4, x))),
-        cy: plot.y(Math.min(1e6, y)),
-        r: i + 1 === steps.length ? 7 : 4
-      })
-    )
+    ...steps.slice(0, -1).filter(([x, y]) => isInside(plot, x, y))
+      .map(([x, y]) => dot(plot, x, y, "dot"))
   )
+  plot.front.append(pointer(plot, ...now))
+  return isInside(plot, ...now)
 }
 
 /** Returns the larger eigenvalue of the Hessian of the mean squared error.
@@ -263,85 +294,4 @@ function curvature(samples) {
   const b = (2 * samples.reduce((sum, { x: [x] }) => sum + x, 0)) / n
   const c = (2 * samples.reduce((sum, { x: [x] }) => sum + x * x, 0)) / n
   return (2 + c) / 2 + Math.hypot((2 - c) / 2, b)
-}
-
-// ---- one weight
-
-const VALLEY_STEPS = 150
-const PLACES = range(-2, 2, 0.05)
-
-/** The lesson on starts: a curve with two valleys, a run, and where all starts end.
- * @param {HTMLElement} place
- */
-export function valleyFigure(place) {
-  const figure = new Figure(place, drawValleys)
-  figure.slider("start", "start", PLACES, 0.4)
-  figure.slider("rate", "learning rate", [0.02, 0.05, 0.1, 0.2, 0.5, 0.7], 0.1)
-  figure.slider("hill", "height of the hill", [-1, -0.5, 0, 0.5, 1, 1.5], 1)
-  figure.draw()
-}
-
-/** @param {Figure} figure */
-function drawValleys(figure) {
-  const [start, rate, hill] = ["start", "rate", "hill"].map((name) => figure.get(name))
-  const graph = new Graph(ROWS)
-  const x = graph.leaf(start)
-  const square = graph.apply("square", x)
-  const parts = [
-    graph.apply("mul", graph.apply("square", square), graph.leaf(0.25, true)),
-    graph.apply("mul", square, graph.leaf(-hill / 2, true)),
-    graph.apply("mul", x, graph.leaf(0.1, true))
-  ]
-  const y = total(graph, parts)
-  /** @type {(from: number) => number[]} */
-  const run = (from) => {
-    const path = [from]
-    for (let i = 0; i < VALLEY_STEPS; i++) {
-      graph.set(x, path[i])
-      path.push(path[i] - rate * graph.gradients(y)[x])
-    }
-    return path
-  }
-  const height = (/** @type {number} */ at) => {
-    graph.set(x, at)
-    return graph.data[y]
-  }
-  const path = run(start)
-  const end = path[VALLEY_STEPS]
-  const plot = plotOf(
-    figure.plot("valleys", "f(x), and the run; below it, where each start ends"),
-    [-2.1, 2.1],
-    [-1.2, 2],
-    { x: "x", y: "f(x)", title: "a curve with two valleys, and a run of gradient descent" }
-  )
-  const points = path.map((at) => /** @type {[number, number]} */ ([at, height(at)]))
-  plot.inside.append(
-    createSvg("path", {
-      class: "curve",
-      d: plot.path(range(-2.1, 2.1, 0.03).map((at) => [at, height(at)]))
-    }),
-    ...PLACES.map((from) => strip(plot, from, run(from)[VALLEY_STEPS])),
-    createSvg("path", { class: "steps", d: plot.path(points) }),
-    ...points.slice(0, 30).map(([at, f]) => dot(plot, at, f, "dot", 3)),
-    dot(plot, end, height(end), "dot now", 7)
-  )
-  figure.show([
-    ["start", "start", start],
-    ["end", `x after ${VALLEY_STEPS} steps`, end],
-    ["f", "f(x) there", height(end)]
-  ])
-  figure.say(
-    `The run ends ${end < 0 ? "left" : "right"}. In the strip below the curve a start marked ◂ ` +
-      "ends left of 0, and one marked ▸ ends right of it."
-  )
-}
-
-/** Returns the mark of a start: where its run ends.
- * @type {(plot: import("../../plot.js").Plot, from: number, end: number) => Element}
- */
-function strip(plot, from, end) {
-  const [x, y] = [plot.x(from), plot.y(-1.05)]
-  const d = end < 0 ? `M${x + 3} ${y - 5}L${x - 3} ${y}L${x + 3} ${y + 5}Z`
-    : `M${x - 3} ${y - 5}L${x + 3} ${y}L${x - 3} ${y + 5}Z`
-  return createSvg("path", { class: end < 0 ? "left" : "right", d })
 }

@@ -7,7 +7,7 @@ import { INITIALISERS, Layer, binaryCrossEntropy, mean, total } from "../../live
 import { Random } from "../../live/random.js"
 import { ROWS } from "../../live/rows.js"
 import { fieldsOf, painted } from "../../surface.js"
-import { Figure, plotOf, powersAround, range } from "./figure.js"
+import { Figure, plotOf, powersAround, range, readable } from "./figure.js"
 
 /** @import { Sample } from "../../live/data.js" */
 
@@ -41,6 +41,7 @@ export function depthFigure(place, { seed }) {
   figure.choice("kind", "units", CALLED)
   figure.reseed("Other weights")
   figure.draw()
+  return figure
 }
 
 /** Returns the norm of the output's gradient at the outputs of each hidden layer.
@@ -72,7 +73,11 @@ function drawDepth(figure) {
   const found = norms(kind, depth, seed)
   const shares = found.map((x) => x / found[depth - 1])
   const plot = plotOf(
-    figure.plot("layers", "The gradient at each hidden layer, where that at the last one is 1"),
+    figure.plot(
+      "layers",
+      `The size of the gradient at the outputs of each hidden layer, which has ${WIDTH} units; ` +
+        "that at the last layer is 1"
+    ),
     [0.5, depth + 0.5],
     powersAround([...shares, 0.1, 10], 1e-12),
     { x: "hidden layer", y: "gradient, logarithmic", title: "the gradient at each hidden layer" },
@@ -92,15 +97,17 @@ function drawDepth(figure) {
       })
     )
   })
-  plot.front.append(createSvg("path", { class: "mark", d: `M52 ${one}H548` }))
+  const right = plot.width - plot.right
+  plot.front.append(createSvg("path", { class: "mark", d: `M52 ${one}H${right}` }))
   const factor = shares[0] ** (1 / (depth - 1))
   figure.show([
     ["share", "arrives at the first layer", shares[0]],
     ["factor", "factor of a layer, on average", factor]
   ])
+  const way = depth === 2 ? "one such factor leads" : `${depth - 1} such factors lead`
   figure.say(
-    `A layer multiplies the gradient by ${factor.toFixed(2)} on average, and ${depth - 1} such ` +
-      "factors lead from the last hidden layer to the first."
+    `A layer multiplies the gradient by ${factor.toFixed(2)} on average, and ${way} from the ` +
+      "last hidden layer to the first."
   )
 }
 
@@ -114,6 +121,7 @@ const STEPS = 300
 const EVERY = 30 // steps between two points of the curves
 const GRID = 31
 const RATE = 0.1
+const GUESSING = 0.6 // a loss above it is hardly smaller than log 2
 
 /** The lesson on unseen data: a network is trained with L2 and dropout.
  * @param {HTMLElement} place
@@ -125,6 +133,7 @@ export function boundaryFigure(place, { seed }) {
   figure.slider("p", "dropout", [0, 0.1, 0.2, 0.3, 0.5, 0.7], 0)
   figure.reseed("Other points")
   figure.draw()
+  return figure
 }
 
 /** A network with one hidden layer, its loss on some samples, and its training. */
@@ -227,18 +236,46 @@ class Trained {
 function drawBoundary(figure) {
   const [seed, decay, p] = ["seed", "decay", "p"].map((name) => figure.get(name))
   const model = new Trained(seed, decay, p)
-  figure.run(model.run(), () => showModel(figure, model))
+  figure.say("")
+  figure.run(model.run(), (isDone) => {
+    showModel(figure, model)
+    if (isDone) figure.say(fitStory(model))
+  })
+}
+
+/** Says how the losses of both sets compare. @param {Trained} model */
+function fitStory({ train, unseen }) {
+  const [known, others] = [train, unseen].map((losses) => losses[losses.length - 1][1])
+  const done = `After ${STEPS} steps of Adam the loss of the ${POINTS} points is ${readable(known)}`
+  if (known > GUESSING) {
+    return `${done}: hardly better than guessing, whose loss is log 2 = 0.693. L2 or dropout is ` +
+      "too strong for these points."
+  }
+  if (others < 1.5 * known) {
+    return `${done}, and that of the ${UNSEEN} others about as small: what was learned holds for ` +
+      "unseen points, too."
+  }
+  const least = Math.min(...unseen.map(([, loss]) => loss))
+  const ratio = Number((others / known).toPrecision(2))
+  const grown = others > 1.2 * least ? `, and it was ${readable(least)} before` : ""
+  return `${done}. The loss of the ${UNSEEN} others is ${ratio} times as large` +
+    `${grown}: the network has learned the noise of the ${POINTS} points by heart.`
 }
 
 /** @param {Figure} figure @param {Trained} model */
 function showModel(figure, model) {
   const [xs, ys] = [range(-2, 3, 5 / (GRID - 1)), range(-1.6, 2.1, 3.7 / (GRID - 1))]
   const plot = plotOf(
-    figure.plot("boundary", "The points, and what the network decides (a light line between)"),
+    figure.plot(
+      "boundary",
+      `${POINTS} noisy points of two moons, circles of the one and squares of the other, and ` +
+        `what a network of ${UNITS} hidden tanh units decides: the colours are those of the ` +
+        "points, and fade at the boundary"
+    ),
     [-2, 3],
     [-1.6, 2.1],
     { x: "x1", y: "x2", title: "twenty points and the boundary of the network" },
-    { height: 420 }
+    { height: (width) => 0.74 * (width - 64) + 40 }
   )
   const scores = ys.map((y) => xs.map((x) => model.scoreAt(x, y)))
   const inks = ["class0", "class1"].map((name) => createSvg("path", { class: name }))
@@ -262,7 +299,11 @@ function showModel(figure, model) {
     plot.inside.append(createSvg("path", { class: `sample class${t}`, d }))
   }
   const curves = plotOf(
-    figure.plot("losses", "Loss of the 20 points (full line) and of 200 others (dashes)"),
+    figure.plot(
+      "losses",
+      `Mean cross-entropy of the ${POINTS} points (full line) and of ${UNSEEN} others (dashes) ` +
+        `in ${STEPS} steps of Adam, with learning rate ${RATE} and all points in each step`
+    ),
     [0, STEPS],
     powersAround([...model.train, ...model.unseen].map(([, y]) => y), 1e-4, 1e3),
     { x: "step", y: "loss, logarithmic", title: "both losses from step to step" },

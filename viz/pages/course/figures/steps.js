@@ -14,6 +14,8 @@ const LONGEST = 1000
 const FAR = 11
 const LEVELS = [0.5, 2, 8, 20, 45] // of the loss, as lines
 const TURNS = range(0, 90, 5)
+const COUNTS = [0, 1, 2, 3, 4, 5, ...range(6, 200, 2)] // of steps that are shown
+const SUITED = 100 // the ratio of curvatures for which the rates were chosen that are fixed
 const PAUSE = 40 // milliseconds between two steps of the race
 
 /** The optimisers of the lesson, with the settings of Python. A name of a row of `OPTIMIZERS`.
@@ -33,26 +35,14 @@ const racers = (condition) => [
 export function raceFigure(place, { seed }) {
   const figure = new Figure(place, drawRace, seed)
   figure.slider("turn", "ravine turned by", TURNS, 0, "°")
-  figure.slider("condition", "curvature across, 1 along", [1, 2, 5, 10, 20, 50, 100], 100)
-  figure.slider("shown", "steps shown", [0, 1, 2, 3, 4, 5, ...range(6, 200, 2)], 200)
-  figure.reseed("Other start")
-  figure.button("race", "Race", () => race(figure))
-  figure.draw()
-}
-
-/** Moves the slider of the steps from 0 to the end. @param {Figure} figure */
-function race(figure) {
-  const slider = /** @type {HTMLInputElement} */ (
-    figure.controls.querySelector("[data-name=shown]")
+  figure.slider(
+    "condition", "curvature across ÷ curvature along", [1, 2, 5, 10, 20, 50, 100], SUITED
   )
-  let i = 0
-  const next = () => {
-    slider.value = String(i)
-    slider.dispatchEvent(new Event("input"))
-    i += 1
-    if (i <= Number(slider.max)) setTimeout(next, PAUSE)
-  }
-  next()
+  const move = figure.slider("shown", "steps shown", COUNTS, COUNTS[COUNTS.length - 1])
+  figure.reseed("Other start")
+  figure.player("race", "Race", move, COUNTS.length - 1, PAUSE)
+  figure.draw()
+  return figure
 }
 
 /** Returns the points of a run, from its start until it has reached the goal.
@@ -95,11 +85,15 @@ function drawRace(figure) {
   // both axes have the same scale, and the picture is as high as it must be
   const high = FAR * Math.max(0.4, Math.abs(s))
   const plot = plotOf(
-    figure.plot("ravine", "The ravine from above, and the four runs"),
+    figure.plot(
+      "ravine",
+      "The ravine from above, with lines of equal loss, and four runs: " +
+        `${shown === 1 ? "1 step" : `${shown} steps`} of each`
+    ),
     [-FAR, FAR],
     [-high, high],
     { x: "x", y: "", title: "four runs in a ravine, seen from above" },
-    { height: 40 + (496 * high) / FAR }
+    { height: (width) => 40 + ((width - 64) * high) / FAR }
   )
   for (const level of LEVELS)
     plot.inside.append(
@@ -113,17 +107,27 @@ function drawRace(figure) {
       createSvg("path", { class: `run r${k}`, d: plot.path(part) }),
       createSvg("circle", { class: `run r${k} now`, cx: plot.x(x), cy: plot.y(y), r: 6 })
     )
-    plot.front.append(
-      createSvg("path", { class: `run r${k}`, d: `M${70 + 122 * k} 20h22` }),
-      createSvg("text", { class: "name", x: 97 + 122 * k, y: 25, text: name })
-    )
     const label = `steps of ${name}, rate ${readable(rate)}`
     return /** @type {[string, string, number]} */ ([name, label, path.length - 1])
   })
   figure.show(runs)
+  for (const [k, entry] of [...figure.found.querySelectorAll("dt")].entries()) {
+    const line = createSvg("path", { class: `run r${k}`, d: "M1 6h38" })
+    const attributes = { class: "key", viewBox: "0 0 40 12", role: "presentation" }
+    entry.prepend(createSvg("svg", attributes, line))
+  }
+  figure.say(figure.isPlaying ? "" : raceStory(runs, condition))
+}
+
+/** Says who was first, and where the rates come from.
+ * @type {(runs: [string, string, number][], condition: number) => string}
+ */
+function raceStory(runs, condition) {
   const fewest = Math.min(...runs.map(([, , steps]) => steps))
   const first = runs.filter(([, , steps]) => steps === fewest).map(([name]) => name)
-  figure.say(`Down to a thousandth of the first loss in the fewest steps: ${first.join(" and ")}.`)
+  return `Down to a thousandth of the first loss in the fewest steps: ${first.join(" and ")}. ` +
+    `Descent has its best rate for this ravine, 2/(1 + ${condition}). The rates of the others ` +
+    `stay as they are; that of momentum is its best one for a ratio of ${SUITED}.`
 }
 
 /** Returns the path of the points with the same loss.
@@ -155,6 +159,7 @@ export function batchFigure(place, { seed }) {
   figure.slider("size", "samples in a batch", SIZES, 1)
   figure.reseed("Other samples")
   figure.draw()
+  return figure
 }
 
 /** @param {Figure} figure */
@@ -177,7 +182,11 @@ function drawBatches(figure) {
     if (bin >= 0 && bin < BINS) bins[bin] += 1
   }
   const plot = plotOf(
-    figure.plot("scatter", `${DRAWS} gradients of batches, and the full gradient (line)`),
+    figure.plot(
+      "scatter",
+      `${DRAWS} gradients of w1, each from a random batch, at w0 = w1 = 0; dashed: the full ` +
+        "gradient, from all samples"
+    ),
     [full - reach, full + reach],
     [0, Math.max(...bins) * 1.1],
     { x: "gradient of w1", y: "batches", title: "how the gradients of batches scatter" }
@@ -192,7 +201,7 @@ function drawBatches(figure) {
       })
     )
   })
-  plot.front.append(createSvg("path", { class: "mark", d: `M${plot.x(full)} 10V270` }))
+  plot.front.append(createSvg("path", { class: "mark", d: `M${plot.x(full)} 10V${plot.y(0)}` }))
   const size = SIZES[at]
   figure.show([
     ["full", "full gradient", full],
@@ -202,7 +211,7 @@ function drawBatches(figure) {
   ])
   figure.say(
     size === 1
-      ? "Each of these gradients comes from one sample."
+      ? "Each of these gradients comes from one sample, and most are far from the full one."
       : `Batches of ${size} scatter ${(spreads[0] / spreads[at]).toFixed(1)} times less than ` +
         `single samples, and the square root of ${size} is ${Math.sqrt(size)}.`
   )

@@ -13,8 +13,10 @@ import { Figure, plotOf, powersAround, range } from "./figure.js"
  * @typedef {{ widths: number[], depths: number[], costs: Record<string, number[]> }} CostData
  */
 
-const MILLISECONDS = 30 // for which each way is repeated
-const MOST_WEIGHTS = 1500 // for which one weight at a time is tried in the browser
+const ROUNDS = 7 // of a measurement, of which the median counts
+const MILLISECONDS = 5 // for which a way is repeated in a round
+const WARM_UP = 30 // milliseconds for which each way runs before
+const MOST_WEIGHTS = 1500 // for which one weight at a time is measured
 
 /** The lesson on cost: operations of three ways to a gradient, and their time in this browser.
  * @param {HTMLElement} place @param {CostData} data
@@ -25,6 +27,7 @@ export function costFigure(place, data) {
   figure.slider("width", "units in each", data.widths, data.widths[1])
   figure.button("time", "Measure in this browser", () => measure(figure))
   figure.draw()
+  return figure
 }
 
 /** @param {Figure} figure @param {CostData} data */
@@ -37,8 +40,12 @@ function drawCost(figure, data) {
     { name: "one at a time", x: singly }
   ]
   const plot = plotOf(
-    figure.plot("bars", "Operations: the loss; all derivatives; all of them one weight at a time"),
-    [0, 4],
+    figure.plot(
+      "bars",
+      "Operations of the loss alone (forward pass), of the loss and all derivatives (both " +
+        "passes), and of all derivatives one weight at a time"
+    ),
+    [0.5, 3.5],
     powersAround([10, singly]),
     { x: "", y: "operations, logarithmic", title: "operations of three ways" },
     { logarithmic: true }
@@ -46,22 +53,26 @@ function drawCost(figure, data) {
   // the bars have names, and no positions
   for (const tick of plot.back.querySelectorAll("text[text-anchor=middle]")) tick.remove()
   bars.forEach(({ name, x }, i) => {
-    const [left, top] = [plot.x(i + 0.65), plot.y(x)]
+    const [left, right, top] = [plot.x(i + 0.7), plot.x(i + 1.3), plot.y(x)]
+    const [width, height] = [right - left, plot.y(10) - top]
     plot.front.append(
-      createSvg("rect", { class: "bar", x: left, y: top, width: 84, height: 270 - top }),
+      createSvg("rect", { class: "bar", x: left, y: top, width, height }),
       createSvg("text", {
-        class: "name", x: left + 42, y: top - 6, "text-anchor": "middle", text: name
+        class: "name", x: left + width / 2, y: top - 6, "text-anchor": "middle", text: name
       })
     )
   })
   figure.show([
-    ["weights", "weights", weights],
-    ["forward", "operations of the forward pass", forward],
-    ["both", "with the backward pass", both],
-    ["ratio", "ratio", both / forward],
+    ["weights", "weights and biases", weights],
+    ["forward", "operations of a forward pass", forward],
+    ["both", "operations of both passes", both],
+    ["ratio", "both passes ÷ forward pass", both / forward],
     ["passes", "forward passes, one weight at a time", weights + 1]
   ])
-  figure.say("These operations were counted in the compiled program of the network.")
+  figure.say(
+    "The operations were counted in the compiled program of a tanh network with two inputs and " +
+      "one output. One weight at a time takes a forward pass for each weight, and one before."
+  )
 }
 
 /** Runs a network of this size on the engine of this page. @param {Figure} figure */
@@ -80,32 +91,69 @@ function measure(figure) {
     nodes = layer.apply(nodes)
   }
   const root = mean(graph, nodes.map((node) => graph.apply("square", node)))
-  const forward = timed(() => graph.recompute(weights))
-  const both = timed(() => {
-    graph.recompute(weights)
-    graph.gradients(root)
-  })
-  let singly = "was not tried: it would take too long"
-  if (weights.length <= MOST_WEIGHTS) {
-    const start = performance.now()
-    for (const w of weights) {
-      const kept = graph.data[w]
-      graph.set(w, kept + 1e-6)
-      graph.set(w, kept)
+  const ways = [
+    () => graph.recompute(weights),
+    () => {
+      graph.recompute(weights)
+      graph.gradients(root)
     }
-    singly = `took ${(performance.now() - start).toFixed(1)} ms`
-  }
+  ]
+  const isSmall = weights.length <= MOST_WEIGHTS
+  if (isSmall) ways.push(() => nudgeAll(graph, weights))
+  const [forward, both, singly] = medians(ways)
+  const others = isSmall
+    ? `one weight at a time ${times(singly / forward)}. Each weight is moved and moved back, and ` +
+      "only what depends on it is computed again, so these are not the " +
+      `${weights.length + 1} forward passes of the count. `
+    : `One weight at a time was left out, because with ${weights.length} weights the page would ` +
+      `stand still for seconds; it is measured up to ${MOST_WEIGHTS}. `
   figure.say(
-    `In this browser a forward pass took ${forward.toFixed(3)} ms, forward and backward pass ` +
-      `${both.toFixed(3)} ms. Moving one weight at a time ${singly}.`
+    `In this browser a forward pass took ${Number(forward.toPrecision(2))} ms, and both passes ` +
+      `${times(both / forward)} as long${isSmall ? "; " : ". "}${others}` +
+      `(Medians of ${ROUNDS} rounds.) ` +
+      "Time is not a count of operations: a tanh takes longer than a sum, numbers have to be " +
+      "fetched from memory, and the browser does other things meanwhile."
   )
 }
 
-/** Returns the milliseconds of a function. @param {() => void} run */
-function timed(run) {
+/** Moves each weight to and fro. @param {Graph} graph @param {number[]} weights */
+function nudgeAll(graph, weights) {
+  for (const w of weights) {
+    const kept = graph.data[w]
+    graph.set(w, kept + 1e-6)
+    graph.set(w, kept)
+  }
+}
+
+/** @param {number} x */
+function times(x) {
+  return `${Number(x.toPrecision(2))} times`
+}
+
+/** Returns the milliseconds of each function: medians of rounds in which they take turns, after
+ * they have run for a while, because a browser compiles what runs often.
+ * @param {(() => void)[]} ways
+ */
+function medians(ways) {
+  const counts = ways.map((way) => Math.max(1, Math.round(MILLISECONDS / timed(way, WARM_UP))))
+  const rounds = Array.from({ length: ROUNDS }, () =>
+    ways.map((way, i) => {
+      const start = performance.now()
+      for (let k = 0; k < counts[i]; k++) way()
+      return (performance.now() - start) / counts[i]
+    })
+  )
+  return ways.map((_, i) => rounds.map((round) => round[i]).sort((a, b) => a - b)[ROUNDS >> 1])
+}
+
+/** Returns the milliseconds of a function that is repeated for a while.
+ * @param {() => void} run
+ * @param {number} milliseconds
+ */
+function timed(run, milliseconds) {
   const start = performance.now()
   let count = 0
-  while (performance.now() - start < MILLISECONDS) {
+  while (performance.now() - start < milliseconds) {
     run()
     count += 1
   }
@@ -126,6 +174,9 @@ export function pictureFigure(place, data) {
   let at = 0
   let pixels = [...data.pictures[0]]
   const grid = create("div", { class: "pixels", role: "group", "aria-label": "the picture" })
+  const caption = create("figcaption", {
+    text: "A picture that the network has not seen in training. Press a pixel to change it"
+  })
   const buttons = pixels.map((_, i) =>
     create("button", {
       type: "button",
@@ -158,8 +209,9 @@ export function pictureFigure(place, data) {
     figure.draw()
   })
   grid.append(...buttons)
-  figure.plots.append(grid)
+  figure.plots.append(create("figure", {}, caption, grid))
   figure.draw()
+  return figure
 }
 
 /** Returns what the network says: a probability for each shape.
