@@ -2,34 +2,54 @@
 
 import json
 import re
+import time
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import viz
-from tests.browser import chromium, console, requests, visit
+from tests.browser import chromium, console, requests, visit, wait_until
 from tests.viz.pages.test_viz_access import findings
 from tinygrad_edu import learn
 from tinygrad_edu.cli import main
 from tinygrad_edu.errors import DataError
 from tinygrad_edu.learn.evidence import FAILED
 from tinygrad_edu.learn.lessons import LESSONS
+from tinygrad_edu.learn.misconceptions import BACKWARD
 from tinygrad_edu.learn.progress import State, add_course
-from viz.pages.course.page import index_page, lesson_page
+from viz.pages.course.page import index_page
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
-QUESTIONS = 6
 MOST_BYTES = 600_000
+MOST_SECONDS = 120  # of processor time, for the whole course: more than ten times what it takes
+KEY = "tinygrad_edu.course"
+
+
+@cache
+def written(base):
+    """Writes the course as it is by default, once, into a folder of this run; returns the paths."""
+    start = time.process_time()
+    paths = viz.course(base / "course-by-default")
+    assert time.process_time() - start < MOST_SECONDS
+    return paths
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Writes the course, with few questions, and returns its folder."""
-    folder = tmp_path_factory.mktemp("course")
-    written = viz.course(folder, questions=QUESTIONS)
-    assert [path.name for path in written] == ["index.html", *[f"{name}.html" for name in LESSONS]]
-    return folder
+    """Returns the folder of the course."""
+    return written(tmp_path_factory.getbasetemp())[0].parent
+
+
+def kept(driver):
+    """Returns what the browser has kept, by lesson."""
+    return json.loads(driver.execute_script("return localStorage.getItem(arguments[0])", KEY))
+
+
+def keep(driver, lessons):
+    driver.execute_script("localStorage.setItem(arguments[0], arguments[1])", KEY,
+                          lessons if isinstance(lessons, str) else json.dumps(lessons))
 
 
 def data_of(path):
@@ -65,9 +85,13 @@ READ = """const part = document.querySelectorAll('.part')[arguments[0]];
 PREDICT = """const part = document.querySelectorAll('.part')[arguments[0]];
     part.querySelectorAll('input[type=radio]')[arguments[1]].click();
     part.querySelector('.predict').click()"""
-MOVE = """const slider = document.querySelectorAll('.part')[arguments[0]]
-      .querySelector('input[type=range]');
-    slider.value = arguments[1]; slider.dispatchEvent(new Event('input'))"""
+MOVE = """const control = document.getElementById(`control-${arguments[0]}`);
+    control.value = arguments[1];
+    control.dispatchEvent(new Event(control.tagName === 'SELECT' ? 'change' : 'input'))"""
+MOVE_FIGURE = """for (const control of document.querySelectorAll('#figure [data-name]')) {
+    if (control.tagName === 'BUTTON' || control.tagName === 'FIELDSET') control.click()
+    else { control.selectedIndex = 1; control.value = control.max ?? control.value
+      control.dispatchEvent(new Event(control.max ? 'input' : 'change')) } }"""
 ANSWER = """const field = document.getElementById('answer');
     if (field) field.value = arguments[0];
     else [...document.querySelectorAll('#question input')]
@@ -91,6 +115,7 @@ def read_parts(driver, data):
         for k in (0, len(part["variants"]) - 1) if len(part["variants"]) > 1 else ():
             driver.execute_script(MOVE, i, k)
             assert driver.execute_script(READ, i)["sentence"] == part["variants"][k]["sentence"]
+    driver.execute_script(MOVE_FIGURE)
 
 
 def answer(driver, data):
@@ -120,10 +145,10 @@ def test_a_lesson_is_read_to_its_end(driver, axe, name, pages):
     assert driver.execute_script(
         "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     )
-    kept = json.loads(driver.execute_script("return localStorage.getItem('tinygrad_edu.course')"))
-    assert kept[name]["parts"] == len(LESSONS[name].parts)
-    assert len(kept[name]["asked"]) == 3
-    assert 2 <= len(kept[name]["right"]) <= 3
+    done = kept(driver)[name]
+    assert done["parts"] == len(LESSONS[name].parts)
+    assert len(done["asked"]) == 3
+    assert 2 <= len(done["right"]) <= 3
 
 
 def test_numbers_of_a_page_are_those_of_python(pages):
@@ -138,15 +163,114 @@ def test_numbers_of_a_page_are_those_of_python(pages):
         assert variant["sentence"].startswith(FAILED) != evidence.holds
 
 
-def test_a_page_can_be_read_without_a_script(pages):
-    page = (pages / "chain.html").read_text(encoding="utf-8")
+def is_seen(driver, selector):
+    """Returns whether each element that matches is on the screen, or on paper."""
+    return driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((x) => x.checkVisibility())",
+        selector)
+
+
+@pytest.fixture
+def unscripted(driver):
+    """Switches JavaScript off in the pages that are opened next."""
+    driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    yield driver
+    driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_page_can_be_read_without_a_script(unscripted, pages):
+    unscripted.get((pages / "chain.html").as_uri())
+    text = unscripted.find_element("tag name", "main").text
     for part in LESSONS["chain"].parts:
-        assert learn.claims[part.claim.name].run(0).sentence.split(".")[0][:30] in page
-    assert "@media print" in page
+        assert learn.claims[part.claim.name].run(0).sentence.split(".")[0][:30] in text
+        assert f"Right. {part.meant[0]}" in text
+        assert all(f"That is not it. {meant}" in text for meant in part.meant[1:])
+    assert "The figure that belongs here needs JavaScript, which is switched off." in text
+    data = data_of(pages / "chain.html")
+    assert data["questions"][0]["text"].splitlines()[0] in text
+    assert "44 more questions with marks: on this page with JavaScript." in text
+    assert "Show the experiment" not in text
+    assert "Save what I have done" not in text
 
 
-def test_a_page_of_fifty_questions_is_small(tmp_path):
-    assert lesson_page("backward").save(tmp_path / "page.html").stat().st_size < MOST_BYTES
+def test_on_paper_choices_have_their_meaning_and_questions_their_answers(driver, pages):
+    path = pages / "optimisers.html"
+    data = data_of(path)
+    visit(driver, path)
+    driver.execute_script("localStorage.clear()")
+    visit(driver, path)
+    assert not any(is_seen(driver, ".static, .reveal"))
+    driver.execute_script("""globalThis.marks = []
+        addEventListener('beforeprint', () => globalThis.marks.push(
+          document.querySelectorAll('#figure svg').length,
+          document.documentElement.dataset.theme))
+        document.documentElement.dataset.theme = 'dark'""")
+    printed = driver.execute_cdp_cmd("Page.printToPDF", {})["data"]
+    assert len(printed) > 50_000
+    count, theme = driver.execute_script("return globalThis.marks")
+    assert count > 0  # the figure is on paper, although nothing was predicted
+    assert theme == "light"
+    wait_until(driver, "return document.documentElement.dataset.theme === 'dark'")
+    assert not any(is_seen(driver, ".static, .reveal"))
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert all(is_seen(driver, ".static, .reveal, #figure .plot svg"))
+    assert not any(is_seen(driver, "button, #which, .meant, .controls input, noscript"))
+    text = driver.find_element("tag name", "main").text
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    for part in data["parts"]:
+        assert f"Right. {part['meant'][part['right']]}" in text
+    assert data["questions"][5]["answer"] in text.partition("Answers")[2]
+    driver.execute_script(PREDICT, 2, 0)
+    assert driver.execute_script("return document.querySelectorAll('#figure').length") == 1
+    assert console(driver) == []
+
+
+def test_a_boundary_is_printed_when_it_is_complete(driver, pages):
+    visit(driver, pages / "generalise.html")
+    driver.execute_cdp_cmd("Page.printToPDF", {})
+    steps = "return document.querySelector('#figure [data-number=steps]').dataset.value"
+    assert driver.execute_script(steps) == "300"
+
+
+def test_pages_are_small(pages):
+    sizes = {path.name: path.stat().st_size for path in pages.iterdir()}
+    assert [*sorted(sizes)] == sorted(["index.html", *[f"{name}.html" for name in LESSONS]])
+    assert max(sizes.values()) <= MOST_BYTES, sizes
+    assert len(data_of(pages / "backward.html")["questions"]) == 50
+
+
+@pytest.mark.parametrize(("name", "own", "heading"), [
+    ("depth", 2, "2 questions on this lesson, then 48 for review"),
+    ("uses", 4, "4 questions on this lesson, then 46 for review"),
+    ("rate", 50, "50 questions"),
+])
+def test_questions_for_review_are_called_so_and_come_last(name, own, heading, driver, pages):
+    data = data_of(pages / f"{name}.html")
+    assert data["own"] == own
+    ideas = {question["name"].rpartition("-")[0].rpartition("-")[0].replace("_", " ")
+             for question in data["questions"][:own]}
+    assert own == 50 or ideas == set(LESSONS[name].ideas)
+    visit(driver, pages / f"{name}.html")
+    driver.execute_script("localStorage.clear()")
+    visit(driver, pages / f"{name}.html")
+    assert f"<h2>{heading}</h2>" in driver.page_source
+    which = "return document.getElementById('which').textContent"
+    assert driver.execute_script(which) == "Question 1 of 50"
+    for _ in range(own % 50):
+        driver.execute_script("document.getElementById('another').click()")
+    assert driver.execute_script(which) == \
+        (f"Question {own + 1} of 50, for review" if own < 50 else "Question 1 of 50")
+
+
+def test_settings_are_named_for_readers(pages):
+    part = data_of(pages / "backward.html")["parts"][3]
+    labels = [variant["label"] for variant in part["variants"]]
+    assert labels[:2] == ["the right backward pass", "a later gradient replaces the earlier one"]
+    assert {variant["settings"]["idea"] for variant in part["variants"]} == {"", *BACKWARD}
+    for name in LESSONS:
+        for part in data_of(pages / f"{name}.html")["parts"]:
+            assert not re.search('""|True|False|None', part["setting"])
+            assert len({variant["label"] for variant in part["variants"]}) == len(part["variants"])
 
 
 def test_a_page_opens_as_it_was_left(driver, pages):
@@ -157,6 +281,7 @@ def test_a_page_opens_as_it_was_left(driver, pages):
     visit(driver, path)
     driver.execute_script(PREDICT, 0, 1)
     driver.execute_script(PREDICT, 3, data["parts"][3]["right"])
+    driver.execute_script(MOVE, 0, 1)
     driver.execute_script("document.getElementById('another').click()")
     read = "return document.querySelector('main').innerText"
     before = driver.execute_script(read)
@@ -174,10 +299,8 @@ def test_a_page_opens_as_it_was_left(driver, pages):
 def test_the_index_lists_what_was_done_and_saves_it(driver, tmp_path):
     page = index_page().save(tmp_path / "index.html")
     visit(driver, page)
-    driver.execute_script(
-        "localStorage.setItem('tinygrad_edu.course', JSON.stringify({ chain: "
-        "{ parts: 2, right: ['gradient-1-5'], asked: ['gradient-1-5', 'path-1-2'] } }))"
-    )
+    keep(driver, {"chain": {"parts": 4, "chosen": {"1": "sum", "3": "product"},
+                            "right": ["gradient-1-5"], "asked": ["gradient-1-5", "path-1-2"]}})
     visit(driver, page)
     assert driver.execute_script("return document.querySelector('[data-done=chain]').textContent") \
         == "2 of 4 predictions; questions right: 1"
@@ -185,20 +308,77 @@ def test_the_index_lists_what_was_done_and_saves_it(driver, tmp_path):
     assert console(driver) == []
 
 
-@pytest.mark.parametrize("kept", [
+@pytest.mark.parametrize("damaged", [
     "null", "[", "3", '"text"', '{"rate": null}', '{"rate": 3}',
     '{"rate": {"parts": "x", "right": 3, "asked": {}, "chosen": null, "at": []}}',
     '{"rate": {"chosen": {"0": "no such choice", "1": 7}}}',
 ])
-def test_damaged_progress_in_the_browser_does_not_matter(driver, kept, pages):
+def test_damaged_progress_in_the_browser_does_not_matter(driver, damaged, pages):
     for page in (pages / "index.html", pages / "rate.html"):
         visit(driver, page)
-        driver.execute_script("localStorage.setItem('tinygrad_edu.course', arguments[0])", kept)
+        keep(driver, damaged)
         visit(driver, page)
         assert console(driver) == []
     driver.execute_script(PREDICT, 1, 0)
-    kept = json.loads(driver.execute_script("return localStorage.getItem('tinygrad_edu.course')"))
-    assert kept["rate"]["parts"] == 2
+    done = kept(driver)["rate"]
+    assert done["parts"] == len(done["chosen"])
+    assert done["at"] == ""
+    driver.execute_script("localStorage.clear()")
+
+
+SAVED = """globalThis.saved = []
+    HTMLAnchorElement.prototype.click = function () { globalThis.saved.push(this.href) }
+    document.getElementById('export').click()
+    return decodeURIComponent(globalThis.saved[0].split(',').slice(1).join(','))"""
+
+
+def test_predictions_that_were_made_count_and_a_lesson_saves_them(driver, pages):
+    visit(driver, pages / "rate.html")
+    driver.execute_script("localStorage.clear()")
+    visit(driver, pages / "rate.html")
+    driver.execute_script(PREDICT, 3, 0)
+    driver.execute_script("document.querySelector('[data-name=seed]').click()")
+    assert kept(driver)["rate"]["parts"] == 1
+    assert kept(driver)["rate"]["controls"]["seed"] == 1
+    assert kept(driver)["rate"]["at"] == ""
+    text = driver.execute_script(SAVED)
+    state = State()
+    assert add_course(state, text, "saved.json") == 1
+    assert state.lessons["rate"].part == 1
+    visit(driver, pages / "index.html")
+    assert driver.execute_script("return document.querySelector('[data-done=rate]').textContent") \
+        == "1 of 4 predictions; questions right: 0"
+    assert json.loads(driver.execute_script(SAVED)) == json.loads(text)
+    driver.execute_script("localStorage.clear()")
+
+
+def test_what_is_revealed_gets_the_focus_and_little_is_read_aloud(driver, pages):
+    visit(driver, pages / "rate.html")
+    driver.execute_script("localStorage.clear()")
+    visit(driver, pages / "rate.html")
+    driver.execute_script(PREDICT, 3, 0)
+    assert driver.execute_script("return document.activeElement.className") == "reveal"
+    live = driver.execute_script("""return [...document.querySelectorAll(
+        '.part [aria-live=polite], .part [role=status], .part output:not([aria-live=off])')]
+        .map((element) => element.className)""")
+    assert live == ["meant", "sentence"] * 4 + ["says"]
+    driver.execute_script("localStorage.clear()")
+
+
+def test_a_picture_of_a_question_is_not_made_smaller_on_a_phone(driver, pages):
+    data = data_of(pages / "backward.html")
+    number = next(i for i, question in enumerate(data["questions"]) if question["picture"])
+    screen = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    visit(driver, pages / "backward.html")
+    for _ in range(number):
+        driver.execute_script("document.getElementById('another').click()")
+    wait_until(driver, "return document.querySelector('.picture').complete")
+    assert driver.execute_script("""const image = document.querySelector('.picture')
+        return image.width === image.naturalWidth""")
+    assert driver.execute_script(
+        "return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     driver.execute_script("localStorage.clear()")
 
 

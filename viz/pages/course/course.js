@@ -1,78 +1,25 @@
 /* The pages of the course: predictions before experiments, their settings, and marked questions.
 
-   What a reader has done is kept in the browser, under one key for the whole course, and a page
-   opens as it was left. */
+   A page opens as it was left. */
 
 import { byId, create, partOf, readData, setText, switchTheme } from "../elements.js"
-import { markOf } from "./answers.js"
 import { FIGURES } from "./figures/index.js"
+import { done, forget, note, save } from "./progress.js"
+import { Questions } from "./questions.js"
+
+/** @import { Figure } from "./figures/figure.js" */
 
 /**
- * An experiment with some settings; a prediction; and what a reader has done in a lesson: how many
- * predictions, the names of questions that were answered and that were right, the choice of each
- * prediction, and the question at which he is.
+ * An experiment with some settings, and a prediction.
  * @typedef {{ label: string, sentence: string, table: string[][], explain: string }} Variant
  * @typedef {{ shown: string[], right: number, meant: string[], setting: string, start: number,
  *   variants: Variant[] }} Part
- * @typedef {{ parts: number, right: string[], asked: string[], chosen: Record<string, string>,
- *   at: string }} Done
  */
-
-const KEY = "tinygrad_edu.course"
 
 /** @type {{ lesson: string, parts: Part[], questions: import("./answers.js").Question[],
- *   lessons: Record<string, number>,
+ *   own: number, lessons: Record<string, number>,
  *   figure: { part: number, title: string, data: any } | null }} */
 const data = readData()
-
-// ---- what was done
-
-/** Returns what was done, by lesson; what others have written there is not trusted.
- * @returns {Record<string, Done>}
- */
-function progress() {
-  try {
-    const found = JSON.parse(localStorage.getItem(KEY) ?? "{}")
-    return found !== null && typeof found === "object" ? found : {}
-  } catch {
-    return {}
-  }
-}
-
-/** Returns what was done in this lesson. @returns {Done} */
-function done() {
-  const { parts, right, asked, chosen, at } = progress()[data.lesson] ?? {}
-  return {
-    parts: Number(parts) || 0,
-    right: Array.isArray(right) ? right : [],
-    asked: Array.isArray(asked) ? asked : [],
-    chosen: chosen !== null && typeof chosen === "object" ? chosen : {},
-    at: String(at)
-  }
-}
-
-/** @type {(change: (done: Done) => void) => void} */
-function note(change) {
-  const now = done()
-  change(now)
-  try {
-    localStorage.setItem(KEY, JSON.stringify({ ...progress(), [data.lesson]: now }))
-  } catch {
-    // the browser keeps nothing for this page
-  }
-}
-
-/** Forgets what was done in this lesson, and opens the page anew. */
-function forget() {
-  const all = progress()
-  delete all[data.lesson]
-  try {
-    localStorage.setItem(KEY, JSON.stringify(all))
-  } catch {
-    // nothing was kept
-  }
-  location.reload()
-}
 
 // ---- predictions
 
@@ -90,63 +37,93 @@ function prepare(section, part, number) {
     })
   }
   const show = (/** @type {number} */ chosen) => {
-    const isRight = chosen === part.right
-    const judged = isRight ? "Right." : "That is not it."
+    const judged = chosen === part.right ? "Right." : "That is not it."
     setText(partOf(section, ".meant"), `${judged} ${part.meant[chosen]}`)
     for (const input of inputs) input.disabled = true
     button.hidden = true
     reveal.hidden = false
-    if (data.figure?.part === number) figure(section, data.figure)
+    if (data.figure?.part === number) figure()
     else if (part.variants.length > 1) control(section, part, number)
   }
   button.addEventListener("click", () => {
     const chosen = inputs.findIndex((input) => input.checked)
     show(chosen)
-    note((done) => {
-      done.parts = Math.max(done.parts, number + 1)
-      done.chosen[number] = part.shown[chosen]
+    reveal.focus({ preventScroll: true })
+    note(data.lesson, (now) => {
+      now.chosen[number] = part.shown[chosen]
     })
   })
-  const before = part.shown.indexOf(done().chosen[number])
+  const before = part.shown.indexOf(done(data.lesson).chosen[number])
   if (before < 0) return
   inputs[before].checked = true
   show(before)
 }
 
-/** @type {(section: Element, figure: { title: string, data: any }) => void} */
-function figure(section, { title, data: given }) {
-  const place = partOf(section, ".experiment")
-  const inside = create("div", { class: "figure", id: "figure", "data-lesson": data.lesson })
+/** @type {Figure | null} */
+let made = null
+
+/** Returns the figure of the lesson; the first call makes it. */
+function figure() {
+  if (made || !data.figure) return made
+  const { lesson } = data
+  const { part, title, data: given } = data.figure
+  const place = partOf(document, `.part[data-part="${part}"] .experiment`)
+  const inside = create("div", { class: "figure", id: "figure", "data-lesson": lesson })
+  inside.dataset.kept = JSON.stringify(done(lesson).controls)
+  inside.addEventListener("keep", () => {
+    note(lesson, (now) => {
+      Object.assign(now.controls, JSON.parse(inside.dataset.kept ?? "{}"))
+    })
+  })
   place.append(create("h3", { text: title }), inside)
-  FIGURES[data.lesson](inside, given)
+  made = FIGURES[lesson](inside, given)
+  return made
 }
 
 /** @type {(section: Element, part: Part, number: number) => void} */
 function control(section, part, number) {
   const place = partOf(section, ".control")
-  const value = create("output", { for: `control-${number}` })
-  const slider = create("input", {
-    id: `control-${number}`,
-    type: "range",
-    min: 0,
-    max: part.variants.length - 1,
-    step: 1,
-    value: part.start,
-    oninput: () => show(Number(slider.value))
-  })
+  const kept = `part-${number}`
+  const before = done(data.lesson).controls[kept]
+  const start = part.variants[before] ? Number(before) : part.start
+  const change = () => {
+    show(Number(input.value))
+    note(data.lesson, (now) => {
+      now.controls[kept] = Number(input.value)
+    })
+  }
+  const { input, said } = inputOf(part.variants.map(({ label }) => label), number, change)
   place.append(
     create("h3", { text: "Change the experiment" }),
-    create("label", {}, create("span", { text: part.setting }), slider, value)
+    create("label", {}, create("span", { text: part.setting }), input, said)
   )
   const show = (/** @type {number} */ i) => {
     const variant = /** @type {Variant} */ (part.variants[i])
-    setText(value, variant.label)
-    slider.ariaValueText = variant.label
+    setText(said, variant.label)
+    if (input.matches("input")) input.ariaValueText = variant.label
     setText(partOf(section, ".sentence"), variant.sentence)
     setText(partOf(section, ".explain"), variant.explain)
     partOf(section, ".table").replaceChildren(...tableOf(variant.table))
   }
-  show(part.start)
+  input.value = String(start)
+  show(start)
+}
+
+/** Returns what a variant is chosen with: a slider of numbers, or a list of texts; and where its
+ * label stands.  A list may be too narrow for its texts, and on paper there is none.
+ * @type {(labels: string[], number: number, change: () => void) =>
+ *   { input: HTMLInputElement | HTMLSelectElement, said: HTMLElement }}
+ */
+function inputOf(labels, number, change) {
+  const id = `control-${number}`
+  if (labels.some((label) => Number.isNaN(Number(label)))) {
+    const options = labels.map((text, value) => create("option", { value, text }))
+    const input = create("select", { id, onchange: change }, ...options)
+    return { input, said: create("span", { class: "static" }) }
+  }
+  const max = labels.length - 1
+  const input = create("input", { id, type: "range", min: 0, max, step: 1, oninput: change })
+  return { input, said: create("output", { for: id, "aria-live": "off" }) }
 }
 
 /** @type {(rows: string[][]) => HTMLElement[]} */
@@ -158,124 +135,42 @@ function tableOf(rows) {
   return [create("table", {}, ...made)]
 }
 
-// ---- questions
+// ---- paper
 
-let now = Math.max(0, data.questions.findIndex(({ name }) => name === done().at))
-let hints = 0
-
-function ask() {
-  const question = data.questions[now]
-  if (!question) return
-  hints = 0
-  setText(byId("which"), `Question ${now + 1} of ${data.questions.length}`)
-  setText(byId("mark"), "")
-  byId("solution").hidden = true
-  const picture = question.picture
-    ? [create("img", { class: "picture", src: addressOf(question), alt: "the graph" })]
-    : []
-  byId("question").replaceChildren(
-    create("div", { class: "asked", text: question.text, tabindex: 0 }),
-    ...picture,
-    answerField(question)
-  )
-}
-
-/** @type {(question: import("./answers.js").Question) => string} */
-function addressOf({ picture }) {
-  return `data:image/svg+xml;charset=utf-8,${encodeURIComponent(picture)}`
-}
-
-/** @type {(question: import("./answers.js").Question) => HTMLElement} */
-function answerField(question) {
-  if (!question.choices.length) {
-    const field = create("input", {
-      type: "text",
-      id: "answer",
-      autocomplete: "off",
-      onkeydown: (event) => {
-        if (/** @type {KeyboardEvent} */ (event).key === "Enter") check()
-      }
-    })
-    return create("p", {}, create("label", {}, create("span", { text: "Answer" }), field))
+/** Draws the figure for paper: complete, in light colours, also before the reader has predicted. */
+function print() {
+  const { theme } = document.documentElement.dataset
+  document.documentElement.dataset.theme = "light"
+  figure()?.finish()
+  const back = () => {
+    if (theme) document.documentElement.dataset.theme = theme
+    else delete document.documentElement.dataset.theme
+    figure()?.repaint()
   }
-  const choices = question.choices.map((choice) =>
-    create(
-      "label",
-      {},
-      create("input", { type: "radio", name: "answer", value: choice }),
-      create("span", { text: choice })
-    )
-  )
-  const legend = create("legend", { class: "out-of-sight", text: "Answers" })
-  return create("fieldset", {}, legend, ...choices)
-}
-
-function check() {
-  const question = data.questions[now]
-  if (!question) return
-  /** @type {HTMLInputElement | null} */
-  const field = document.querySelector("#answer, #question input:checked")
-  const mark = markOf(question, field?.value ?? "")
-  setText(byId("mark"), mark.said)
-  if (!mark.isRead) return
-  note((done) => {
-    if (mark.isRight && !done.asked.includes(question.name)) done.right.push(question.name)
-    if (!done.asked.includes(question.name)) done.asked.push(question.name)
-  })
-}
-
-function hint() {
-  const all = data.questions[now]?.hints ?? []
-  setText(byId("mark"), all[Math.min(hints, all.length - 1)] ?? "There is no hint.")
-  hints += 1
-}
-
-function solve() {
-  const question = data.questions[now]
-  if (!question) return
-  const sentences = [`The answer is ${question.answer}.`, ...question.solution]
-  byId("solution").replaceChildren(...sentences.map((text) => create("li", { text })))
-  byId("solution").hidden = false
-}
-
-function save() {
-  const text = JSON.stringify({ tinygrad_edu: "course", lessons: progress() }, null, 1)
-  const link = create("a", {
-    href: `data:application/json;charset=utf-8,${encodeURIComponent(text)}`,
-    download: "course-progress.json"
-  })
-  link.click()
+  addEventListener("afterprint", back, { once: true })
 }
 
 // ---- the page
 
-switchTheme()
+switchTheme(() => made?.repaint())
 for (const [i, section] of [...document.querySelectorAll(".part")].entries()) {
   const part = data.parts[i]
   if (part) prepare(section, part, i)
 }
+byId("export").addEventListener("click", save)
+addEventListener("beforeprint", print)
 if (data.questions.length) {
-  byId("check").addEventListener("click", check)
-  byId("hint").addEventListener("click", hint)
-  byId("solve").addEventListener("click", solve)
-  byId("another").addEventListener("click", () => {
-    now = (now + 1) % data.questions.length
-    note((done) => {
-      done.at = data.questions[now]?.name ?? ""
-    })
-    ask()
+  new Questions(data.lesson, data.questions, data.own)
+  byId("forget").addEventListener("click", () => {
+    forget(data.lesson)
+    location.reload()
   })
-  byId("forget").addEventListener("click", forget)
-  ask()
 }
-if (!data.lesson) {
-  byId("export").addEventListener("click", save)
-  for (const place of document.querySelectorAll("[data-done]")) {
-    const lesson = place.getAttribute("data-done") ?? ""
-    const { parts, right } = progress()[lesson] ?? {}
-    const count = Array.isArray(right) ? right.length : 0
-    if (parts || count)
-      setText(place, `${parts} of ${data.lessons[lesson]} predictions; questions right: ${count}`)
-  }
+for (const place of document.querySelectorAll("[data-done]")) {
+  const lesson = place.getAttribute("data-done") ?? ""
+  const { parts, right } = done(lesson)
+  const count = right.length
+  if (parts || count)
+    setText(place, `${parts} of ${data.lessons[lesson]} predictions; questions right: ${count}`)
 }
 document.documentElement.dataset.ready = "true"
