@@ -119,7 +119,7 @@ function inputOf(labels, number, change) {
   if (labels.some((label) => Number.isNaN(Number(label)))) {
     const options = labels.map((text, value) => create("option", { value, text }))
     const input = create("select", { id, onchange: change }, ...options)
-    return { input, said: create("span", { class: "static" }) }
+    return { input, said: create("span", { class: "chosen" }) }
   }
   const max = labels.length - 1
   const input = create("input", { id, type: "range", min: 0, max, step: 1, oninput: change })
