@@ -266,10 +266,10 @@ def test_a_point_that_leaves_the_plot_has_a_mark_at_its_edge(driver, pages):
     assert driver.execute_script(away) == 1
     assert "it has left the plot" in says(driver)
     open_figure(driver, pages["descent"])
-    assert "has fallen from" in says(driver)
+    assert "these updates go against the gradient" in says(driver)
     for control, x in {"sign0": "-", "steps": 50}.items():
         driver.execute_script(MOVE, control, x)
-    assert "The line has left the plot" in says(driver)
+    assert "along its gradient, uphill. The line has left the plot" in says(driver)
 
 
 PRESS = "document.querySelector('#figure [data-name=race]').click()"

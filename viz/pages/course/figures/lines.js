@@ -138,13 +138,14 @@ function drawUpdate(figure) {
     ["loss", "mean squared error", means[means.length - 1]],
     ["steps", "steps done", path.length - 1]
   ])
-  figure.say(updateStory(means, steps, hasLine(plot, w0, w1)))
+  const isRight = signs.every((sign) => sign === 1)
+  figure.say(updateStory(means, steps, isRight, hasLine(plot, w0, w1)))
 }
 
 /** Says what the updates did.
- * @type {(means: number[], steps: number, isShown: boolean) => string}
+ * @type {(means: number[], steps: number, isRight: boolean, isShown: boolean) => string}
  */
-function updateStory(means, steps, isShown) {
+function updateStory(means, steps, isRight, isShown) {
   const done = means.length - 1
   const [first, last] = [means[0], means[done]]
   if (done < steps) return `After ${done} steps a weight is above 1e15, and the run ends.`
@@ -152,10 +153,13 @@ function updateStory(means, steps, isShown) {
   const change = `from ${readable(first)} to ${readable(last)}`
   const gone = isShown ? "" : " The line has left the plot."
   if (last > first) {
-    return `The error has grown ${change}: these updates lead away from the points.${gone}`
+    const why = isRight ? "alpha is too large" : "a weight moves along its gradient, uphill"
+    return `The error has grown ${change}: ${why}.${gone}`
   }
-  return `The error has fallen ${change}: the sums are the gradient with the opposite sign, so ` +
-    `these updates go against the gradient.${gone}`
+  const why = isRight
+    ? "the sums are the gradient with the opposite sign, so these updates go against the gradient"
+    : "one weight moves against its gradient; with more steps the other one, uphill, makes it grow"
+  return `The error has fallen ${change}: ${why}.${gone}`
 }
 
 /** Returns whether a part of a line is in the frame. @type {(plot: Plot, a: number, b: number) =>
