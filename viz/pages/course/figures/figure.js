@@ -220,14 +220,15 @@ export class Figure {
 
   /** Shows numbers: the name of each, what it is, and its value.
    * @param {[string, string, number][]} numbers
+   * @param {string} unit
    */
-  show(numbers) {
+  show(numbers, unit = "") {
     const entries = numbers.map(([name, label, x]) =>
       create(
         "div",
         {},
         create("dt", { text: label }),
-        create("dd", { "data-number": name, "data-value": String(x), text: readable(x) })
+        create("dd", { "data-number": name, "data-value": String(x), text: readable(x) + unit })
       )
     )
     this.found.replaceChildren(...entries)

@@ -107,10 +107,10 @@ function drawRace(figure) {
       createSvg("path", { class: `run r${k}`, d: plot.path(part) }),
       createSvg("circle", { class: `run r${k} now`, cx: plot.x(x), cy: plot.y(y), r: 6 })
     )
-    const label = `steps of ${name}, rate ${readable(rate)}`
+    const label = `${name}, rate ${readable(rate)}`
     return /** @type {[string, string, number]} */ ([name, label, path.length - 1])
   })
-  figure.show(runs)
+  figure.show(runs, " steps")
   for (const [k, entry] of [...figure.found.querySelectorAll("dt")].entries()) {
     const line = createSvg("path", { class: `run r${k}`, d: "M1 6h38" })
     const attributes = { class: "key", viewBox: "0 0 40 12", role: "presentation" }
