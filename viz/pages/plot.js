@@ -16,14 +16,13 @@ export class Scales {
   static TOP = 10
   static BOTTOM = 30
 
-  width = Scales.WIDTH
-
   /**
    * @param {number} height
    * @param {Pair} xs
    * @param {Pair} ys
    */
-  constructor(height, xs, ys, { logarithmic = false, right = 12 } = {}) {
+  constructor(height, xs, ys, { logarithmic = false, right = 12, width = Scales.WIDTH } = {}) {
+    this.width = width
     this.height = height
     this.xs = xs
     this.ys = ys
@@ -102,7 +101,7 @@ export class Plot extends Scales {
    * @param {Pair} xs
    * @param {Pair} ys
    * @param {{ x: string, y: string, title: string }} names
-   * @param {{ logarithmic?: boolean, right?: number }} [options]
+   * @param {{ logarithmic?: boolean, right?: number, width?: number }} [options]
    */
   constructor(place, height, xs, ys, names, options) {
     super(height, xs, ys, options)

@@ -36,7 +36,7 @@ def written(base):
         start = time.process_time()
         paths = viz.course(folder)
         assert time.process_time() - start < MOST_SECONDS
-        assert paths == [folder / f"{name}.html" for name in ("index", *LESSONS)]
+        assert paths == [folder / f"{name}.html" for name in ("index", *LESSONS, "playground")]
     return folder
 
 
@@ -238,7 +238,8 @@ def test_a_boundary_is_printed_when_it_is_complete(driver, pages):
 
 def test_pages_are_small(pages):
     sizes = {path.name: path.stat().st_size for path in pages.iterdir()}
-    assert [*sorted(sizes)] == sorted(["index.html", *[f"{name}.html" for name in LESSONS]])
+    names = ["index", "playground", *LESSONS]
+    assert [*sorted(sizes)] == sorted([f"{name}.html" for name in names])
     assert max(sizes.values()) <= MOST_BYTES, sizes
     assert len(data_of(pages / "backward.html")["questions"]) == 50
 

@@ -6,6 +6,7 @@ import json
 import math as std
 import re
 import warnings
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from tinygrad_edu.cli import main
 from tinygrad_edu.debug.stepper import Stepper
 from tinygrad_edu.diagnosis.inspection import activations, gradient_flow
 from tinygrad_edu.engine.value import Value
+from tinygrad_edu.learn.lessons import LESSONS
+from viz.pages.course.figure_data import PLAYGROUND, playground_link
+from viz.pages.course.page import lesson_page
 from viz.pages.playground.page import ROWS
 from viz.pages.playground.settings import SETTINGS, as_data
 from viz.pages.training.going_on import going_on
@@ -418,6 +422,19 @@ def test_the_command_writes_the_page(tmp_path, capsys):
 
 
 # ---- from other pages
+
+
+def test_links_of_the_course_open_their_state(tmp_path):
+    links = {name: playground_link(name) for name in LESSONS}
+    hashes = [link.partition("#")[2] for link in links.values() if link]
+    found = joined_in_node(tmp_path, IMPORTS, ADDRESS,
+                           {"table": as_data(), "hashes": hashes}, ROWS)
+    assert len(found) >= 9
+    for name, each in zip([name for name, link in links.items() if link], found, strict=True):
+        assert each["refused"] == []
+        for setting, x in PLAYGROUND[name].items():
+            assert each["state"][setting] == x, name
+        assert f'href="{escape(links[name])}"' in lesson_page(name, questions=1).html
 
 
 def run_of(model, optimizer, loss=nn.binary_cross_entropy, labels=(0, 1), **options):

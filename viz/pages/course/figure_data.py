@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from tinygrad_edu import math, record
 from tinygrad_edu.engine.value import Value
@@ -18,6 +19,7 @@ from tinygrad_edu.learn.lessons.networks.uses import SHAPES, SIDE, picture_netwo
 from ...drawing.scene import Scene
 from ..live.program import program
 from ..page import themed
+from ..playground.settings import checked
 
 WIDTHS = (2, 4, 8, 16, 32)
 DEPTHS = (1, 2, 3, 4)
@@ -125,6 +127,34 @@ def _pictures(seed: int) -> tuple[Any, str]:
         "pictures": [[round(x, 3) for x in pixels] for pixels in unseen[:PICTURES]],
     }
     return data, ""
+
+
+# what the playground begins with, for the lessons that it goes on from
+PLAYGROUND: dict[str, dict[str, Any]] = {
+    "forward": {"layers": [2], "test": 0.0},
+    "chain": {"layers": [3, 2], "test": 0.0},
+    "backward": {"layers": [3, 2], "test": 0.0},
+    "descent": {"data": "line", "layers": [], "rate": 0.1},
+    "rate": {"data": "line", "layers": [], "rate": 1.0},
+    "start": {"data": "xor", "layers": [4], "activation": "relu", "init": "he"},
+    "batches": {"layers": [], "batch": 1, "rate": 0.1},
+    "optimisers": {"data": "spirals", "optimizer": "Adam", "rate": 0.03},
+    "depth": {"layers": [8] * 6, "activation": "sigmoid"},
+    "generalise": {
+        "samples": 100, "noise": 0.5, "test": 0.5, "layers": [12], "optimizer": "Adam",
+        "rate": 0.1,
+    },
+}
+
+
+def playground_link(lesson: str) -> str:
+    """Returns the address of the playground in the state that a lesson is about, or ""."""
+    if lesson not in PLAYGROUND:
+        return ""
+    settings = checked(PLAYGROUND[lesson])
+    texts = {name: ",".join(map(str, x)) if isinstance(x, list) else x
+             for name, x in settings.items()}
+    return f"playground.html#{urlencode(texts, safe=',')}"
 
 
 FIGURES = {

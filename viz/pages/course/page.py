@@ -23,7 +23,7 @@ from ..live.program import rows
 from ..page import Page, assemble
 from . import experiments
 from . import questions as asking
-from .figure_data import FIGURES, ROWS
+from .figure_data import FIGURES, ROWS, playground_link
 
 MAX_PICTURES = 230_000  # characters of the pictures of a page
 
@@ -39,6 +39,7 @@ def index_page() -> Page:
         "<p>Twelve lessons on backpropagation and gradient descent. Each asks for a prediction, "
         "shows the experiment that answers it, and has questions with marks.</p>"
         f'<ol class="lessons">{"".join(entries)}</ol>'
+        '<p>In <a href="playground.html">the playground</a> you train networks of your own.</p>'
         '<p><button id="export" type="button">Save what I have done</button> '
         "The file can be read by <code>tinygrad-edu progress --import</code>.</p>"
     )
@@ -101,4 +102,6 @@ def _links(lesson: Lesson) -> str:
     if i + 1 < len(names):
         near.append((names[i + 1], f"next: {LESSONS[names[i + 1]].title}"))
     links = [f'<a href="{name}.html">{escape(text)}</a>' for name, text in near]
+    if playground := playground_link(lesson.name):
+        links.append(f'<a href="{escape(playground)}">this lesson in the playground</a>')
     return f'<nav aria-label="lessons">{" ".join(links)}</nav>'

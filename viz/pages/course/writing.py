@@ -14,7 +14,7 @@ QUESTIONS = 50
 def course(
     folder: FilePath, *, questions: int = QUESTIONS, seed: int = 0, progress: bool = False
 ) -> list[Path]:
-    """Writes the course to a folder, and returns the paths: the index, and twelve lessons.
+    """Writes the course to a folder, and returns the paths: index, twelve lessons, playground.
 
     The pages need no network, and no server.
 
@@ -30,6 +30,7 @@ def course(
     # the lessons take half a second to import, which other pictures do not need
     from tinygrad_edu.learn.lessons import LESSONS
 
+    from ..playground.page import playground
     from .page import index_page, lesson_page
 
     check_int(questions, "course: questions", 1, most=500)
@@ -44,4 +45,4 @@ def course(
             page = lesson_page(name, questions=questions, seed=seed)
             written.append(page.save(target / f"{name}.html"))
             show((i + 1) / len(LESSONS))
-    return written
+    return [*written, playground(target / "playground.html")]

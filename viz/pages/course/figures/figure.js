@@ -327,9 +327,9 @@ export class Figure {
  * @param {{ logarithmic?: boolean, height?: number | ((width: number) => number) }} [options]
  */
 export function plotOf(place, xs, ys, names, { logarithmic = false, height = 300 } = {}) {
-  Scales.WIDTH = clamp(place.clientWidth || WIDEST, NARROWEST, WIDEST)
-  const high = typeof height === "number" ? height : height(Scales.WIDTH)
-  return new Plot(place, high, xs, ys, names, { logarithmic })
+  const width = clamp(place.clientWidth || WIDEST, NARROWEST, WIDEST)
+  const high = typeof height === "number" ? height : height(width)
+  return new Plot(place, high, xs, ys, names, { logarithmic, width })
 }
 
 /** @typedef {import("../../plot.js").Plot} PlotOf */
