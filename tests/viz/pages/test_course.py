@@ -309,7 +309,7 @@ def test_the_index_lists_what_was_done_and_saves_it(driver, tmp_path):
     visit(driver, page)
     assert driver.execute_script("return document.querySelector('[data-done=chain]').textContent") \
         == "2 of 4 predictions; questions right: 1"
-    assert len(re.findall(r'href="(\w+)\.html"', page.read_text(encoding="utf-8"))) == 12
+    assert len(re.findall(r'href="(\w+)\.html"', page.read_text(encoding="utf-8"))) == 13
     assert console(driver) == []
 
 
