@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NonFiniteError, TrainingWarning, counted
-from .arguments import SEED, Command, argument, batch_size, option, out_option, positive, sizes
+from .arguments import (
+    REPLACED,
+    SEED,
+    Command,
+    argument,
+    batch_size,
+    option,
+    out_option,
+    positive,
+    sizes,
+)
 from .output import accuracy_text, folder, list_files, print_findings, save_run
 
 # from a name in `data` to how many samples are generated (none of a real data set), and to the loss
@@ -150,7 +160,7 @@ PLAYGROUND = Command(
             "settings", nargs="*", metavar="NAME=VALUE",
             help="how it opens, such as data=xor layers=4,4 optimizer=Adam rate=0.03",
         ),
-        out_option("playground.html"),
+        option("-o --out", Path("playground.html"), f"the page to write; {REPLACED}"),
     ),
 )
 TRAIN = Command(

@@ -17,6 +17,8 @@ export const INITIALISERS = {
   he: (fanIn, _fanOut, random) => random.gauss(0, Math.sqrt(2 / fanIn))
 }
 
+const SLOPE = 0.01 // of leaky_relu, as in Python
+
 /** A layer of neurons, activation(b + w . x); its weights are leaves of a graph. */
 export class Layer {
   /**
@@ -46,7 +48,10 @@ export class Layer {
     const { graph, activation } = this
     return this.neurons.map(({ w, b }) => {
       const sum = inputs.reduce((y, x, i) => graph.apply("add", y, graph.apply("mul", w[i], x)), b)
-      return activation === "linear" ? sum : graph.apply(activation, sum)
+      if (activation === "linear") return sum
+      // the only one with a parameter: its slope below 0
+      const more = activation === "leaky_relu" ? [graph.leaf(SLOPE, true)] : []
+      return graph.apply(activation, sum, ...more)
     })
   }
 }

@@ -23,6 +23,10 @@ const STEP_Y = 58
 
 /** The graph of a sample's loss, with the parts that belong to one unit. */
 export class Behind {
+  /** @type {number[]} the operations of the loss, which come after the score */
+  lossNodes = []
+  isOutput = false
+
   /**
    * @param {Trainer} trainer
    * @param {Sample} sample
@@ -61,7 +65,7 @@ export class Behind {
    * weights of the next layer that its output meets, and q1, q2, ... these products.
    * @param {Model} model @param {number} layer
    */
-  #nameInside({ graph, layers }, layer) {
+  #nameInside({ graph, layers, score }, layer) {
     const { names } = this
     const counts = { mul: 0, add: 0 }
     const letters = { mul: "p", add: "s" }
@@ -69,6 +73,12 @@ export class Behind {
       const op = /** @type {"mul" | "add"} */ (graph.ops[node])
       if (op in counts && node !== this.output) names[node] = `${letters[op]}${(counts[op] += 1)}`
     }
+    const last = layers.length - 1
+    this.isOutput = layer === last
+    this.lossNodes = [...graph.ops.keys()].filter((node) => graph.ops[node] && node > score)
+    this.lossNodes.slice(0, -1).forEach((node, i) => {
+      names[node] = `l${i + 1}`
+    })
     const place = this.peers.indexOf(this.output)
     for (const [j, { w }] of (layers[layer + 1]?.neurons ?? []).entries()) {
       names[w[place]] = `u${j + 1}`
@@ -104,10 +114,13 @@ export class Behind {
    */
   sentences() {
     const { events } = this.recording
-    const own = new Set(this.inside)
+    // behind the output are the operations of the loss
+    const rest = this.isOutput ? this.lossNodes : []
+    const own = new Set([...this.inside, ...rest])
     const forward = events.filter(({ before, node }) => before === null && own.has(node))
     const backward = events.filter(
-      ({ user, before, node }) => before !== null && (own.has(user) || node === this.output)
+      ({ user, before, node }) =>
+        before !== null && (own.has(user) || node === this.output || rest.includes(node))
     )
     return [...forward, ...backward].map((event) => {
       const { lead, rest, growth, formula } = this.recording.words(event)
@@ -128,7 +141,7 @@ export class Behind {
       role: "img",
       "aria-label": "the graph of the unit; its numbers are in the sentences below"
     })
-    svg.style.minWidth = `${columns + WIDE + 20}px`
+    svg.style.minWidth = `${0.85 * (columns + WIDE + 20)}px`
     for (const node of this.inside) {
       graph.operands[node].forEach((operand, i) => {
         svg.append(edgeOf(places, operand, node, graph.partials[node][i]))

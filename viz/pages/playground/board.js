@@ -1,13 +1,14 @@
 /* The board of the playground: the elements of the page, and what they show of a run. */
 
-import { create, partOf, setText } from "../elements.js"
+import { create, fill, partOf, setText } from "../elements.js"
 import { Behind, showBehind } from "./behind.js"
 import { Controls } from "./controls.js"
 import {
   Field, drawDecision, drawGradients, drawLosses, drawNetwork, unitName
 } from "./pictures.js"
 import { Run } from "./run/run.js"
-import { findings, general } from "./run/words.js"
+import { rateOf } from "./run/training.js"
+import { findings, general, remarks } from "./run/words.js"
 
 /** @import { State, Table } from "./run/state.js" */
 /** @import { Sample } from "../live/data.js" */
@@ -17,13 +18,23 @@ import { findings, general } from "./run/words.js"
 const WORK = 12 // milliseconds of steps in a frame
 const PAUSE = 50 // milliseconds between two pictures of a run
 const NEAR_SAMPLE = 18 // how far from a sample a click may be, in units of the plot
+const SAMPLES = "the samples; the arrow keys choose the one before or after"
 const NAMES =
-  "L is the loss of this sample, without penalties and dropout. w and b are the weights of the " +
-  "unit, p its products, s its sums; u are the weights of the next layer that its output meets, " +
-  "and q the products with them."
+  "L is the loss of this sample, without penalties and dropout; an update takes the mean of such " +
+  "gradients over the batch. w and b are the weights of the unit, p its products, s its sums, h " +
+  "the outputs of the layer before; u are the weights of the next layer that its output meets, " +
+  "and q the products with them. t is the target, as the loss takes it: "
+/** @type {Record<string, string>} */
+const TARGETS = {
+  binary_cross_entropy: "-1 for class 1 and 1 for class 0, so that L = softplus(t × score).",
+  hinge: "1 for class 1 and -1 for class 0, and L = relu(1 - t × score).",
+  mse: "1 for class 1 and -1 for class 0, or y of a line, and L = (score - t)²."
+}
 const VIEWS = {
-  network: "The network: choose a unit to see the graph behind it",
-  decision: "What the network decides; choose a sample",
+  network: "The network: choose a unit, and below is the graph behind it. Blue is above 0, " +
+    "orange below; dashed weights are negative",
+  decision: "What the network decides: ● class 0, ■ class 1; test data are paler with a dark " +
+    "edge. Choose a sample",
   losses: "Loss of the training data (full line) and of test data (dashes)",
   gradients: "Size of the gradient in each layer, at the last step"
 }
@@ -46,6 +57,7 @@ function view(name) {
 /** The whole playground, in an element. */
 export class Board {
   isRunning = false
+  isPressed = false
   isAfter = true
   chosen = { layer: 0, unit: 0 }
   pointClass = 0
@@ -106,6 +118,16 @@ export class Board {
       this.losses.figure, this.gradients.figure)
     root.append(bar, this.words, settings, middle, result, this.behind, this.dialog)
     this.decision.place.addEventListener("click", (event) => this.#clicked(event))
+    this.decision.place.addEventListener("keydown", (event) => this.#walk(event))
+    fill(this.decision.place, { tabindex: 0, role: "group", "aria-label": SAMPLES }, [])
+    // a click needs the element that was pressed, so nothing is drawn anew until it is let go
+    root.addEventListener("pointerdown", () => {
+      this.isPressed = true
+    })
+    for (const name of ["pointerup", "pointercancel"])
+      addEventListener(name, () => setTimeout(() => {
+        this.isPressed = false
+      }))
     this.show()
   }
 
@@ -150,7 +172,7 @@ export class Board {
       while (performance.now() < end && !this.run.trainer.hasFailed)
       const { hasFailed, train } = this.run.trainer
       if (hasFailed || !train.length) return this.pause()
-      if (performance.now() - drawn > PAUSE) {
+      if (performance.now() - drawn > PAUSE && !this.isPressed) {
         this.draw()
         drawn = performance.now()
       }
@@ -198,7 +220,6 @@ export class Board {
     drawNetwork(this.network.place, trainer, field, outputs, this.chosen, (layer, unit) => {
       this.chosen = { layer, unit }
       this.drawAtRest()
-      this.behind.scrollIntoView({ block: "nearest" })
     })
     run.note()
     drawLosses(this.losses.place, run.train, run.test)
@@ -220,17 +241,21 @@ export class Board {
     const shown = [
       ["steps", "step", trainer.steps],
       ["epochs", "epoch", trainer.epochs],
+      ["rate", "learning rate", rateOf(trainer.state, trainer.steps)],
       ["train", "training loss", train.at(-1)?.[1] ?? NaN],
       ["test", "test loss", test.at(-1)?.[1] ?? NaN],
       ["right", "training data right", trainer.accuracyOn(trainer.train)],
       ["tested", "test data right", trainer.accuracyOn(trainer.test)],
       ["seed", "random seed", trainer.state.seed]
     ]
-    const isThere = shown.filter(([name, , x]) => !Number.isNaN(x) || name === "train")
+    const isThere = shown.filter(
+      ([name, , x]) => !Number.isNaN(x) || (name === "train" && train.length > 0)
+    )
     this.numbers.replaceChildren(
       ...isThere.map(([name, label, x]) => {
         const isShare = name === "right" || name === "tested"
-        const text = isShare ? `${general(100 * x, 3)}%` : general(x, 4)
+        const plain = Number.isInteger(x) ? x.toLocaleString("en") : general(x, 4)
+        const text = isShare ? `${general(100 * x, 3)}%` : plain
         const number = create("dd", { "data-number": name, "data-value": String(x), text })
         return create("div", {}, create("dt", { text: label }), number)
       })
@@ -260,10 +285,9 @@ export class Board {
   }
 
   #showWords() {
-    const { trainer } = this.run
-    const found = trainer.train.length
-      ? findings(trainer, this.texts.findings)
-      : [["There are no samples.", "Click into the picture to add points of both classes."]]
+    const wrong = findings(this.run.trainer, this.texts.findings)
+    const again = wrong.length ? [["To start again, change the setting and press Reset.", ""]] : []
+    const found = [...wrong, ...remarks(this.run), ...again]
     const texts = found.map(([sentence, advice]) =>
       create("p", {}, create("span", { text: sentence }), " ", create("em", { text: advice }))
     )
@@ -280,8 +304,10 @@ export class Board {
     const { layer, unit } = chosen
     const behind = new Behind(trainer, sample, layer, unit, this.texts.rows, weights)
     const where = sample.x.map((x) => general(x, 3)).join(", ")
-    const title = `The graph behind ${unitName(trainer, layer, unit)}, for the sample (${where}) ` +
-      `with the target ${general(sample.t, 3)}`
+    const target = trainer.isRegression ? `y = ${general(sample.t, 3)}` : `class ${sample.t}`
+    const kind = trainer.test.includes(sample) ? "test sample" : "sample"
+    const title = `The graph behind ${unitName(trainer, layer, unit)}, for the ${kind} ` +
+      `(${where}) of ${target}`.replace("of y", "with y")
     const times = [false, true].map((isAfter) => {
       const name = isAfter ? "after" : "before"
       return button(name, `${name} the last update`, () => {
@@ -295,7 +321,20 @@ export class Board {
     const place = create("div", {})
     showBehind(place, behind)
     this.behind.replaceChildren(create("h2", { text: title }), create("p", {}, ...times),
-      create("p", { class: "names", text: NAMES }), place)
+      create("p", { class: "names", text: `${NAMES}${TARGETS[trainer.state.loss]}` }), place)
+  }
+
+  /** Chooses the sample before or after.
+   * @param {KeyboardEvent} event
+   */
+  #walk(event) {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key]
+    const { train, test } = this.run.trainer
+    const all = [...train, ...test]
+    if (!by || !this.sample) return
+    event.preventDefault()
+    this.sample = all[(all.indexOf(this.sample) + by + all.length) % all.length]
+    this.drawAtRest()
   }
 
   /** Chooses the sample that was clicked, or adds a point to the data set "own".
@@ -343,6 +382,7 @@ export class Board {
   showProgram() {
     this.pause()
     this.program.textContent = this.run.python()
+    setText(partOf(this.dialog, "[data-do=copy]"), "Copy")
     this.dialog.showModal()
   }
 
@@ -351,6 +391,8 @@ export class Board {
     range.selectNodeContents(this.program)
     getSelection()?.removeAllRanges()
     getSelection()?.addRange(range)
-    document.execCommand("copy")
+    const isCopied = document.execCommand("copy")
+    const text = isCopied ? "Copied" : "Selected: press Ctrl+C"
+    setText(partOf(this.dialog, "[data-do=copy]"), text)
   }
 }

@@ -11,6 +11,8 @@ const GROUPS = {
   penalties: "Against overfitting"
 }
 
+const HINT = "Data, network and loss begin anew when they are changed; the run goes on with others."
+
 /** The controls of a table of settings. */
 export class Controls {
   /** @type {Map<string, HTMLSelectElement>} */
@@ -25,6 +27,7 @@ export class Controls {
     this.table = table
     this.change = change
     this.layers = create("div", { class: "layers" })
+    place.append(create("p", { class: "hint", text: HINT }))
     for (const [group, title] of Object.entries(GROUPS)) {
       const fields = Object.entries(table.settings)
         .filter(([name, setting]) => setting.group === group && name !== "seed")
@@ -110,7 +113,8 @@ export class Controls {
       ...rows
     )
     if (!hadFocus || !focused) return
-    for (const each of this.layers.querySelectorAll("button"))
-      if (each.getAttribute("aria-label") === focused) each.focus()
+    const all = [...this.layers.querySelectorAll("button")].filter((each) => !each.disabled)
+    const same = all.find((each) => each.getAttribute("aria-label") === focused)
+    ;(same ?? all[0])?.focus()
   }
 }

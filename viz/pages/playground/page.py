@@ -17,7 +17,8 @@ from ..page import Page, assemble, page_path
 from .settings import as_data, checked
 
 ROWS = (
-    "add", "sub", "mul", "div", "neg", "square", "relu", "tanh", "sigmoid", "silu", "softplus",
+    "add", "sub", "mul", "div", "neg", "square", "relu", "leaky_relu", "tanh", "sigmoid", "silu",
+    "softplus",
 )
 TITLE = "The playground of tinygrad_edu"
 

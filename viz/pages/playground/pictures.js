@@ -13,7 +13,7 @@ import { general } from "./run/words.js"
 
 const GRID = 31 // points of the grid in each direction
 const CURVE = 61 // points of a curve
-const MOST_LOSS = 1e6
+const MOST_LOSS = 1e30
 const MARKS = ["M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0", "M-4.5 -4.5h9v9h-9Z"]
 
 /** The points at which the network is evaluated, and the range of each axis. */
@@ -72,8 +72,13 @@ export function drawDecision(place, field, trainer, scores, chosen) {
   } else if (Array.from(scores).every(Number.isFinite)) {
     plot.inside.append(decisionOf(plot, field, scores))
   }
-  for (const sample of trainer.test) plot.front.append(markOf(plot, sample, field, "test", chosen))
-  for (const sample of trainer.train) plot.front.append(markOf(plot, sample, field, "", chosen))
+  const marks = [
+    ...trainer.test.map((sample) => ({ sample, kind: "test" })),
+    ...trainer.train.map((sample) => ({ sample, kind: "" }))
+  ]
+  marks.sort((a, b) => Number(a.sample === chosen) - Number(b.sample === chosen))
+  for (const { sample, kind } of marks)
+    plot.front.append(markOf(plot, sample, field, kind, chosen))
   return plot
 }
 
@@ -132,6 +137,13 @@ export function drawLosses(place, train, test) {
     createSvg("path", { class: "line other", d: plot.framed(test) }),
     createSvg("path", { class: "line", d: plot.framed(train) })
   )
+  const end = train.at(-1)?.[1] ?? 0
+  if (!(end < MOST_LOSS)) {
+    const text = Number.isFinite(end) ? "off the scale" : "not finite"
+    plot.front.append(
+      createSvg("text", { class: "name", x: 540, y: 30, "text-anchor": "end", text })
+    )
+  }
 }
 
 /** Draws the size of the gradient of each layer.
@@ -144,9 +156,8 @@ export function drawGradients(place, sizes) {
   const low = Math.floor(Math.min(-3, ...powers))
   const high = Math.ceil(Math.max(0, ...powers) + 1e-9)
   const names = { x: "layer", y: "rms of the gradient", title: "gradients by layer" }
-  const plot = new Plot(place, 200, [0.4, sizes.length + 0.6], [10 ** low, 10 ** high], names, {
-    logarithmic: true
-  })
+  const layers = /** @type {Pair} */ ([0.4, Math.max(sizes.length, 1) + 0.6])
+  const plot = new Plot(place, 200, layers, [10 ** low, 10 ** high], names, { logarithmic: true })
   const wide = Math.min(60, (plot.x(2) - plot.x(1)) * 0.6)
   sizes.forEach((size, i) => {
     const top = plot.inFrame(size)
@@ -183,7 +194,7 @@ export function drawNetwork(place, trainer, field, outputs, chosen, choose) {
     role: "group",
     "aria-label": "the network; each unit is a button that opens its graph"
   })
-  svg.style.minWidth = `${sizes.length * COLUMN * 0.6}px`
+  svg.style.minWidth = `${sizes.length * COLUMN * 0.42}px`
   const at = (/** @type {number} */ column, /** @type {number} */ i) => ({
     x: column * COLUMN + COLUMN / 2,
     y: (height - sizes[column] * ROW) / 2 + i * ROW + ROW / 2
@@ -238,7 +249,7 @@ export function drawNetwork(place, trainer, field, outputs, chosen, choose) {
 
 /** @param {Trainer} trainer @param {number} layer @param {number} unit */
 export function unitName({ model }, layer, unit) {
-  return layer === model.layers.length - 1 ? "output" : `unit ${unit + 1} of layer ${layer + 1}`
+  return layer === model.layers.length - 1 ? "the output" : `unit ${unit + 1} of layer ${layer + 1}`
 }
 
 /** Returns the weights of each neuron, by layer. @param {Trainer} trainer */

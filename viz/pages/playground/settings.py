@@ -49,7 +49,8 @@ SETTINGS = {
     "noise": Setting("data", "noise", 0.1, (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), 0, 2),
     "test": Setting("data", "share of test data", 0.2, (0.0, 0.1, 0.2, 0.3, 0.5), 0, 0.9),
     "activation": Setting(
-        "network", "activation", "tanh", ("tanh", "relu", "sigmoid", "silu", "softplus", "linear")
+        "network", "activation", "tanh",
+        ("tanh", "relu", "leaky_relu", "sigmoid", "silu", "softplus", "linear"),
     ),
     "init": Setting("network", "first weights", "xavier", ("uniform", "xavier", "he")),
     "loss": Setting(

@@ -8,8 +8,9 @@ import { Trainer } from "./training.js"
 
 const MOST_POINTS = 300 // of a curve of losses
 const PROGRAM_EPOCHS = 100 // of the program, before a step was done
+const CLASSIFICATION_LOSS = "binary_cross_entropy"
 // settings after whose change the network goes on with its weights
-const KEEPS = ["loss", "optimizer", "rate", "momentum", "alpha", "beta1", "beta2", "decay",
+const KEEPS = ["optimizer", "rate", "momentum", "alpha", "beta1", "beta2", "decay",
   "schedule", "over", "batch", "l1", "l2", "dropout"]
 
 /** A run. */
@@ -39,7 +40,9 @@ export class Run {
    * @param {Partial<State>} change
    */
   changed(change) {
-    const state = consistent({ ...this.state, ...change })
+    const isLineLeft = this.state.data === "line" && change.data && change.data !== "line"
+    const loss = isLineLeft ? { loss: CLASSIFICATION_LOSS } : {}
+    const state = consistent({ ...this.state, ...loss, ...change })
     const keeps = Object.keys(change).every((name) => KEEPS.includes(name))
     if (!keeps || !this.trainer.steps) return new Run(state, keeps ? this.given : null)
     const before = this.trainer

@@ -136,7 +136,10 @@ export function asPython(state, epochs, { weights }) {
     options.push(`penalty=lambda: ${terms.join(" + ")}`)
   }
   lines.push(`history = fit(model, nn.${loss}, X, y, ${options.join(", ")})`)
-  lines.push("print(history.loss[-1])", "")
+  lines.push("", "# the training loss of the page: with all units, and without penalties")
+  lines.push("model.eval()")
+  lines.push(`losses = [nn.${loss}(model(x), t).data for x, t in zip(X, y)]`)
+  lines.push("print(sum(losses) / len(losses))", "")
   return lines.join("\n")
 }
 

@@ -1,12 +1,15 @@
 /* What is wrong with a run, in the words of `diagnose`; the templates are those of Python. */
 
+import { rateOf } from "./training.js"
+
 /** @import { Trainer } from "./training.js" */
 
 const DIVERGED = 2 // a run diverges if its loss is this many times its lowest level
 const RELAPSE = 0.5 // and it has lost again more than this part of its gain
 const NEAR_ZERO = 0.05
 const EXPLODED = 1e3
-const MIN_STEPS = 20
+const MIN_STEPS = 3
+const LEARNED = 0.1 // a run has learned if its loss is this part of the loss at first
 const DEAD_SHARE = 0.5
 const MOST_SATURATION = 0.8
 
@@ -19,16 +22,56 @@ export function findings(trainer, texts) {
   const { train, state } = trainer
   const samples = counted(train.length, "sample")
   const all = found ? [found] : []
-  if (!trainer.steps || trainer.hasFailed) return all
-  for (const { dead, units, saturation, saturated } of trainer.unitStates()) {
+  if (!trainer.steps || trainer.hasFailed || hasLearned(trainer)) return all
+  trainer.unitStates().forEach(({ dead, units, saturation, saturated }, i) => {
     const fields = { dead, units: counted(units, "unit"), samples, op: state.activation }
-    if (dead > DEAD_SHARE * units) all.push([filledWith(texts.dead, fields), texts.deadAdvice])
+    const where = `Layer ${i + 1}: `
+    if (dead > DEAD_SHARE * units)
+      all.push([where + filledWith(texts.dead, fields), texts.deadAdvice])
     if (saturation > MOST_SATURATION) {
       const more = { percent: 100 * saturation, units, samples, limit: 0.99, saturated }
-      all.push([filledWith(texts.saturated, more), texts.saturatedAdvice])
+      // small weights were chosen already, so the steps were too large
+      const advice = state.init === "xavier" ? SMALLER : texts.saturatedAdvice
+      all.push([where + filledWith(texts.saturated, more), advice])
     }
-  }
+  })
   return all
+}
+
+const SMALLER = "Start again with a smaller learning rate."
+const OVERFITTED = 2 // times its lowest value, at which a test loss has risen
+
+/** @param {Trainer} trainer */
+function hasLearned({ history, state, train }) {
+  const every = state.batch ? Math.ceil(train.length / state.batch) : 1
+  const levels = levelsOf(history, every)
+  return levels.length > 0 && atEnd(levels) <= LEARNED * levels[0]
+}
+
+/** Returns what else is to be said of a run, and what to do.
+ * @param {import("./run.js").Run} run
+ */
+export function remarks({ trainer, test, train }) {
+  const { state } = trainer
+  const samples = trainer.train
+  if (!samples.length)
+    return [["There are no samples.", "Click into the picture to add points of both classes."]]
+  const said = []
+  if (!trainer.isRegression && samples.every(({ t }) => t === samples[0].t))
+    said.push(["All training samples are of one class.", "Add points of the other class."])
+  if (trainer.hasFailed) said.push(["The run has ended: a number is not finite.", ""])
+  else if (trainer.steps && rateOf(state, trainer.steps) === 0)
+    said.push(["The schedule has ended: the learning rate is 0.", "Choose more steps for it."])
+  const lowest = Math.min(...test.map(([, loss]) => loss))
+  const last = test.at(-1)?.[1] ?? NaN
+  const fell = (train.at(-1)?.[1] ?? NaN) < train[0]?.[1]
+  if (fell && last > OVERFITTED * lowest && last > NEAR_ZERO)
+    said.push([
+      `The test loss has risen from ${general(lowest, 3)} to ${general(last, 3)}, while the ` +
+        "training loss fell: the network learns its samples by heart.",
+      "Try L2, dropout, fewer units or more samples."
+    ])
+  return said
 }
 
 /** Returns what the losses show, or null: they are not finite, or the run diverges.
