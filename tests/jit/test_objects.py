@@ -353,3 +353,48 @@ def test_no_type_of_the_package_has_another_width_on_another_machine():
     assert len(files) > 50
     found = {path.name: [*unclear_widths(path.read_text(encoding="utf-8"))] for path in files}
     assert {name: kinds for name, kinds in found.items() if kinds} == {}
+
+
+# ---- Windows
+
+FLOATS = """
+declare double @sine(double)
+define double @f(double %x) {
+  %y = call double @sine(double %x)
+  %z = fmul double %y, 3.25
+  ret double %z
+}
+"""
+
+
+def object_for(triple):
+    """Returns the file that LLVM writes for a system, with the processor of this machine."""
+
+    def emit():
+        from llvmlite import binding
+
+        machine = binding.Target.from_triple(triple).create_target_machine(reloc="pic", jit=True,
+                                                                           codemodel="default")
+        return machine.emit_object(binding.parse_assembly(f'target triple = "{triple}"\n{FLOATS}'))
+
+    objects.host()  # LLVM is ready then
+    return objects._on_llvm_thread(emit)
+
+
+def test_code_for_windows_refers_to_nothing_that_the_linker_in_memory_lacks():
+    system = f"{objects.host().triple.partition('-')[0]}-pc-windows-msvc"
+    assert b"_fltused" in object_for(system)  # for a program on disk
+    code = object_for(objects.target(system))
+    assert b"_fltused" not in code
+    assert b"sine" in code
+    assert code.startswith(b"\x7fELF")
+
+
+@pytest.mark.parametrize(("triple", "expected"), [
+    ("x86_64-pc-windows-msvc", "x86_64-pc-windows-msvc-elf"),
+    ("x86_64-pc-windows-msvc-elf", "x86_64-pc-windows-msvc-elf"),
+    ("x86_64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"),
+    ("arm64-apple-darwin23.5.0", "arm64-apple-darwin23.5.0"),
+])
+def test_the_target_is_the_system_with_files_that_can_be_linked_in_memory(triple, expected):
+    assert objects.target(triple) == expected

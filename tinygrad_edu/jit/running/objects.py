@@ -93,11 +93,24 @@ def _detect_host() -> Host:
             return Host(missing="is not installed")
         return Host(missing=f"cannot be loaded ({type(error).__name__}: {error})")
     return Host(
-        str(llvm.get_process_triple()),
+        target(str(llvm.get_process_triple())),
         str(llvm.get_host_cpu_name()),
         str(llvm.get_host_cpu_features().flatten()),
         f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}",
     )
+
+
+def target(triple: str) -> str:
+    """Returns for which target code is written that is linked in memory on a system.
+
+    LLVM's linker in memory handles files of Windows in part: they refer to a symbol that marks the
+    use of floats, which it does not find.  Files in the format of Linux are linked everywhere, and
+    calls follow the rules of Windows all the same.
+
+    triple: the system, in LLVM's terms.
+    """
+    is_windows = "-windows-" in triple and not triple.endswith("-elf")
+    return f"{triple}-elf" if is_windows else triple
 
 
 def available() -> bool:
