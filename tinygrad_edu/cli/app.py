@@ -8,6 +8,7 @@ written to.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -34,9 +35,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:  # it was not closed before the program began
                 sys.stdout.flush()  # a closed pipe is noticed here, and not when Python ends
-    except BrokenPipeError:
+    except OSError as error:
+        if not _is_closed_pipe(error):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
+
+
+def _is_closed_pipe(error: BaseException) -> bool:
+    """Returns whether the reader of the output has closed it.
+
+    Windows reports an invalid argument then, of no file.
+    """
+    is_pipe_of_windows = (
+        sys.platform == "win32"
+        and isinstance(error, OSError)
+        and error.errno == errno.EINVAL
+        and error.filename is None
+    )
+    return isinstance(error, BrokenPipeError) or is_pipe_of_windows
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -51,10 +68,10 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     try:
         return int(options.run(options))
-    except BrokenPipeError:
-        raise
     except (TinygradEduError, ValueError, OSError, TypeError, OverflowError) as error:
-        print(f"tinygrad-edu {options.command}: {one_line(error)}", file=sys.stderr)
+        if _is_closed_pipe(error):
+            raise
+        print(f"tinygrad-edu {options.command}: {_message(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"tinygrad-edu {options.command}: interrupted", file=sys.stderr)
@@ -71,6 +88,16 @@ def _refuse(
     if rest[0].startswith("-") and not is_option and "expression" in options:
         message += '; an expression that starts with a minus sign needs brackets: "(-a*b)"'
     parser.exit(2, f"{program}: {shortened(message, 500)}; see {program} --help\n")
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError) and error.encoding != "utf-8":
+        sign = error.object[error.start]
+        return (
+            f"the output has the sign {sign!r}, which its encoding {sys.stdout.encoding} lacks; "
+            "set the environment variable PYTHONUTF8=1"
+        )
+    return one_line(error)
 
 
 class _Parser(argparse.ArgumentParser):

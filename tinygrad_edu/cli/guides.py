@@ -6,6 +6,7 @@ import argparse
 import sys
 from importlib import resources
 
+from ..debug.text import encodable
 from .arguments import Command, argument
 
 
@@ -44,7 +45,7 @@ def summary_of(text: str) -> str:
 def _show(text: str) -> None:
     """Prints a guide: laid out on a terminal, as it stands anywhere else."""
     if not sys.stdout.isatty():
-        print(text, end="")
+        print(encodable(text), end="")
         return
     from rich.console import Console
     from rich.markdown import Markdown

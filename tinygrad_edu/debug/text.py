@@ -1,9 +1,18 @@
-"""Numbers and names as the sentences of a recording print them."""
+"""Numbers and names as the sentences of a recording print them, and signs that a terminal lacks."""
 
 from __future__ import annotations
 
+import sys
+
 DIGITS = 4  # significant digits of a number in a sentence
 MOST_DIGITS = 10  # significant digits of a number that would look like an integer with fewer
+# signs of mathematics for terminals that have letters only
+SPELLINGS = {
+    "∂": "d", "×": "*", "·": "*", "−": "-", "–": "-", "→": "->", "←": "<-", "≤": "<=", "≥": ">=",
+    "≠": "!=", "≈": "about ", "Σ": "sum ", "√": "sqrt ", "∞": "inf", "°": " degrees",
+    "²": "**2", "³": "**3", "½": "1/2", "α": "alpha", "β": "beta", "λ": "lambda ", "μ": "mu",
+    "σ": "sigma", "Δ": "delta ", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "...",
+}
 
 
 def printable(label: str) -> str:
@@ -12,6 +21,20 @@ def printable(label: str) -> str:
     A new line becomes ``\\n``, escape ``\\x1b``.
     """
     return "".join([c if c.isprintable() else repr(c)[1:-1] for c in label])
+
+
+def encodable(text: str) -> str:
+    """Returns a text with signs that standard output cannot show spelled in letters.
+
+    Such an output is a pipe or a file on Windows, unless Python uses UTF-8.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        plain = "".join([SPELLINGS.get(sign, sign) for sign in text])
+        return plain.encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 def short_number(x: float | None) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -168,9 +169,11 @@ class Progress:
             with TemporaryFile(dir=folder):
                 pass
         except OSError as error:
+            # Windows has its own folder for the data of a program, and no variable for it
+            other = ", or name another folder in the variable XDG_DATA_HOME"
             raise type(error)(
                 f"progress: {folder} cannot be written to: {error.strerror or error}; make it "
-                "writable, or name another folder in the variable XDG_DATA_HOME"
+                f"writable{other if sys.platform != 'win32' else ''}"
             ) from error
 
     def _remove_leftovers(self) -> None:

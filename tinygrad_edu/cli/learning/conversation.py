@@ -10,19 +10,12 @@ from contextlib import suppress
 from io import UnsupportedOperation
 from typing import TYPE_CHECKING
 
-from ...debug.text import printable
+from ...debug.text import encodable, printable
 
 if TYPE_CHECKING:
     from ...learn.questions import Mark, Question
 
 WIDTH = 80  # of a line at most
-# signs of mathematics for terminals that have letters only
-SPELLINGS = {
-    "∂": "d", "×": "*", "·": "*", "−": "-", "–": "-", "→": "->", "←": "<-", "≤": "<=", "≥": ">=",
-    "≠": "!=", "≈": "about ", "Σ": "sum ", "√": "sqrt ", "∞": "inf", "°": " degrees",
-    "²": "**2", "³": "**3", "½": "1/2", "α": "alpha", "β": "beta", "λ": "lambda ", "μ": "mu",
-    "σ": "sigma", "Δ": "delta ", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "...",
-}
 KEYS = "h for a hint, s for the solution, q to leave"
 
 
@@ -65,7 +58,7 @@ def say(text: str = "", indent: str = "") -> None:
         if not line.startswith(" "):
             lines = textwrap.wrap(line, width, break_on_hyphens=False) or [""]
         for part in lines:
-            print(_encodable(f"{indent}{part}".rstrip()))
+            print(encodable(f"{indent}{part}".rstrip()))
 
 
 def read(prompt: str) -> str:
@@ -74,7 +67,7 @@ def read(prompt: str) -> str:
     Raises:
         LeftError: it is q, or the input has ended.
     """
-    print(_encodable(prompt), end=" ", flush=True)
+    print(encodable(prompt), end=" ", flush=True)
     if sys.stdin is None:  # it was closed before the program began
         raise LeftError
     # What cannot be decoded is an answer to ask for again.  After the first line this is refused.
@@ -170,14 +163,3 @@ def show_solution(question: Question) -> None:
     for sentence in question.solution:
         say(sentence, "  ")
     say(f"The answer: {question.shown}")
-
-
-def _encodable(text: str) -> str:
-    """Returns a text with signs that the terminal lacks spelled in letters."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        plain = "".join([SPELLINGS.get(sign, sign) for sign in text])
-        return plain.encode(encoding, "backslashreplace").decode(encoding)
-    return text

@@ -285,12 +285,18 @@ def _stopped(place: Path, code: int | None, limits: Limits) -> Failure:
         trace = ""
     found = PLACE.search(trace)
     line = int(found[1]) if found else 0
-    if code == -getattr(signal, "SIGXCPU", 0):
+    if _ended_by("SIGXCPU", code):
         return Failure("time", line=line)
     if code is None or trace.startswith("Timeout"):
         if not hasattr(signal, "SIGXCPU"):  # waiting counts as computing there
             return Failure("time", line=line)
         return Failure("waiting", line=line, seconds=PATIENCE * limits.seconds)
-    if code == -getattr(signal, "SIGKILL", 0):
+    if _ended_by("SIGKILL", code):
         return Failure("killed")
     return Failure("crash" if "Fatal" in trace else "ended", line=line)
+
+
+def _ended_by(name: str, code: int | None) -> bool:
+    """Returns whether a signal ended a process.  Windows has neither of those asked for."""
+    number = getattr(signal, name, None)
+    return number is not None and code == -number
