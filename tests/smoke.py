@@ -37,6 +37,8 @@ def main() -> None:
     diagnose(history)
     with tempfile.TemporaryDirectory() as folder:
         nn.load(model, nn.save(model, Path(folder) / "model.json", optimizer), optimizer)
+        page = viz.playground(Path(folder) / "page.html").read_text(encoding="utf-8")
+        assert page.rstrip().endswith("</html>")  # its parts are files of the package
     command = Path(sys.executable).with_name("tinygrad-edu")
     for arguments in (
         ["--version"],
