@@ -82,7 +82,7 @@ def names() -> list[str]:
     occurs twice; 29,494 names are different.
 
     Source: the names of the year 2018 published by the US Social Security Administration, as
-    collected for Andrej Karpathy's makemore.
+    collected for Andrej Karpathy's makemore, under the MIT licence.
 
     Raises:
         DataError: the packaged file is missing or damaged.
