@@ -1003,6 +1003,7 @@ IN_TESTS = {
     "test_expressions.py": "what Python makes of a text that is drawn from eight parts",
     "test_every_data_set.py": "a module with a planted bug, found as the real ones are",
     "test_cli.py": "runs the Python that the command source has written",
+    "test_playground.py": "runs the programs that the playground writes",
     "test_questions.py": "computes the answer of a question from its text, a second time",
 }
 
