@@ -24,7 +24,7 @@ from .engine.value import Value
 from .math import take
 
 if TYPE_CHECKING:
-    from . import data, learn, nn, optim, testing
+    from . import data, learn, nn, optim, testing, train
     from .debug.anomaly import detect_anomaly
     from .debug.explain import explain_nonfinite
     from .debug.orders import compare_orders
@@ -40,7 +40,7 @@ __all__ = [
     "History", "Stepper", "Value", "backward", "compare_orders", "data", "define", "detect_anomaly",
     "diagnose", "explain_nonfinite", "fit", "formula", "grad", "gradients", "hessian", "jacobian",
     "jit", "jvp", "learn", "math", "nn", "no_grad", "optim", "parse", "record", "take", "testing",
-    "topological_order", "value_and_grad", "vjp",
+    "topological_order", "train", "value_and_grad", "vjp",
 ]
 
 # These names are imported at their first use, so that the engine alone starts fast.
@@ -61,7 +61,7 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         value = getattr(_import_module(f".{_LAZY[name]}", __name__), name)
-    elif name in ("data", "jit", "learn", "nn", "optim", "testing"):
+    elif name in ("data", "jit", "learn", "nn", "optim", "testing", "train"):
         value = _import_module(f".{name}", __name__)
     elif name == "viz":
         value = _import_module(".files", __name__).module_beside("viz")

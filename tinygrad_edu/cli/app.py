@@ -19,6 +19,7 @@ from .. import __version__
 from ..errors import TinygradEduError, one_line, shortened
 from . import checks, demo, gpt, graphs, guides, source, training
 from .learning import handouts, lessons, practice, questions
+from .output import INTERRUPTED
 
 CLOSED_PIPE = 128 + 13  # as a shell shows the end by SIGPIPE, which is 13 on every system
 
@@ -75,7 +76,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return 2
     except KeyboardInterrupt:
         print(f"tinygrad-edu {options.command}: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def _refuse(
@@ -114,9 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinygrad-edu {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
     for command in (
-        demo.DEMO, *graphs.COMMANDS, checks.CHECK, training.TRAIN, training.PLAYGROUND, gpt.GPT,
-        demo.GALLERY, source.SOURCE, guides.GUIDE, lessons.LEARN, practice.PRACTICE,
-        questions.QUIZ, questions.CARDS, lessons.PROGRESS, *handouts.COMMANDS,
+        demo.DEMO, *graphs.COMMANDS, checks.CHECK, training.TRAIN, training.SWEEP,
+        training.PLAYGROUND, gpt.GPT, demo.GALLERY, source.SOURCE, guides.GUIDE, lessons.LEARN,
+        practice.PRACTICE, questions.QUIZ, questions.CARDS, lessons.PROGRESS, *handouts.COMMANDS,
     ):
         command.add_to(commands)
     return parser

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import RenderError, one_line
 from ..files import write_atomically
 
+INTERRUPTED = 130  # the exit status after Ctrl-C
 MAX_FINDINGS = 2  # the others usually have the same cause
 
 
@@ -73,6 +74,26 @@ def save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
     return written
 
 
+def save_sweep(out: Path, sweep: Any) -> list[Path]:
+    """Writes the table of a sweep and its plot, and returns the paths of all its files."""
+    written = [
+        out / "rows.jsonl",
+        write_atomically(out / "table.txt", f"{sweep.table()}\n"),
+    ]
+    if not any(row.last_loss is not None for row in sweep):
+        return written
+    try:
+        from .. import viz
+
+        figure = viz.plots.sweep(sweep)
+    except RenderError as error:
+        print(f"no plot: {error}")
+        return written
+    svg = io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None})
+    return [*written, write_atomically(out / "plot.svg", svg.getvalue())]
+
+
 def folder(path: Path) -> Path:
     """Creates the folder ``path`` if it is missing, and returns it.
 
@@ -127,6 +148,9 @@ _DESCRIPTIONS = {
     "loss.png": "the loss curve",
     "history.json": "loss, metrics and learning rate of every step (History.load)",
     "checkpoint.json": "parameters and optimiser state (nn.load)",
+    "rows.jsonl": "a row for each training (train.Sweep.load); another sweep here goes on",
+    "table.txt": "the table above",
+    "plot.svg": "the loss against the learning rate",
     "live.html": "the training run, to be played in a browser",
     "training.gif": "an animation of the run: the model next to the loss, for a slide",
     "neuron.svg": "the neuron of a lecture, with every derivative",

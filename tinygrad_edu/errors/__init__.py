@@ -11,7 +11,8 @@
     |-- DataError                   an unreadable data set or history (also a ValueError)
     |-- NonFiniteError              a number became inf or nan (also an ArithmeticError)
     |-- PrimitiveError              the table has no such row (also a ValueError)
-    `-- RenderError                 a drawing cannot become a picture (also a RuntimeError)
+    |-- RenderError                 a drawing cannot become a picture (also a RuntimeError)
+    `-- WorkerError                 a worker of an executor died (also a RuntimeError)
 
 There are three warnings: `GradientWarning`, `zero_grad` was probably forgotten; `GraphWarning`, a
 result or a comparison is probably not what the program means; and `TrainingWarning`, `fit` did not
@@ -49,6 +50,7 @@ from .exceptions import StaleGraphError as StaleGraphError
 from .exceptions import TinygradEduError as TinygradEduError
 from .exceptions import TraceError as TraceError
 from .exceptions import TrainingWarning as TrainingWarning
+from .exceptions import WorkerError as WorkerError
 from .numbers import exact_number as exact_number
 from .numbers import is_exact as is_exact
 from .numbers import is_number as is_number

@@ -71,6 +71,16 @@ class RenderError(TinygradEduError, RuntimeError):
     """
 
 
+class WorkerError(TinygradEduError, RuntimeError):
+    """A worker died, or an executor could not run what it was given.
+
+    The message says what is kept and how to go on.  If `sweep` raised it, ``sweep`` is the `Sweep`
+    of the trainings that were finished.
+    """
+
+    sweep: Any = None
+
+
 class GradientWarning(UserWarning):
     """An optimiser step uses gradients of an earlier step again: `zero_grad` was not called."""
 

@@ -40,7 +40,7 @@ from ..optim.parameters import assign_all, read_numbers
 from ..randomness import Rng, generator
 from .eager import EagerEngine
 from .history import History
-from .judgement import Start
+from .judgement import Start, is_unwarned
 from .progress import progress_bar, suggest_compiled
 from .snapshots import TrainingRecord
 from .task import Metric, Runner, Task
@@ -173,7 +173,7 @@ def fit(
         history=History(list(named)),
     )
     _Run(task).run()
-    if task.history.warning:
+    if task.history.warning and not is_unwarned():
         warn(f"fit: {task.history.warning}; diagnose(history) says why", TrainingWarning)
     if progress and engine == "eager" and task.history.seconds:
         suggest_compiled(task.history.seconds[-1])

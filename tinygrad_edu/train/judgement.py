@@ -16,7 +16,9 @@ faults.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -296,6 +298,27 @@ def sentence(curve: Curve, kind: str) -> str:
             f"the loss {still}: {first:.4g} at first, {best:.4g} at best and {last:.4g} at the "
             "end",
     }[kind]
+
+
+_is_unwarned: ContextVar[bool] = ContextVar("is_unwarned", default=False)
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """A ``with`` block in which `fit` does not warn, because its caller reads `History.warning`.
+
+    Filters of warnings are no means to do this: all threads share them.
+    """
+    token = _is_unwarned.set(True)
+    try:
+        yield
+    finally:
+        _is_unwarned.reset(token)
+
+
+def is_unwarned() -> bool:
+    """Returns whether `fit` is called in such a block."""
+    return _is_unwarned.get()
 
 
 class Start:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from .history import History
 
@@ -19,29 +20,7 @@ def progress_bar(wanted: bool, steps: int, epochs: int) -> Iterator[Callable[[Hi
         yield lambda history: None
         return
     state = random.getstate()  # rich draws numbers for its styles
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    class QuietConsole(Console):
-        """A console whose reader may end, as `head` does; the training goes on."""
-
-        def on_broken_pipe(self) -> None:
-            self.quiet = True
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}", markup=False),  # names of metrics may have brackets
-        console=QuietConsole(),
-    ) as progress:
+    with _bar() as progress:
         def count(epoch: int) -> str:
             return f"epoch {epoch}/{epochs}" if epochs > 1 else "steps"
 
@@ -63,6 +42,49 @@ def progress_bar(wanted: bool, steps: int, epochs: int) -> Iterator[Callable[[Hi
             )
 
         yield show
+
+
+def _bar() -> Any:
+    """Returns a bar with a description, counts, the time that is left, and figures."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    class QuietConsole(Console):
+        """A console whose reader may end, as `head` does; the training goes on."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),  # names of metrics may have brackets
+        console=QuietConsole(),
+    )
+
+
+@contextmanager
+def sweep_bar(wanted: bool, total: int, done: int) -> Iterator[Callable[[str], None]]:
+    """Yields a function that counts a finished training of a sweep, and shows figures of it.
+
+    If the bar is not ``wanted``, the function does nothing.
+    """
+    if not wanted:
+        yield lambda figures: None
+        return
+    state = random.getstate()  # rich draws numbers for its styles
+    with _bar() as progress:
+        task = progress.add_task("trainings", total=total, completed=done, figures="")
+        random.setstate(state)
+        yield lambda figures: progress.update(task, advance=1, figures=figures)
 
 
 @contextmanager

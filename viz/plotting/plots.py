@@ -5,6 +5,7 @@
     viz.plots.gradient_flow(model, X)              gradients by layer: vanishing, exploding, dead
     viz.plots.activation_histograms(model, X)      the outputs of each layer
     viz.plots.loss_surface(loss, p, q, path=path)  the loss over two parameters, and a descent
+    viz.plots.sweep(sweep)                         the loss against the learning rate, of many runs
     viz.plots.derivatives("tanh")                  a primitive and its derivatives over its domain
 
 Each takes ``ax=``, an existing Axes to draw into, and returns the Figure; by default a new Figure
@@ -25,6 +26,7 @@ raise RenderError if matplotlib is not installed.
 from .boundary import decision_boundary
 from .derivative_plots import derivatives
 from .layer_plots import activation_histograms, gradient_flow
+from .sweep_plot import sweep
 from .training_plots import loss, loss_surface
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "gradient_flow",
     "loss",
     "loss_surface",
+    "sweep",
 ]
 
 
