@@ -34,6 +34,7 @@ from tinygrad_edu import (
     record,
     take,
     topological_order,
+    train,
     value_and_grad,
     viz,
     vjp,
@@ -89,6 +90,27 @@ def trained(**options):
     model = nn.Linear(1, 1, rng=0)
     optimizer = optim.SGD(model.parameters(), lr=0.05)
     return fit(model, nn.mse, X, y, optimizer=optimizer, epochs=3, **options)
+
+
+def quick(seed, lr):
+    """Trains for one step."""
+    return trained_at(lr)
+
+
+def trained_at(lr):
+    X, y = line_data()
+    model = nn.Linear(1, 1, rng=0)
+    return fit(model, nn.mse, X, y, optimizer=optim.SGD(model.parameters(), lr=lr), epochs=1)
+
+
+def swept(**options):
+    return train.sweep(quick, {"lr": [0.01, 0.02]}, **options)
+
+
+def sweep_file():
+    path = FOLDER / "rows.jsonl"
+    swept(path=path)
+    return path
 
 
 def fit_call():
@@ -183,6 +205,13 @@ CALLS = {
     "History": lambda: Call(History, metrics=["accuracy"]),
     "History.load": lambda: Call(History.load, path=trained().save(FOLDER / "history.json")),
     "History.save": lambda: method(trained(), "save", path=FOLDER / "saved.json"),
+    "train.sweep": lambda: Call(
+        train.sweep, make=quick, grid={"lr": [0.01]}, seeds=[0, 1], executor=None,
+        path=FOLDER / "sweep.jsonl", progress=False),
+    "train.Sweep": lambda: Call(train.Sweep, rows=swept().rows, interrupted=False),
+    "train.Sweep.load": lambda: Call(train.Sweep.load, path=sweep_file()),
+    "train.Sweep.best": lambda: method(swept(), "best", by="last_loss", largest=False),
+    "train.Sweep.table": lambda: method(swept(), "table", most=1),
     "math.cond, if it holds": lambda: Call(
         lambda then: math.cond(True, then, len), "then", then=lambda: 1.0),
     "math.cond, otherwise": lambda: Call(
@@ -308,6 +337,7 @@ CALLS = {
     "viz.debug": lambda: Call(viz.debug, "y", y=neuron(), stdin=io.StringIO("q\n"),
                               stdout=io.StringIO()),
     "viz.plots.loss": lambda: Call(viz.plots.loss, history=trained()),
+    "viz.plots.sweep": lambda: Call(viz.plots.sweep, sweep=swept(), x="lr", y="last_loss"),
     "viz.plots.derivatives": lambda: Call(
         viz.plots.derivatives, primitive="tanh", vary="x", over=(-1.0, 1.0), order=1,
         resolution=9),

@@ -18,7 +18,7 @@ from tinygrad_edu.cli.arguments import Command
 from tinygrad_edu.cli.training import DATA_SETS, OPTIMIZERS
 from tinygrad_edu.engine import table
 from tinygrad_edu.engine.graph import topological_order
-from tinygrad_edu.train import History
+from tinygrad_edu.train import History, Sweep
 
 
 def run(*args, cwd=None, script=None):
@@ -498,6 +498,12 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["train", "--lr", "-1"], "-1"),
     (["train", "--activation", "rely"], "activation must be 'linear', "),
     (["train", "--epochs", "0"], "--epochs"),
+    (["sweep", "--lr", "0.1,fast"], "'0.1,fast' is not a list of learning rates such as 0.01,0.1"),
+    (["sweep", "--lr", "0.1,-1"], "'0.1,-1' is not a list of learning rates"),
+    (["sweep", "--lr", "0.1,0.1"], "grid['lr'] has 0.1 twice"),
+    (["sweep", "--layers", "8", "x"], "'x' is not a list of sizes such as 16,16"),
+    (["sweep", "--seeds", "0"], "--seeds"),
+    (["sweep", "--workers", "two"], "--workers"),
     (["gpt", "--data", "none.txt"], "path 'none.txt' cannot be read: No such file or "
                                     "directory; give a text file with one name a line"),
     (["gpt", "--data", "."], "Is a directory"),
@@ -534,7 +540,7 @@ def test_wrong_input_is_one_line_and_exit_status_2(args, message, tmp_path):
     assert message in done.stderr
 
 
-@pytest.mark.parametrize("command", ["demo", "train"])
+@pytest.mark.parametrize("command", ["demo", "train", "sweep"])
 def test_unwritable_folder_is_reported_in_one_line(command, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("here already")
@@ -586,6 +592,47 @@ def test_train_writes_an_animation_of_the_run(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "training.gif").read_bytes().startswith(b"GIF89a")
     assert "training.gif     an animation of the run" in done.stdout
+
+
+SWEEP = (
+    "sweep", "--data", "moons", "--lr", "0.1,1,1e200", "--layers", 3, "2,2", "--seeds", 2,
+    "--epochs", 2,
+)
+
+
+def test_sweep_writes_rows_a_table_and_a_plot_and_goes_on(tmp_path):
+    out = tmp_path / "sweep"
+    done = run(*SWEEP, "--workers", 2, "-o", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in out.iterdir()) == ["plot.svg", "rows.jsonl", "table.txt"]
+    table = (out / "table.txt").read_text(encoding="utf-8")
+    assert table in done.stdout
+    assert table.startswith("Sweep: 12 trainings")
+    assert "data=moons, optimizer=sgd" in table
+    assert table.count("2 of 2: diverged") == 2
+    assert (out / "plot.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
+    before = (out / "rows.jsonl").read_bytes()
+    again = run(*SWEEP, "-o", out)  # nothing is left to train
+    assert (again.returncode, again.stderr) == (0, "")
+    assert table in again.stdout
+    assert (out / "rows.jsonl").read_bytes() == before
+    rows = {(row.settings["lr"], str(row.settings["layers"]), row.seed): row
+            for row in Sweep.load(out / "rows.jsonl")}
+    assert len(rows) == 12
+    train = ("--data", "moons", "--optimizer", "sgd", "--layers", "2,2", "--epochs", 2)
+    assert run("train", *train, "--lr", 0.1, "--seed", 1, "-o", tmp_path).returncode == 0
+    history = History.load(tmp_path / "history.json")
+    row = rows[0.1, "[2, 2]", 1]
+    assert row.last_loss == pytest.approx(sum(history.loss[10:]) / 10, rel=1e-15)
+    assert row.metrics["accuracy"] == history.metrics["accuracy"][-1]
+
+
+def test_sweep_reports_a_folder_of_another_sweep(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("notes\n")
+    done = run(*SWEEP, "-o", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "rows.jsonl is not the file of a sweep; give another path" in done.stderr
+    assert (tmp_path / "rows.jsonl").read_text() == "notes\n"
 
 
 @pytest.mark.parametrize("arguments", [

@@ -37,6 +37,7 @@ from tinygrad_edu import (
     nn,
     optim,
     testing,
+    train,
     value_and_grad,
     vjp,
 )
@@ -274,12 +275,13 @@ def test_batch_names_the_argument_that_is_no_column(wrong):
 EXEMPT = {
     "detect_anomaly", "no_grad", "iris", "names", "Module", "ParameterName", "Initialiser",
     "TinygradEduError", "plots", "Page", "Dataset", "Entry", "Report", "uniform", "xavier", "he",
-    "Standardizer", "Drawing", "Animation", "course", "comb", "factorial",
+    "Standardizer", "Drawing", "Animation", "TrainingRecord", "course", "comb", "factorial",
     "frexp", "gcd", "isqrt", "lcm", "ldexp", "nextafter", "perm", "ulp",
 }
 
 
-@pytest.mark.parametrize("module", [tinygrad_edu, nn, optim, data, math, testing, viz, viz.plots],
+@pytest.mark.parametrize("module", [tinygrad_edu, nn, optim, data, math, testing, train, viz,
+                                     viz.plots],
                          ids=lambda module: module.__name__)
 def test_every_public_function_has_a_right_call(module):
     covered = {name.partition(",")[0].rpartition(".")[2] for name in CALLS} | EXEMPT

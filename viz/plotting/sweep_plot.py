@@ -75,6 +75,7 @@ def sweep(
     lines = _lines(sweep, name, y)
     for k, line in enumerate(lines):
         _draw(ax, line, k)
+    _mark_diverged(ax, lines)
     shown = y.replace("_", " ") if y in LOSSES else literal(y)
     _set_scale(ax, "x", literal(name), [row.settings[name] for row in sweep], name in RATES)
     _set_scale(ax, "y", shown, [value for line in lines for _, value in line.points])
@@ -129,31 +130,37 @@ def _lines(sweep: Sweep, name: str, y: str) -> list[_Line]:
 
 
 def _draw(ax: Any, line: _Line, k: int) -> None:
-    """Draws line ``k``: means, points and marks at the edge."""
-    is_named = k < MOST_LINES
-    color = class_color(k) if is_named else GREY
+    """Draws the means and the points of line ``k``."""
+    if not line.points:
+        return
+    is_named = k < MOST_LINES and line.label
     marker = MARKERS[k % len(MARKERS)]
-    if line.points:
-        label = literal(line.label, 60) if is_named and line.label else None
-        means = line.means()
-        style = "-" if len(means) > 1 else ""
-        ax.plot(
-            *zip(*means), linestyle=style, color=color, linewidth=1.8, marker=marker, markersize=7,
-            label=label, zorder=2,
-        )
-        ax.plot(
-            *zip(*line.points), linestyle="", color=color, marker=marker, markersize=4, alpha=0.5,
-            zorder=3,
-        )
-    if line.diverged:
+    means = line.means()
+    style: dict[str, Any] = {"color": _color(k), "marker": marker}
+    ax.plot(
+        *zip(*means), linestyle="-" if len(means) > 1 else "", linewidth=1.8, markersize=7,
+        label=literal(line.label, 60) if is_named else None, zorder=2, **style,
+    )
+    ax.plot(*zip(*line.points), linestyle="", markersize=4, alpha=0.5, zorder=3, **style)
+
+
+def _mark_diverged(ax: Any, lines: Sequence[_Line]) -> None:
+    """Draws a cross at the upper edge where a training diverged, in the colour of its line."""
+    label = "diverged"  # one entry of the legend, for all crosses
+    for k, line in enumerate(lines):
+        if not line.diverged:
+            continue
         places = sorted(set(line.diverged))
-        # one entry of the legend for all crosses
-        has_entry = any(each.get_label() == "diverged" for each in ax.get_lines())
         ax.plot(
             places, [EDGE - STEP * (k % 8)] * len(places), linestyle="", marker="X", markersize=9,
-            color=color, markeredgecolor=DARK, transform=ax.get_xaxis_transform(), zorder=4,
-            label=None if has_entry else "diverged",
+            color=_color(k), markeredgecolor=DARK, transform=ax.get_xaxis_transform(), zorder=4,
+            label=label,
         )
+        label = ""
+
+
+def _color(k: int) -> str:
+    return class_color(k) if k < MOST_LINES else GREY
 
 
 def _set_scale(

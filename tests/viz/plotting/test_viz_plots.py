@@ -15,7 +15,8 @@ from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import RenderError
 from tinygrad_edu.symbolic.formulas import formula
-from tinygrad_edu.train import History
+from tinygrad_edu.train import History, Sweep
+from tinygrad_edu.train.sweeping import Row
 from viz.plotting import plots
 from viz.plotting.plots import (
     activation_histograms,
@@ -24,6 +25,7 @@ from viz.plotting.plots import (
     gradient_flow,
     loss,
     loss_surface,
+    sweep,
 )
 from viz.plotting.ranges import drawable, histogram
 
@@ -133,6 +135,21 @@ def xor_model():
     return lambda x: x[0] * x[1]
 
 
+def swept(**more):
+    """Returns a sweep of three rates, two networks and two seeds, of which some diverged."""
+    found = []
+    for layers in ([4], [8, 8]):
+        for lr in (0.01, 0.1, 1.0):
+            for seed in (0, 1):
+                lost = lr == 1.0 and (seed == 1 or layers == [8, 8])
+                end = math.inf if lost else lr * len(layers) + seed
+                found.append(Row(
+                    {"data": "moons", "layers": layers, "lr": lr, **more}, seed, 1.0, end, end,
+                    {"accuracy": 0.5 + lr / 4}, finding="loss diverges" if lost else "",
+                ))
+    return Sweep(found)
+
+
 P, Q = Value(1.0, "w"), Value(2.0, "b")
 MODEL = nn.MLP(2, [3, 1], rng=0)
 X, Y = [[1.0, 2.0], [-1.0, 1.0], [2.0, -1.0]], [1, -1, 1]
@@ -145,6 +162,7 @@ PLOTS = {
         lambda: P * P + Q, P, Q, path=[(0, 0), (1, 2)], resolution=5, **kw
     ),
     "derivatives": lambda **kw: derivatives("pow", resolution=20, **kw),
+    "sweep": lambda **kw: sweep(swept(), **kw),
 }
 every_plot = pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
 
@@ -298,6 +316,7 @@ def named(name):
             "resolution": 4, "feature_names": [name] * 3, "class_names": [name] * 2}),
         (gradient_flow, ({f"{name}.w.0": 1.0, f"{name}.b.w.0": 2.0},), {}),
         (activation_histograms, (lambda x: getattr(net, name)(net(x)), X), {}),
+        (sweep, (Sweep([Row({name: x, "other": name * x}, 0, 1.0, x, x) for x in (1, 2)]),), {}),
         (loss_surface, (lambda: p * p + q, p, q), {"resolution": 4}),
     ]
 
@@ -915,3 +934,66 @@ def test_a_loss_surface_says_that_other_parameters_moved():
 @pytest.mark.parametrize("module", [viz, plots, nn, optim], ids=lambda module: module.__name__)
 def test_completion_offers_public_names_only(module):
     assert dir(module) == sorted(module.__all__)
+
+
+def test_a_sweep_has_a_line_for_each_setting_and_a_point_for_each_seed():
+    ax = drawn(sweep, swept())
+    assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "lr (logarithmic axis)")
+    assert legend(ax) == ["layers=4", "layers=8,8", "diverged"]
+    assert [*zip(*line(ax, "layers=4"))] == [(0.01, 0.51), (0.1, 0.6), (1.0, 1.0)]
+    assert [*zip(*line(ax, "layers=8,8"))] == [(0.01, 0.52), (0.1, 0.7)]
+    single = [each for each in ax.get_lines() if len(each.get_xdata()) in (4, 5)]
+    assert [len(each.get_xdata()) for each in single] == [5, 4]
+    assert "means over 2 seeds" in title(ax)
+
+
+def test_trainings_of_a_sweep_that_diverged_are_crosses_at_the_upper_edge():
+    ax = drawn(sweep, swept())
+    crosses = [each for each in ax.get_lines() if each.get_marker() == "X"]
+    assert [list(each.get_xdata()) for each in crosses] == [[1.0], [1.0]]
+    assert len({each.get_color() for each in crosses}) == 2
+    heights = [each.get_transform().transform((1.0, each.get_ydata()[0]))[1] for each in crosses]
+    box = ax.get_window_extent()
+    assert all(box.y0 + 0.9 * box.height < height < box.y1 for height in heights)
+    assert abs(heights[0] - heights[1]) > 5
+
+
+def test_axes_of_a_sweep_may_be_chosen():
+    found = swept()
+    ax = drawn(sweep, found, y="accuracy")
+    assert ax.get_ylabel() == "accuracy"
+    wide = Sweep([Row({"width": w, "lr": 0.1}, 0, 1.0, 1 / w, 1 / w) for w in (2, 4, 64)])
+    ax = drawn(sweep, wide, x="width")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    flat = Sweep([Row({"depth": d}, 0, 1.0, d, d) for d in (1, 2, 3)])
+    ax = drawn(sweep, flat)
+    assert (ax.get_xlabel(), ax.get_xscale(), ax.get_yscale()) == ("depth", "linear", "linear")
+
+
+def test_what_a_sweep_cannot_show_is_said():
+    broken = Sweep([*swept(), Row({"data": "moons", "layers": [4], "lr": 0.1}, 5, error="E: x")])
+    assert "1 training left out: no last loss" in title(drawn(sweep, broken))
+    lost = Sweep([Row({"lr": 0.1}, 0, 1.0, nan, nan), Row({"lr": 1.0}, 0, error="E: x")])
+    assert legend(drawn(sweep, lost)) == ["diverged"]
+
+
+@pytest.mark.parametrize(("arguments", "kind", "message"), [
+    (([1.0],), TypeError, r"sweep must be a Sweep, not list .*; pass what train.sweep"),
+    ((Sweep([]),), ValueError, "the sweep has no rows; train at least once"),
+    ((swept(), "layers"), ValueError, r"x must be a setting of numbers, but 'layers' has \[4\]"),
+    ((swept(), "rate"), ValueError, "x must be one of data, layers, lr, not 'rate'"),
+    ((swept(), "lr", "acuracy"), ValueError, "did you mean 'accuracy'"),
+    ((Sweep([Row({"data": "moons"}, 0, 1.0, 1.0, 1.0)]),), ValueError, "the sweep has none: "),
+])
+def test_a_sweep_that_cannot_be_plotted_is_an_error(arguments, kind, message):
+    with pytest.raises(kind, match=f"sweep: .*{message}|{message}"):
+        sweep(*arguments)
+
+
+def test_many_settings_of_a_sweep_leave_room_for_the_picture():
+    many = Sweep([
+        Row({"lr": lr, "width": w}, 0, 1.0, w * lr, w * lr) for w in range(40) for lr in (0.1, 1.0)
+    ])
+    ax = drawn(sweep, many)
+    assert len(legend(ax)) == 14
+    assert ax.get_window_extent().height > 100

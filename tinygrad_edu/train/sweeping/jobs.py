@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -16,6 +17,7 @@ from ...errors import (
     check_size,
     check_text,
     check_type,
+    counted,
     short_repr,
     shortened,
 )
@@ -82,12 +84,12 @@ def checked_grid(grid: Any) -> dict[str, list[Any]]:
             )
         values[name] = [plain_value(entry) for entry in entries]
         texts = [described(entry, f"sweep: grid: a value of {name}") for entry in values[name]]
-        for i, text in enumerate(texts):
-            if text in texts[:i]:
-                raise ValueError(
-                    f"sweep: grid[{name!r}] has {text} twice in {short_repr(given)}; give each "
-                    "value once (a single value that is a list needs a list around it: [[8, 8]])"
-                )
+        if len(set(texts)) < len(texts):
+            twice = next(text for text, count in Counter(texts).items() if count > 1)
+            raise ValueError(
+                f"sweep: grid[{name!r}] has {twice} twice in {short_repr(given)}; give each "
+                "value once (a single value that is a list needs a list around it: [[8, 8]])"
+            )
     return values
 
 
@@ -123,7 +125,8 @@ def check_make(make: Any, jobs: Sequence[Job]) -> Callable[..., Any]:
     except TypeError as error:
         names = ", ".join(["seed", *job.settings])
         raise TypeError(
-            f"sweep: make must be a function of {names}, as grid has it, not "
+            f"sweep: make must be a function of {names}, as grid has "
+            f"{counted(len(job.settings), 'setting')}, not "
             f"{shortened(f'{name_of(make)}{taken}', 60)}: {error}; write def make({names})"
         ) from error
     return make  # type: ignore[no-any-return]

@@ -22,7 +22,7 @@ from math import inf, isfinite
 from statistics import fmean
 from typing import Any
 
-from ...errors import check_bool, check_name, counted
+from ...errors import check_bool, check_int, check_list, check_name, counted, wrong_entry
 from ...files import FilePath
 from .store import read_rows
 from .values import described, shown_settings, shown_value
@@ -103,8 +103,12 @@ class Sweep(Sequence[Row]):
     """
 
     def __init__(self, rows: Sequence[Row], interrupted: bool = False) -> None:
-        self.rows = list(rows)
-        self.interrupted = interrupted
+        remedy = "pass what Sweep.load(path).rows has"
+        self.rows: list[Row] = check_list(rows, "Sweep: rows", "a list of rows", remedy)
+        for i, row in enumerate(self.rows):
+            if not isinstance(row, Row):
+                raise wrong_entry("Sweep: rows", "a list of rows", rows, i, row, remedy)
+        self.interrupted = check_bool(interrupted, "Sweep: interrupted")
 
     @classmethod
     def load(cls, path: FilePath) -> Sweep:
@@ -202,6 +206,8 @@ class Sweep(Sequence[Row]):
         cells = [" ".join(parts).rstrip() for parts in zip(*columns)]
         marked = [f"{mark} {cell}" for mark, cell in zip_longest([" ", *marks], cells)]
         width = max(map(len, marked))
+        if most is not None:
+            most = check_int(most, "table: most", 1, "pass None for all lines")
         shown = marked[1:] if most is None else marked[1:most + 1]
         lines += [marked[0], "-" * width, *shown]
         if len(shown) < len(groups):

@@ -17,14 +17,14 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
-from ...errors import WorkerError, check_bool, check_type, counted, one_line, some
+from ...errors import WorkerError, check_bool, check_type, counted, some
 from ...files import FilePath
 from ..history import History
 from ..progress import sweep_bar
 from .jobs import Job, check_make, jobs_of, key_of, name_of, place_of
 from .rows import Row, Sweep
 from .store import Store
-from .training import Outcome, probe, run, run_pickled
+from .training import Outcome, first_line, probe, run, run_pickled
 from .values import shown_settings
 
 Finished = Generator[tuple[Job, Outcome], None, None]
@@ -236,7 +236,7 @@ def _portable(make: Any, executor: Executor) -> tuple[Callable[..., Outcome], An
     except WorkerError:
         raise
     except Exception as error:
-        why = f"{type(error).__name__}: {one_line(error)}"
+        why = first_line(error)
     if why:
         module = getattr(make, "__module__", "its module")
         raise TypeError(
@@ -267,6 +267,5 @@ def _failure(error: BaseException, jobs: Sequence[str] = ()) -> WorkerError:
             f"memory: use fewer workers){first}. Dask (the extra cluster) starts dead workers again"
         )
     return WorkerError(
-        f"sweep: executor: it could not run a training: {type(error).__name__}: "
-        f"{one_line(error)}{first}"
+        f"sweep: executor: it could not run a training: {first_line(error)}{first}"
     )

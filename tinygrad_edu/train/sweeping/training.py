@@ -20,7 +20,7 @@ from types import FunctionType
 from typing import Any
 
 from ...engine.value import Value
-from ...errors import number, one_line, short_repr, shortened
+from ...errors import number, short_repr, shortened
 from ...nn.module import Module
 from ...optim import Optimizer
 from ...optim.parameters import read_numbers
@@ -86,8 +86,15 @@ def probe(made: Any) -> str:
     try:
         pickle.loads(made)
     except Exception as error:
-        return f"{type(error).__name__}: {one_line(error)}"
+        return first_line(error)
     return ""
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the type of an error and the first line of its message that has text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = ": ".join([type(error).__name__, *lines[:1]])
+    return shortened(text, MAX_ERROR)
 
 
 def _outcome(result: Any, name: str) -> Outcome:
@@ -144,11 +151,10 @@ def _losses(history: History) -> list[float]:
 def _row_of_error(error: BaseException) -> Row:
     """Returns the row of a training that raised, with the steps before it if `fit` raised."""
     history = getattr(error, "history", None)
-    message = shortened(f"{type(error).__name__}: {one_line(error)}", MAX_ERROR)
     if not isinstance(history, History):
         history = History()
     metrics = {name: values[-1] for name, values in history.metrics.items() if values}
-    return _row_of(history, metrics, message)
+    return _row_of(history, metrics, first_line(error))
 
 
 def _parameters_outside(make: Any) -> dict[str, list[Value]]:
