@@ -53,8 +53,8 @@ def test_a_row_is_what_the_training_alone_gives():
     epochs = [sum(history.loss[i:i + 3]) / 3 for i in (0, 3, 6)]
     assert row.settings == {"lr": 0.1, "layers": (3, 2)}
     assert row.seed == 7
-    assert [row.first_loss, row.last_loss] == pytest.approx([epochs[0], epochs[-1]], rel=1e-15)
-    assert row.best_loss == pytest.approx(min(epochs), rel=1e-15)
+    assert row.first_loss == history.loss[0]
+    assert [row.last_loss, row.best_loss] == pytest.approx([epochs[-1], min(epochs)], rel=1e-15)
     assert row.metrics == {"accuracy": history.metrics["accuracy"][-1], **figures}
     assert (row.steps, row.engine) == (9, "eager, 9 steps")
     assert (row.finding, row.warning, row.error) == (history.finding, history.warning, "")
@@ -81,6 +81,17 @@ def test_a_training_that_fails_is_a_row_and_the_others_go_on():
     assert "1 of 1: ImportError" in repr(found)
     assert "1 of 1: diverged" in repr(found)
     assert found.best() == {"lr": 0.1}
+
+
+def test_a_short_training_whose_loss_is_huge_has_diverged():
+    def rising(seed, end):
+        history = quick(seed, 0.3)
+        history.loss[1] = end
+        return history
+
+    found = sweep(rising, {"end": [0.5, 900.0, 1.1e3, float("inf"), float("nan"), -1e9]})
+    assert [row.finding for row in found] == [None] * 6
+    assert [row.diverged for row in found] == [False, False, True, True, True, False]
 
 
 def test_a_sweep_does_not_warn_but_fit_still_does():
@@ -484,7 +495,7 @@ def test_a_model_of_a_closure_is_outside():
     ({"lr": [threading.Lock()]}, TypeError, r"a value of lr cannot be lock .*; use numbers, text"),
     ({"lr": [lambda: 1]}, TypeError, r"a value of lr cannot be function .*; use numbers"),
     ({"rate": [0.1]}, TypeError, r"make must be a function of seed, rate, as grid has 1 setting, "
-                                 r"not never\(seed, lr\): missing .*; write def make\(seed, rate\)"),
+                                 r"not never\(seed, lr\): missing .*; write def make\(seed, ra"),
     ({"lr": [0.1], "seed": [1]}, TypeError, r"multiple values for argument 'seed'"),
     ({"lr": range(4_000), "n": range(4_000)}, ValueError, "would make 16000000 trainings"),
 ])

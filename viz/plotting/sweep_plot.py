@@ -31,7 +31,7 @@ STEP = 0.035  # how much lower they are marked for the next line
 
 @dataclass
 class _Line:
-    """The trainings with the same settings, but for the one on the horizontal axis."""
+    """The trainings with the same settings, except the one on the horizontal axis."""
 
     label: str
     points: list[tuple[float, float]] = field(default_factory=list)

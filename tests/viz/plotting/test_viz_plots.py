@@ -142,7 +142,7 @@ def swept(**more):
         for lr in (0.01, 0.1, 1.0):
             for seed in (0, 1):
                 lost = lr == 1.0 and (seed == 1 or layers == [8, 8])
-                end = math.inf if lost else lr * len(layers) + seed
+                end = math.inf if lost else len(layers) * {0.01: 1.0, 0.1: 0.5, 1.0: 0.25}[lr] + seed
                 found.append(Row(
                     {"data": "moons", "layers": layers, "lr": lr, **more}, seed, 1.0, end, end,
                     {"accuracy": 0.5 + lr / 4}, finding="loss diverges" if lost else "",
@@ -940,11 +940,11 @@ def test_a_sweep_has_a_line_for_each_setting_and_a_point_for_each_seed():
     ax = drawn(sweep, swept())
     assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "lr (logarithmic axis)")
     assert legend(ax) == ["layers=4", "layers=8,8", "diverged"]
-    assert [*zip(*line(ax, "layers=4"))] == [(0.01, 0.51), (0.1, 0.6), (1.0, 1.0)]
-    assert [*zip(*line(ax, "layers=8,8"))] == [(0.01, 0.52), (0.1, 0.7)]
+    assert [*zip(*line(ax, "layers=4"))] == [(0.01, 1.5), (0.1, 1.0), (1.0, 0.25)]
+    assert [*zip(*line(ax, "layers=8,8"))] == [(0.01, 2.5), (0.1, 1.5)]
     single = [each for each in ax.get_lines() if len(each.get_xdata()) in (4, 5)]
     assert [len(each.get_xdata()) for each in single] == [5, 4]
-    assert "means over 2 seeds" in title(ax)
+    assert title(ax)[1] == "lines: means over 2 seeds; points: single trainings"
 
 
 def test_trainings_of_a_sweep_that_diverged_are_crosses_at_the_upper_edge():
@@ -972,7 +972,7 @@ def test_axes_of_a_sweep_may_be_chosen():
 
 def test_what_a_sweep_cannot_show_is_said():
     broken = Sweep([*swept(), Row({"data": "moons", "layers": [4], "lr": 0.1}, 5, error="E: x")])
-    assert "1 training left out: no last loss" in title(drawn(sweep, broken))
+    assert "1 training left out: no last loss" in title(drawn(sweep, broken))[2]
     lost = Sweep([Row({"lr": 0.1}, 0, 1.0, nan, nan), Row({"lr": 1.0}, 0, error="E: x")])
     assert legend(drawn(sweep, lost)) == ["diverged"]
 

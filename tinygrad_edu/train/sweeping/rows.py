@@ -24,6 +24,7 @@ from typing import Any
 
 from ...errors import check_bool, check_int, check_list, check_name, counted, wrong_entry
 from ...files import FilePath
+from ..judgement import EXPLODED_RATIO, NEAR_ZERO_LOSS
 from .store import read_rows
 from .values import described, shown_settings, shown_value
 
@@ -37,8 +38,9 @@ class Row:
     """The result of one training of a sweep.
 
     settings: the settings by name, and ``seed``: what ``make`` was called with.
-    first_loss, last_loss, best_loss: the mean loss of the first, the last and the lowest epoch; of
-        a step, if the training ended before an epoch did; None if it made no step.
+    first_loss: the loss of the first step; None if there was none, as for the other two losses.
+    last_loss, best_loss: the mean loss of the last epoch and of the best one, whose mean is the
+        lowest; the losses of steps if the training ended before an epoch did.
     metrics: each metric of the history in the last epoch, and the figures that ``make`` returned.
     steps: the number of steps.
     seconds: the time that ``make`` took.  Rows that differ in it alone are equal.
@@ -61,9 +63,16 @@ class Row:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss rose, or became inf or nan."""
-        is_lost = self.last_loss is not None and not isfinite(self.last_loss)
-        return is_lost or self.finding in DIVERGED or self.error.startswith("NonFiniteError")
+        """Whether the loss rose, or became inf or nan.
+
+        The `History` has no finding of a short run; a row says what is certain of one, too.
+        """
+        if self.finding in DIVERGED or self.error.startswith("NonFiniteError"):
+            return True
+        if self.first_loss is None or self.last_loss is None:
+            return False
+        limit = EXPLODED_RATIO * max(abs(self.first_loss), NEAR_ZERO_LOSS)
+        return not (isfinite(self.last_loss) and self.last_loss <= limit)
 
     @property
     def is_sound(self) -> bool:
@@ -227,15 +236,12 @@ class Sweep(Sequence[Row]):
 
 def _rank(rows: Sequence[Row], by: str, largest: bool) -> tuple[bool, float]:
     """Returns what the best group has the smallest of: whether a training failed, and the mean."""
-    values = [x for row in rows if (x := _finite(row.value(by))) is not None]
+    given = [row.value(by) for row in rows]
+    values = [x for x in given if x is not None and isfinite(x)]
     mean = fmean(values) if values else inf
     if largest and values:
         mean = -mean
     return not all(row.is_sound for row in rows) or len(values) < len(rows), mean
-
-
-def _finite(x: float | None) -> float | None:
-    return x if x is not None and isfinite(x) else None
 
 
 def _figures(groups: Sequence[tuple[Mapping[str, Any], Sequence[Row]]]) -> list[list[str]]:

@@ -128,7 +128,7 @@ def _row_of(history: History, metrics: dict[str, float], error: str = "") -> Row
     best = min(losses, key=lambda x: inf if isnan(x) else x, default=None)
     return Row(
         {}, 0,
-        first_loss=losses[0] if losses else None,
+        first_loss=history.loss[0] if losses else None,
         last_loss=losses[-1] if losses else None,
         best_loss=best,
         metrics=metrics,
