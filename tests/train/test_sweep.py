@@ -19,7 +19,7 @@ import sweeps
 from helpers import ROOT, run_python
 from sweeps import GRID, make, quick
 
-from tinygrad_edu import History, nn, optim
+from tinygrad_edu import History, fit, nn, optim
 from tinygrad_edu.errors import DataError, TrainingWarning, WorkerError
 from tinygrad_edu.train import Sweep, sweep
 from tinygrad_edu.train.sweeping import Row
@@ -98,10 +98,6 @@ def test_a_sweep_does_not_warn_but_fit_still_does():
     def still(seed, lr):
         model = nn.MLP(2, [3, 1], rng=seed)
         optimizer = optim.SGD(model.parameters(), lr=lr)
-        return nn_fit(model, optimizer)
-
-    def nn_fit(model, optimizer):
-        from tinygrad_edu import fit
         return fit(model, nn.hinge, sweeps.X, sweeps.Y, optimizer=optimizer, epochs=25)
 
     (row,) = sweep(still, {"lr": [1e-9]})
@@ -342,6 +338,13 @@ print(len(Sweep.load(sys.argv[1])), open(sys.argv[1]).read()[-1:] == chr(10))
     assert is_whole == "True"
 
 
+def test_a_device_is_not_written_to(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="it is not a file; give a file"):
+        sweep(never, {"lr": [0.1]}, path=path)
+
+
 @pytest.mark.parametrize(("path", "kind", "message"), [
     (3, TypeError, "path must be text or a Path"),
     ("", ValueError, "path must name a file"),
@@ -480,6 +483,36 @@ def test_a_model_of_a_closure_is_outside():
 
     with pytest.raises(TypeError, match="closed changes model, which was made outside"):
         sweep(closed, {"lr": [0.1]})
+
+
+class Trainer:
+    def __init__(self):
+        self.model = nn.MLP(2, [1], rng=0)
+
+    def __call__(self, seed, lr):
+        return sweeps.of_default(seed, lr, self.model)
+
+    def method(self, seed, lr):
+        return self(seed, lr)
+
+
+@pytest.mark.parametrize("name", ["__call__", "method"])
+def test_a_model_of_an_object_is_outside(name):
+    trainer = Trainer()
+    with pytest.raises(TypeError, match="changes model, which was made outside"):
+        sweep(trainer if name == "__call__" else trainer.method, {"lr": [0.1]})
+
+
+def test_a_model_from_outside_may_be_read():
+    teacher = nn.MLP(2, [4, 1], rng=3)
+
+    def taught(seed, lr):
+        targets = [teacher(x).data for x in sweeps.X]
+        model = nn.MLP(2, [2, 1], rng=seed)
+        optimizer = optim.SGD(model.parameters(), lr=lr)
+        return fit(model, nn.mse, sweeps.X, targets, optimizer=optimizer, epochs=2)
+
+    assert sweep(taught, {"lr": [0.1]})[0].error == ""
 
 
 @pytest.mark.parametrize(("grid", "kind", "message"), [

@@ -139,10 +139,10 @@ def swept(**more):
     """Returns a sweep of three rates, two networks and two seeds, of which some diverged."""
     found = []
     for layers in ([4], [8, 8]):
-        for lr in (0.01, 0.1, 1.0):
+        for lr, fall in ((0.01, 1.0), (0.1, 0.5), (1.0, 0.25)):
             for seed in (0, 1):
                 lost = lr == 1.0 and (seed == 1 or layers == [8, 8])
-                end = math.inf if lost else len(layers) * {0.01: 1.0, 0.1: 0.5, 1.0: 0.25}[lr] + seed
+                end = math.inf if lost else len(layers) * fall + seed
                 found.append(Row(
                     {"data": "moons", "layers": layers, "lr": lr, **more}, seed, 1.0, end, end,
                     {"accuracy": 0.5 + lr / 4}, finding="loss diverges" if lost else "",

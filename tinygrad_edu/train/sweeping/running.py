@@ -9,7 +9,6 @@ from concurrent.futures import (
     CancelledError,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
     as_completed,
 )
@@ -216,6 +215,8 @@ def _portable(make: Any, executor: Executor) -> tuple[Callable[..., Outcome], An
     """
     if isinstance(executor, ThreadPoolExecutor):
         return run, make
+    from concurrent.futures import ProcessPoolExecutor  # here, because it takes long to import
+
     name = name_of(make)
     is_own = getattr(getattr(make, "func", make), "__module__", None) == "__main__"
     made = _pickled(make)

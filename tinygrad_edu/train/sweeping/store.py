@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,13 +53,16 @@ class Store:
         if not whole and not start.startswith(content):
             raise _foreign(self.path)
         self.rows = _parsed(whole, self.path, header) if whole else []
-        try:
-            self._file: IO[bytes] = open(self.path, "ab", buffering=0)  # noqa: SIM115
-            self._file.truncate(len(whole))
-            if not whole:
-                self._write(start)
-        except OSError as error:
-            raise self._cannot_write(error) from error
+        with ExitStack() as stack:
+            try:
+                self._file: IO[bytes] = open(self.path, "ab", buffering=0)  # noqa: SIM115
+                stack.callback(self._file.close)
+                self._file.truncate(len(whole))
+                if not whole:
+                    self._write(start)
+            except OSError as error:
+                raise self._cannot_write(error) from error
+            stack.pop_all()
 
     def __enter__(self) -> Store:
         return self
@@ -116,6 +120,8 @@ def _line(content: Mapping[str, Any]) -> bytes:
 
 def _read(path: FilePath) -> bytes:
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a device may have no end
+            raise OSError(0, "it is not a file")
         return Path(path).read_bytes()
     except OSError as error:
         raise type(error)(

@@ -10,13 +10,14 @@ import pickle
 import random
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from inspect import getclosurevars, ismethod, unwrap
+from inspect import getclosurevars, ismethod
 from math import inf, isnan
 from statistics import fmean
 from time import perf_counter
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from ...engine.value import Value
@@ -160,7 +161,7 @@ def _row_of_error(error: BaseException) -> Row:
 def _parameters_outside(make: Any) -> dict[str, list[Value]]:
     """Returns the parameters that ``make`` reaches by its variables, by the name of each variable.
 
-    Functions of its own module that it names are searched, too.
+    Functions and objects of its own module that it reaches are searched, too.
     """
     found: dict[str, list[Value]] = {}
     waiting: list[tuple[str, Any]] = [("make", make)]
@@ -171,17 +172,29 @@ def _parameters_outside(make: Any) -> dict[str, list[Value]]:
         if id(x) in seen:
             continue
         seen.add(id(x))
-        if isinstance(x, partial):
-            waiting += [(name, part) for part in (x.func, *x.args, *x.keywords.values())]
-        elif ismethod(x):
-            waiting += [(name, x.__self__), (name, x.__func__)]
-        elif isinstance(x, FunctionType) and x.__module__ == home:
-            used = getclosurevars(unwrap(x))
-            waiting += [*used.nonlocals.items(), *used.globals.items()]
-            waiting += [("a default of make", part) for part in x.__defaults__ or ()]
-        elif params := _parameters(x):
+        if params := _parameters(x):
             found[name] = params
+        else:
+            waiting += _parts(name, x, home)
     return found
+
+
+def _parts(name: str, x: Any, home: str | None) -> list[tuple[str, Any]]:
+    """Returns the variables of a function or an object of the module ``home``, with their names."""
+    if isinstance(x, partial):
+        return [(name, part) for part in (x.func, *x.args, *x.keywords.values())]
+    if ismethod(x):
+        return [(name, x.__self__), (name, x.__func__)]
+    if isinstance(x, (type, ModuleType)) or getattr(x, "__module__", None) != home:
+        return []
+    if not isinstance(x, FunctionType):
+        called = [("__call__", type(x).__call__)] if callable(x) else []
+        return [*called, *getattr(x, "__dict__", {}).items()]
+    parts = [("a default of make", part) for part in x.__defaults__ or ()]
+    with suppress(ValueError):  # a variable of a closure that has no value yet
+        used = getclosurevars(x)
+        parts += [*used.nonlocals.items(), *used.globals.items()]
+    return parts
 
 
 def _parameters(x: Any) -> list[Value]:
