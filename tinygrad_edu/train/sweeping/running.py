@@ -14,6 +14,7 @@ from concurrent.futures import (
 )
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
+from pkgutil import resolve_name
 from typing import Any
 
 from ...errors import WorkerError, check_bool, check_type, counted, some
@@ -23,7 +24,7 @@ from ..progress import sweep_bar
 from .jobs import Job, check_make, jobs_of, key_of, name_of, place_of
 from .rows import Row, Sweep
 from .store import Store
-from .training import Outcome, first_line, probe, run, run_pickled
+from .training import Outcome, first_line, probe, run, run_named
 from .values import shown_settings
 
 Finished = Generator[tuple[Job, Outcome], None, None]
@@ -219,8 +220,8 @@ def _portable(make: Any, executor: Executor) -> tuple[Callable[..., Outcome], An
 
     name = name_of(make)
     is_own = getattr(getattr(make, "func", make), "__module__", None) == "__main__"
-    made = _pickled(make)
-    if isinstance(executor, ProcessPoolExecutor) and made is None:
+    made = _importable(make)
+    if isinstance(executor, ProcessPoolExecutor) and made is None and not _is_picklable(make):
         raise TypeError(
             f"sweep: make cannot be {name}, which processes cannot import: define it at the top "
             f"level of a module, without lambda; {OTHER_WAYS}"
@@ -245,18 +246,29 @@ def _portable(make: Any, executor: Executor) -> tuple[Callable[..., Outcome], An
             f"define it in a module of its own, such as experiments.py, that they find, and import "
             f"it from there; {OTHER_WAYS}"
         )
-    return (run_pickled if isinstance(made, bytes) else run), made
+    return (run_named if isinstance(made, str) else run), made
 
 
 OTHER_WAYS = "or pass executor=None or a ThreadPoolExecutor, which take any function"
 
 
-def _pickled(make: Any) -> bytes | None:
-    """Returns ``make`` as bytes: of a function, its name.  None if it cannot be pickled."""
+def _importable(make: Any) -> str | None:
+    """Returns the name by which a function can be imported, such as "experiments:moons", or None.
+    """
+    module, name = (getattr(make, each, None) for each in ("__module__", "__qualname__"))
     try:
-        return pickle.dumps(make)
-    except Exception:  # what is raised depends on the object
+        found = resolve_name(f"{module}:{name}")
+    except Exception:  # what is raised depends on the module
         return None
+    return f"{module}:{name}" if found is make else None
+
+
+def _is_picklable(make: Any) -> bool:
+    try:
+        pickle.dumps(make)
+    except Exception:  # what is raised depends on the object
+        return False
+    return True
 
 
 def _failure(error: BaseException, jobs: Sequence[str] = ()) -> WorkerError:

@@ -6,7 +6,6 @@ trainings do not see each other: a ``make`` that trains a model from outside is 
 
 from __future__ import annotations
 
-import pickle
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from inspect import getclosurevars, ismethod
 from math import inf, isnan
+from pkgutil import resolve_name
 from statistics import fmean
 from time import perf_counter
 from types import FunctionType, ModuleType
@@ -75,17 +75,17 @@ def run(make: Callable[..., Any], seed: int, settings: dict[str, Any]) -> Outcom
     return outcome
 
 
-def run_pickled(made: bytes, seed: int, settings: dict[str, Any]) -> Outcome:
-    """Does the same with ``make`` from a pickle, so that an error in it does not end the worker."""
-    return run(pickle.loads(made), seed, settings)
+def run_named(made: str, seed: int, settings: dict[str, Any]) -> Outcome:
+    """Does the same with ``make`` by its name, so that a missing one does not end the worker."""
+    return run(resolve_name(made), seed, settings)
 
 
 def probe(made: Any) -> str:
-    """Loads ``make`` in a worker, and returns "" or why it cannot be loaded there."""
-    if not isinstance(made, bytes):
+    """Imports ``make`` in a worker, and returns "" or why it cannot be imported there."""
+    if not isinstance(made, str):
         return ""
     try:
-        pickle.loads(made)
+        resolve_name(made)
     except Exception as error:
         return first_line(error)
     return ""
