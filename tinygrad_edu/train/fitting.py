@@ -240,7 +240,7 @@ class _Run:
         if task.record_every is not None:
             self.history.training = TrainingRecord(
                 task.model, task.loss, task.X, task.y, task.optimizer.params, task.record_every,
-                task.optimizer,
+                task.optimizer, task.batch_size, task.penalty is not None, task.max_norm,
             )
 
     def run(self) -> None:

@@ -64,6 +64,8 @@ class TrainingRecord:
     parameters: the optimiser's parameters
     optimizer: the optimiser, if `fit` recorded it.  Its learning rate and state are of the present,
         not of a snapshot
+    batch_size, max_norm: the arguments of `fit`
+    is_penalised: whether `fit` had a penalty
     names: a unique name for each parameter, by default its label: ``model 2.layers.0.w.0`` if two
         models have the same names, ``w#2`` for the second plain ``w``, ``parameter 3`` without a
         label (counted from 0, as in the messages of `optim`)
@@ -88,6 +90,9 @@ class TrainingRecord:
     parameters: tuple[Value, ...]
     interval: int = 1
     optimizer: Optimizer | None = None
+    batch_size: int | None = None
+    is_penalised: bool = False
+    max_norm: float | None = None
 
     def __post_init__(self) -> None:
         self.parameters = tuple(self.parameters)

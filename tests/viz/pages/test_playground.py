@@ -62,6 +62,7 @@ CASES = [
     ("schedule=step_decay&over=40&layers=4&loss=mse&rate=0.03&activation=silu", 30, 1e-11),
     ("schedule=warmup&over=20&test=0&layers=&activation=softplus", 30, 1e-11),
     ("activation=relu&init=he&test=0.5&samples=51&layers=7", 20, 1e-11),
+    ("optimizer=Nesterov&momentum=0&layers=3", 10, 1e-11),
     ("activation=leaky_relu&layers=5&rate=0.03&init=he", 20, 1e-11),
     ("activation=linear&layers=2&alpha=0.9&optimizer=RMSprop&rate=0.01", 20, 1e-11),
 ]
@@ -119,8 +120,8 @@ WORDS = """return given.cases.map(([losses, rate, batch, count]) => {
   const history = losses.map(Number)
   const rates = losses.map(() => rate)
   const state = { batch, activation: "relu" }
-  const trainer = { history, rates, state, steps: losses.length, hasFailed: true,
-    train: { length: count } }
+  const trainer = { history, rates, state, steps: losses.length, hasFailed: false,
+    train: { length: count }, unitStates: () => [] }
   return findings(trainer, given.texts)
 })"""
 
@@ -286,7 +287,7 @@ def test_a_setting_that_keeps_the_network_goes_on_with_it(driver, page):
     assert numbers_after(driver, "step")["steps"] == 3
     driver.execute_script(DO, "python")
     program = driver.execute_script("return document.querySelector('.program').textContent")
-    assert "# the weights of the page" in program
+    assert "# goes on from the weights of the page" in program
     assert "lr=0.01" in program
     run_program(program.replace("epochs=100", "epochs=1"))
 
@@ -312,6 +313,46 @@ def test_a_run_that_is_drawn_all_the_time_can_be_clicked(driver, page):
     after = driver.execute_script("return document.querySelector('.behind h2').textContent")
     assert before != after
     assert "unit 1 of layer 2" in after
+    assert console(driver) == []
+
+
+def test_a_run_can_be_scrolled_after_a_click(driver, page):
+    opened(driver, page)
+    driver.set_window_size(1300, 700)
+    unit = driver.find_element("css selector", "[aria-label='unit 1 of layer 1']")
+    driver.execute_script("arguments[0].focus()", unit)
+    driver.execute_script(DO, "run")
+    driver.execute_script("scrollTo(0, 1e6)")
+    wait_until(driver, f"({NUMBERS.removeprefix('return ')}).steps > 40".join(["return ", ""]), 20)
+    assert driver.execute_script("return scrollY") > 200
+    driver.execute_script(DO, "run")
+    driver.set_window_size(1300, 1000)
+
+
+@pytest.mark.parametrize("hash_", [
+    "data=line&rate=1000&layers=3,3,3&activation=linear", "rate=1000&loss=mse&activation=relu",
+    "data=line&rate=30&layers=4,4&activation=linear&seed=8&samples=60&test=0",
+])
+def test_runs_that_fail_leave_the_page_whole(driver, page, hash_):
+    opened(driver, page, hash_)
+    driver.execute_script(DO, "run")
+    driver.execute_script(DO, "run")
+    numbers_after(driver, *["epoch"] * 40)
+    assert "Start again with" in driver.find_element("css selector", ".words").text
+    assert console(driver) == []
+
+
+def test_an_address_that_is_typed_in_is_read(driver, page):
+    opened(driver, page)
+    driver.execute_script("location.hash = 'rate=%ff'")
+    wait_until(driver, "return document.getElementById('refused').textContent !== ''")
+    driver.execute_script("location.hash = 'seed=7'")
+    wait_until(driver, "return document.querySelector('[data-number=seed]').dataset.value === '7'")
+    driver.execute_script(CHOOSE, "samples", 200)
+    driver.refresh()
+    wait_until(driver, "return document.documentElement.dataset.ready === 'true'", 10)
+    assert driver.execute_script(
+        "return document.querySelector('select[data-name=samples]').value") == "200"
     assert console(driver) == []
 
 
@@ -387,7 +428,7 @@ def test_what_went_wrong_is_said(driver, page):
     numbers_after(driver, *["step"] * 6)
     assert "The schedule has ended" in driver.find_element("css selector", ".words").text
     opened(driver, page, "samples=20&noise=0.5&test=0.5&layers=12&optimizer=Adam&rate=0.1")
-    numbers_after(driver, *["epoch"] * 200)
+    numbers_after(driver, *["epoch"] * 60)
     assert "learns its samples by heart" in driver.find_element("css selector", ".words").text
     opened(driver, page, "samples=50&layers=3&rate=100&activation=relu&optimizer=descent")
     numbers_after(driver, *["step"] * 5)
@@ -397,7 +438,7 @@ def test_what_went_wrong_is_said(driver, page):
 
 def test_an_address_that_is_not_understood_is_said(driver, page):
     opened(driver, page, "data=nothing&rate=0.01")
-    assert "data=nothing, which is no setting" in driver.find_element("id", "refused").text
+    assert "data=nothing is not understood" in driver.find_element("id", "refused").text
     assert numbers_after(driver, "step")["steps"] == 1
 
 
@@ -508,9 +549,27 @@ def test_a_training_run_goes_on_in_the_playground(driver, tmp_path, axe):
     lambda: (nn.MLP(2, [3, 1], rng=0), optim.SGD, lambda p, t: (p - t) ** 2, {}),
     lambda: (nn.MLP(2, [3, 1], rng=0), optim.SGD, nn.hinge, {"weight_decay": 0.1}),
     lambda: (nn.Sequential(nn.Layer(2, 3), nn.Layer(3, 1, "tanh")), optim.SGD, nn.hinge, {}),
+    lambda: (nn.Sequential(nn.Dropout(0.1), nn.Layer(2, 3), nn.Layer(3, 1, "linear")), optim.SGD,
+             nn.hinge, {}),
+    lambda: (nn.MLP(2, [3, 1], rng=0), optim.Adam, nn.hinge, {"eps": 0.5}),
 ])
 def test_other_runs_do_not_offer_to_go_on(make):
     model, kind, loss, options = make()
     labels = (0, 1) if loss is nn.cross_entropy else (-1, 1)
     history = run_of(model, kind(model.parameters(), lr=0.01, **options), loss, labels)
     assert going_on(history, history.training.snapshots) is None
+
+
+@pytest.mark.parametrize("options", [
+    {"max_norm": 0.1}, {"penalty": lambda: Value(1.0)}, {"loss": nn.mse},
+])
+def test_runs_with_what_the_page_lacks_do_not_offer_to_go_on(options):
+    model = nn.MLP(2, [3, 1], rng=0)
+    history = run_of(model, optim.SGD(model.parameters(), lr=0.01), **options)
+    assert going_on(history, history.training.snapshots) is None
+
+
+def test_a_run_in_batches_goes_on_in_batches():
+    model = nn.MLP(2, [3, 1], rng=0)
+    history = run_of(model, optim.SGD(model.parameters(), lr=0.01), batch_size=7)
+    assert going_on(history, history.training.snapshots)["state"]["batch"] == 7

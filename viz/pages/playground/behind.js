@@ -91,7 +91,9 @@ export class Behind {
 
   /** @param {Model} model @param {number[]} before */
   #names({ graph, inputs, units, target, loss }, before) {
-    const names = graph.ops.map((_, node) => `v${node + 1}`)
+    const names = graph.ops.map((op, node) =>
+      graph.isConstant[node] && !op ? labelNumber(graph.data[node]) : `v${node + 1}`
+    )
     inputs.forEach((node, i) => {
       names[node] = inputs.length > 1 ? `x${i + 1}` : "x"
     })
@@ -124,7 +126,7 @@ export class Behind {
     )
     return [...forward, ...backward].map((event) => {
       const { lead, rest, growth, formula } = this.recording.words(event)
-      const more = [growth && `(${growth})`, formula && `[${formula}]`].filter(Boolean).join("  ")
+      const more = [growth && `(${growth})`, formula && `[${formula}]`].filter(Boolean).join("   ")
       return `${lead}${rest}${more ? `   ${more}` : ""}`
     })
   }
@@ -198,7 +200,7 @@ function insideOf(graph, output, ends) {
   const found = new Set()
   const waiting = [output]
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-    if (ends.includes(node) || found.has(node)) continue
+    if (ends.includes(node) || found.has(node) || graph.isConstant[node]) continue
     found.add(node)
     waiting.push(...graph.operands[node])
   }

@@ -56,6 +56,7 @@ function view(name) {
 
 /** The whole playground, in an element. */
 export class Board {
+  closing = new AbortController()
   isRunning = false
   isPressed = false
   isAfter = true
@@ -124,10 +125,11 @@ export class Board {
     root.addEventListener("pointerdown", () => {
       this.isPressed = true
     })
-    for (const name of ["pointerup", "pointercancel"])
-      addEventListener(name, () => setTimeout(() => {
-        this.isPressed = false
-      }))
+    const release = () => setTimeout(() => {
+      this.isPressed = false
+    })
+    const { signal } = this.closing
+    for (const name of ["pointerup", "pointercancel"]) addEventListener(name, release, { signal })
     this.show()
   }
 
@@ -179,6 +181,12 @@ export class Board {
       requestAnimationFrame(frame)
     }
     frame()
+  }
+
+  /** Ends the run, before the board leaves the page. */
+  close() {
+    this.pause()
+    this.closing.abort()
   }
 
   pause() {
@@ -254,7 +262,8 @@ export class Board {
     this.numbers.replaceChildren(
       ...isThere.map(([name, label, x]) => {
         const isShare = name === "right" || name === "tested"
-        const plain = Number.isInteger(x) ? x.toLocaleString("en") : general(x, 4)
+        const isWhole = name === "steps" || name === "epochs" || name === "seed"
+        const plain = isWhole ? x.toLocaleString("en") : general(x, 4)
         const text = isShare ? `${general(100 * x, 3)}%` : plain
         const number = create("dd", { "data-number": name, "data-value": String(x), text })
         return create("div", {}, create("dt", { text: label }), number)
@@ -315,7 +324,7 @@ export class Board {
         this.#showBehind()
         /** @type {HTMLElement} */
         const again = partOf(this.behind, `[data-do=${name}]`)
-        again.focus()
+        again.focus({ preventScroll: true })
       }, this.isAfter === isAfter)
     })
     const place = create("div", {})
@@ -367,14 +376,23 @@ export class Board {
       button(`class${t}`, text, () => {
         this.pointClass = t
         this.#showOwn()
+        this.#focusOwn(`class${t}`)
       }, this.pointClass === t)
     )
-    const undo = button("undo", "Remove the last point", () =>
+    const undo = button("undo", "Remove the last point", () => {
       this.change({ points: state.points.slice(0, -1) })
-    )
+      this.#focusOwn(state.points.length > 1 ? "undo" : "class0")
+    })
     undo.disabled = !state.points.length
     const text = "Click into the picture to add a point of"
     this.own.replaceChildren(create("span", { text }), ...kinds, undo)
+  }
+
+  /** @param {string} name */
+  #focusOwn(name) {
+    /** @type {HTMLElement} */
+    const found = partOf(this.own, `[data-do=${name}]`)
+    found.focus({ preventScroll: true })
   }
 
   // ---- as Python

@@ -115,6 +115,6 @@ export class Controls {
     if (!hadFocus || !focused) return
     const all = [...this.layers.querySelectorAll("button")].filter((each) => !each.disabled)
     const same = all.find((each) => each.getAttribute("aria-label") === focused)
-    ;(same ?? all[0])?.focus()
+    ;(same ?? all[0])?.focus({ preventScroll: true })
   }
 }

@@ -243,7 +243,7 @@ export function drawNetwork(place, trainer, field, outputs, chosen, choose) {
     const again = [...svg.querySelectorAll("g.unit")].find(
       (each) => each.getAttribute("aria-label") === focused
     )
-    if (again instanceof SVGElement) again.focus()
+    if (again instanceof SVGElement) again.focus({ preventScroll: true })
   }
 }
 
@@ -306,6 +306,7 @@ function unitButton(field, found, x, y, isChosen, name, onclick) {
  */
 function curveOf(found, x, y) {
   const most = Math.max(1, ...Array.from(found, Math.abs))
+  if (!found.every(Number.isFinite)) return createSvg("g", {})
   const points = Array.from(found, (value, i) => {
     const px = x - SIDE / 2 + (SIDE * i) / (found.length - 1)
     return `${px.toFixed(1)} ${(y - (SIDE / 2) * clamp(value / most, -1, 1)).toFixed(1)}`

@@ -6,15 +6,27 @@ import { fromAddress, toAddress, usual } from "./run/state.js"
 
 const data = readData()
 
-/** Returns the state of the address, or else the one with which the page was made. */
+// the state with which the page was made, from which an address differs
+const base = { ...usual(data.table), ...data.state }
+
+/** Returns the state of the address. */
 function stateOfAddress() {
-  if (location.hash.length < 2) return { ...usual(data.table), ...data.state }
-  const { state, refused } = fromAddress(data.table, location.hash)
+  const { state, refused } = fromAddress(data.table, location.hash, base)
   const text = refused.length
-    ? `The address has ${refused.join(", ")}, which is no setting; the usual one is used.`
+    ? `Of the address ${refused.join(", ")} is not understood; the usual settings are used there.`
     : ""
   setText(byId("refused"), text)
   return state
+}
+
+/** Returns the address as it was written, or as it is if it cannot be decoded. */
+function written() {
+  const hash = location.hash.slice(1)
+  try {
+    return decodeURIComponent(hash)
+  } catch {
+    return hash
+  }
 }
 
 let address = ""
@@ -24,7 +36,7 @@ function open() {
   root.replaceChildren()
   return new Board(root, data.table, data.texts, stateOfAddress(), {
     changed: (state) => {
-      address = toAddress(data.table, state)
+      address = toAddress(data.table, state, base)
       history.replaceState(null, "", `#${address}`)
     }
   })
@@ -32,8 +44,8 @@ function open() {
 
 let board = open()
 addEventListener("hashchange", () => {
-  if (decodeURIComponent(location.hash.slice(1)) === address) return
-  board.pause()
+  if (written() === address) return
+  board.close()
   board = open()
 })
 switchTheme(() => board.draw())

@@ -10,6 +10,10 @@ import { usual } from "../playground/run/state.js"
  *   texts: import("../playground/board.js").Texts, style: string }} GoingOn
  */
 
+const NOTE =
+  "The run goes on from the weights of this snapshot. The optimiser begins anew, with the " +
+  "learning rate of this step."
+
 /** Opens the playground with the model before the update of a snapshot.
  * @param {HTMLDialogElement} dialog
  * @param {GoingOn} given
@@ -17,9 +21,9 @@ import { usual } from "../playground/run/state.js"
  */
 export function goOn(dialog, given, snapshot) {
   const close = create("button", { type: "button", text: "Back to the run", onclick: () => {
-    board.pause()
     dialog.close()
   } })
+  const note = create("p", { text: NOTE })
   const host = create("div", {})
   // styles of their own: names of classes mean something else on this page
   const shadow = host.attachShadow({ mode: "open" })
@@ -28,7 +32,7 @@ export function goOn(dialog, given, snapshot) {
   shadow.adoptedStyleSheets = [sheet]
   const root = create("div", { class: "playground" })
   shadow.append(root)
-  dialog.replaceChildren(close, host)
+  dialog.replaceChildren(close, note, host)
   dialog.showModal()
   const state = {
     ...usual(given.table),
@@ -39,4 +43,6 @@ export function goOn(dialog, given, snapshot) {
   const board = new Board(root, given.table, given.texts, state, {
     weights: given.weights[snapshot]
   })
+  // also after Escape
+  dialog.addEventListener("close", () => board.close(), { once: true })
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 from tinygrad_edu import nn, optim
@@ -22,6 +21,7 @@ from ..playground.settings import (
 )
 from ..scripts import without_css_comments
 
+EPS = 1e-8  # of optimisers that have one
 MOST_NUMBERS = 20_000  # weights of all snapshots of a page
 LOSSES = {
     nn.binary_cross_entropy: "binary_cross_entropy", nn.hinge: "hinge", nn.mse: "mse",
@@ -41,22 +41,20 @@ def going_on(history: History, snapshots: Sequence[Snapshot]) -> dict[str, Any] 
     """
     record: Any = history.training
     network = _network(record.model)
-    points = _points(record.X, record.y)
     optimizer = _optimizer(record.optimizer)
     loss = LOSSES.get(record.loss)
-    if network is None or points is None or optimizer is None or loss is None:
+    if network is None or optimizer is None or loss is None:
+        return None
+    points = _points(record.X, record.y, loss)
+    if points is None or record.is_penalised or record.max_norm is not None:
         return None
     order = {parameter: i for i, parameter in enumerate(record.parameters)}
     places = [order.get(parameter) for parameter in record.model.parameters()]
     if None in places or len(places) * len(snapshots) > MOST_NUMBERS:
         return None
-    count = len(points)
-    steps = history.epoch_ends[0] if history.epoch_ends else 1
-    batch = 0 if steps == 1 else min(count, ceil(count / steps))
+    settings = {"loss": loss, "data": "own", "test": 0.0, "batch": record.batch_size or 0}
     return {
-        "state": {
-            **network, **optimizer, "loss": loss, "data": "own", "test": 0.0, "batch": batch,
-        },
+        "state": {**network, **optimizer, **settings},
         "points": points,
         "weights": [[snapshot.before[i] for i in places if i is not None]
                     for snapshot in snapshots],
@@ -86,12 +84,14 @@ def _network(model: Any) -> dict[str, Any] | None:
         and len(sizes) <= MOST_LAYERS and max(sizes, default=1) <= MOST_UNITS
         and len(neurons[0][0].w) == 2
     )
-    if not is_known or (drops and len(layers) != len(model.layers) - len(layers) + 1):
+    is_dropped = [isinstance(part, Dropout) for part in model.layers]
+    expected = [i % 2 == 1 for i in range(len(is_dropped))] if drops else [False] * len(layers)
+    if not is_known or is_dropped != expected:
         return None
     return {"layers": sizes, "activation": kinds.pop(), "dropout": max(drops, default=0.0)}
 
 
-def _points(X: Any, y: Any) -> list[list[float]] | None:
+def _points(X: Any, y: Any, loss: str) -> list[list[float]] | None:
     """Returns samples of two features and two classes, with 0 or 1 as the third number."""
     if len(y) > MOST_POINTS:
         return None
@@ -100,8 +100,8 @@ def _points(X: Any, y: Any) -> list[list[float]] | None:
         samples = [[*map(float, x)] for x in X]
     except (TypeError, ValueError):  # targets that are lists or names, inputs that are texts
         return None
-    labels = sorted({*targets})
-    if labels not in ([0.0, 1.0], [-1.0, 1.0]) or any(len(x) != 2 for x in samples):
+    labels = [0.0, 1.0] if loss == "binary_cross_entropy" else [-1.0, 1.0]
+    if sorted({*targets}) != labels or any(len(x) != 2 for x in samples):
         return None
     return [[*x, float(t == 1)] for x, t in zip(samples, targets)]
 
@@ -109,6 +109,8 @@ def _points(X: Any, y: Any) -> list[list[float]] | None:
 def _optimizer(optimizer: Any) -> dict[str, Any] | None:
     """Returns the settings of an optimiser that the playground has."""
     kind = type(optimizer)
+    if getattr(optimizer, "eps", EPS) != EPS:
+        return None
     if kind is optim.SGD and not optimizer.weight_decay:
         name = "Nesterov" if optimizer.nesterov else "momentum"
         if not optimizer.momentum:

@@ -48,11 +48,7 @@ export class Run {
     const before = this.trainer
     this.state = state
     this.trainer = new Trainer(state)
-    Object.assign(this.trainer, {
-      weights: before.weights, history: before.history, rates: before.rates,
-      epochs: before.epochs, gradient: before.gradient
-    })
-    if (!("optimizer" in change)) this.trainer.optimizer = before.optimizer
+    this.trainer.follow(before)
     this.hasChanged = true
     return this
   }

@@ -49,7 +49,8 @@ function layersOf({ mostLayers, mostUnits }, text) {
 
 /** Returns points "x,y,class;...", or null. @param {Table} table @param {string} text */
 function pointsOf({ mostPoints }, text) {
-  const points = text.split(";").filter(Boolean).map((part) => part.split(",").map(Number))
+  const numberOf = (/** @type {string} */ x) => (x.trim() === "" ? NaN : Number(x))
+  const points = text.split(";").filter(Boolean).map((part) => part.split(",").map(numberOf))
   const are = points.every(([x, y, t, ...more]) =>
     Math.abs(x) <= FAR && Math.abs(y) <= FAR && (t === 0 || t === 1) && !more.length
   )
@@ -60,11 +61,12 @@ function pointsOf({ mostPoints }, text) {
 /** Returns the state that an address holds, and what in it was not understood.
  * @param {Table} table
  * @param {string} hash
+ * @param {State} base what is not in the address
  * @returns {{ state: State, refused: string[] }}
  */
-export function fromAddress(table, hash) {
+export function fromAddress(table, hash, base = usual(table)) {
   /** @type {any} */
-  const state = usual(table)
+  const state = { ...base }
   /** @type {string[]} */
   const refused = []
   for (const [name, text] of new URLSearchParams(hash.replace(/^#/, ""))) {
@@ -83,11 +85,10 @@ export function consistent(state) {
   return state.data === "line" ? { ...state, loss: "mse" } : state
 }
 
-/** Returns the address of a state: what differs from the usual one.
- * @param {Table} table @param {State} state
+/** Returns the address of a state: what differs from the usual one, or from another.
+ * @param {Table} table @param {State} state @param {State} plain
  */
-export function toAddress(table, state) {
-  const plain = usual(table)
+export function toAddress(table, state, plain = usual(table)) {
   const found = new URLSearchParams()
   for (const name of Object.keys(table.settings)) {
     const key = /** @type {keyof State} */ (name)
@@ -95,8 +96,8 @@ export function toAddress(table, state) {
     if (state[key] !== plain[key] && !isImplied) found.set(name, String(state[key]))
   }
   const layers = state.layers.join(",")
-  if (layers !== LAYERS.join(",")) found.set("layers", layers)
-  if (state.data === "own")
+  if (layers !== plain.layers.join(",")) found.set("layers", layers)
+  if (state.points.length)
     found.set("points", state.points.map(({ x, t }) => [...x, t].join(",")).join(";"))
   return decodeURIComponent(found.toString())
 }
@@ -112,6 +113,7 @@ const PENALTIES = /** @type {const} */ (["l1", "l2"])
  *   not those of the seed
  */
 export function asPython(state, epochs, { weights }) {
+  if (state.data === "own" && !state.points.length) return "# There are no points yet.\n"
   const { dropout, batch, seed, loss } = state
   const hasDropout = dropout > 0 && state.layers.length > 0
   const penalties = PENALTIES.filter((name) => state[name])
@@ -124,7 +126,7 @@ export function asPython(state, epochs, { weights }) {
     ...modelLines(state, hasDropout)
   ]
   if (weights) {
-    lines.push("# the weights of the page")
+    lines.push("# goes on from the weights of the page, with a new optimiser")
     lines.push(`weights = [${Array.from(weights).join(", ")}]`)
     lines.push("for p, w in zip(model.parameters(), weights):", "    p.data = w")
   }
@@ -159,7 +161,8 @@ function dataLines({ data, samples, noise, test, seed, loss, points }) {
     if (isSigned && ["spirals", "blobs"].includes(data)) lines.push("y = [2 * t - 1 for t in y]")
   }
   const parts = "X, y, X_test, y_test"
-  if (test) lines.push(`${parts} = data.split(X, y, test=${test}, rng=${seed + SEEDS.split})`)
+  if (test && (data !== "own" || points.length > 1))
+    lines.push(`${parts} = data.split(X, y, test=${test}, rng=${seed + SEEDS.split})`)
   return lines
 }
 
@@ -186,6 +189,8 @@ function modelLines({ data, layers, activation, init, seed, dropout }, hasDropou
   return [...lines, ")"]
 }
 
+const NESTEROV = ", nesterov=True"
+
 /** @param {State} state */
 function optimizerOf(state) {
   const { optimizer, momentum, alpha, beta1, beta2, decay } = state
@@ -194,7 +199,8 @@ function optimizerOf(state) {
   const calls = {
     descent: `SGD(model.parameters(), ${lr})`,
     momentum: `SGD(model.parameters(), ${lr}, momentum=${momentum})`,
-    Nesterov: `SGD(model.parameters(), ${lr}, momentum=${momentum}, nesterov=True)`,
+    // without momentum there is nothing to look ahead to
+    Nesterov: `SGD(model.parameters(), ${lr}, momentum=${momentum}${momentum ? NESTEROV : ""})`,
     RMSprop: `RMSprop(model.parameters(), ${lr}, alpha=${alpha})`,
     Adam: `Adam(model.parameters(), ${lr}, betas=(${beta1}, ${beta2}))`,
     AdamW: `AdamW(model.parameters(), ${lr}, betas=(${beta1}, ${beta2}), weight_decay=${decay})`

@@ -92,6 +92,21 @@ export class Trainer {
     this.update = updateOf(state)
   }
 
+  /** Goes on where another trainer of the same network is.
+   * @param {Trainer} before
+   */
+  follow(before) {
+    this.weights = before.weights
+    this.history = before.history
+    this.rates = before.rates
+    this.epochs = before.epochs
+    this.gradient = before.gradient
+    this.shuffling = before.shuffling
+    this.dropping = before.dropping
+    if (before.state.batch === this.state.batch) this.#waiting = before.#waiting
+    if (before.state.optimizer === this.state.optimizer) this.optimizer = before.optimizer
+  }
+
   /** Returns the numbers of the columns for a sample. @param {Sample} sample */
   #row({ x, t }, masks = this.kept) {
     return [...x, this.targetOf(t), ...masks]

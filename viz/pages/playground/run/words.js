@@ -78,7 +78,9 @@ export function remarks({ trainer, test, train }) {
  * @param {Trainer} trainer
  * @param {Record<string, string>} texts
  */
-function lossFinding({ history, rates, state, train }, texts) {
+function lossFinding({ history: all, rates, state, train, hasFailed }, texts) {
+  // as in `fit`, a step whose loss is not finite is no step
+  const history = hasFailed ? all.slice(0, -1) : all
   if (!history.length) return null
   const every = state.batch ? Math.ceil(train.length / state.batch) : 1
   const levels = levelsOf(history, every)
