@@ -139,7 +139,7 @@ export function asPython(state, epochs, { weights }) {
   }
   lines.push(`history = fit(model, nn.${loss}, X, y, ${options.join(", ")})`)
   lines.push("", "# the training loss of the page: with all units, and without penalties")
-  lines.push("model.eval()")
+  lines.push("model.train(False)")
   lines.push(`losses = [nn.${loss}(model(x), t).data for x, t in zip(X, y)]`)
   lines.push("print(sum(losses) / len(losses))", "")
   return lines.join("\n")
