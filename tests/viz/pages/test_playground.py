@@ -142,7 +142,8 @@ def test_words_of_losses_are_those_of_diagnose(tmp_path):
     cases = [[[repr(x).replace("inf", "Infinity").replace("nan", "NaN") for x in losses],
               0.25, 0, 10] for losses in curves()]
     given = {"cases": cases, "texts": texts()["findings"]}
-    shown = joined_in_node(tmp_path, IMPORTS, WORDS, given, ROWS)
+    shown = [[finding[:2] for finding in found]
+             for found in joined_in_node(tmp_path, IMPORTS, WORDS, given, ROWS)]
     for losses, found in zip(curves(), shown, strict=True):
         history = History()
         history.loss[:] = losses
@@ -424,6 +425,11 @@ def test_what_went_wrong_is_said(driver, page):
     assert "the loss went from" in words or "the loss rose from" in words
     assert "Start again with" in words
     assert "press Reset" in words
+    driver.execute_script(DO, "advised")
+    again = driver.execute_script(NUMBERS)
+    assert again["steps"] == 0
+    assert 0 < again["rate"] < 1000
+    assert f"rate={again['rate']:g}" in driver.execute_script("return location.hash")
     opened(driver, page, "samples=50&schedule=linear&over=5")
     numbers_after(driver, *["step"] * 6)
     assert "The schedule has ended" in driver.find_element("css selector", ".words").text

@@ -295,11 +295,19 @@ export class Board {
 
   #showWords() {
     const wrong = findings(this.run.trainer, this.texts.findings)
+    /** @type {import("./run/words.js").Finding[]} */
     const again = wrong.length ? [["To start again, change the setting and press Reset.", ""]] : []
     const found = [...wrong, ...remarks(this.run), ...again]
-    const texts = found.map(([sentence, advice]) =>
-      create("p", {}, create("span", { text: sentence }), " ", create("em", { text: advice }))
-    )
+    const texts = found.map(([sentence, advice, rate]) => {
+      const said = [create("span", { text: sentence }), " ", create("em", { text: advice })]
+      if (rate !== undefined) {
+        said.push(" ", button("advised", `Do so with ${general(rate)}`, () => {
+          this.change({ rate })
+          this.reset()
+        }))
+      }
+      return create("p", {}, ...said)
+    })
     this.words.replaceChildren(...texts)
   }
 

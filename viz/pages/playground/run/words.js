@@ -13,9 +13,14 @@ const LEARNED = 0.1 // a run has learned if its loss is this part of the loss at
 const DEAD_SHARE = 0.5
 const MOST_SATURATION = 0.8
 
-/** Returns findings: what is wrong, and what to do.
+/** What is wrong, what to do, and the learning rate that is advised, if there is one.
+ * @typedef {[sentence: string, advice: string, rate?: number]} Finding
+ */
+
+/** Returns findings.
  * @param {Trainer} trainer
  * @param {Record<string, string>} texts templates by name
+ * @returns {Finding[]}
  */
 export function findings(trainer, texts) {
   const found = lossFinding(trainer, texts)
@@ -50,12 +55,14 @@ function hasLearned({ history, state, train }) {
 
 /** Returns what else is to be said of a run, and what to do.
  * @param {import("./run.js").Run} run
+ * @returns {Finding[]}
  */
 export function remarks({ trainer, test, train }) {
   const { state } = trainer
   const samples = trainer.train
   if (!samples.length)
     return [["There are no samples.", "Click into the picture to add points of both classes."]]
+  /** @type {Finding[]} */
   const said = []
   if (!trainer.isRegression && samples.every(({ t }) => t === samples[0].t))
     said.push(["All training samples are of one class.", "Add points of the other class."])
@@ -77,6 +84,7 @@ export function remarks({ trainer, test, train }) {
 /** Returns what the losses show, or null: they are not finite, or the run diverges.
  * @param {Trainer} trainer
  * @param {Record<string, string>} texts
+ * @returns {Finding | null}
  */
 function lossFinding({ history: all, rates, state, train, hasFailed }, texts) {
   // as in `fit`, a step whose loss is not finite is no step
@@ -115,7 +123,8 @@ function lossFinding({ history: all, rates, state, train, hasFailed }, texts) {
   const better = Number((rate / (1 + Math.sqrt(ratio))).toExponential(1))
   return [
     filledWith(texts.found, { ...fields, found, tried: grew }),
-    filledWith(texts.rateAdvice, { rate: better })
+    filledWith(texts.rateAdvice, { rate: better }),
+    better
   ]
 }
 
