@@ -212,12 +212,16 @@ class Engine(Runner):
         for buffer, column in zip(buffers.state[buffers.now], optimizer.state.values()):
             buffer.write(0, column)
         self._is_ahead = False  # whether the buffers have newer numbers than the Values
+        self._written = int(buffers.done[0])  # the steps whose numbers the Values have
         self._stepped = False  # whether a step was made with their gradients
 
     def sync(self) -> None:
         """Writes parameters, gradients and the optimiser's state to the Values, all at once."""
-        if self._loop is not None and self._loop.settle():
-            self._is_ahead = self._stepped = True
+        if self._loop is not None:
+            self._loop.settle()
+            # an interrupt may have come after the steps were noted, and before this was
+            if int(self.buffers.done[0]) != self._written:
+                self._is_ahead = self._stepped = True
         if not self._is_ahead:
             return
         buffers = self.buffers
@@ -233,6 +237,7 @@ class Engine(Runner):
                    [*["data"] * count, *["grad"] * count, "state", "steps"],
                    [*data, *(map(UsedGradient, grads) if self._stepped else grads), state, steps])
         self._is_ahead = False
+        self._written = int(buffers.done[0])
 
     # ---- several steps in one call
 
