@@ -3,8 +3,6 @@
 import json
 import re
 import time
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
@@ -58,12 +56,6 @@ def keep(driver, lessons):
 
 def data_of(path):
     return json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"))[1])
-
-
-@pytest.fixture(scope="module")
-def axe():
-    found = find_spec("axe_core_python")
-    return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,6 @@ import math as std
 import re
 import warnings
 from html import escape
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from selenium.webdriver import Keys
@@ -186,12 +184,6 @@ def test_an_address_is_not_trusted(tmp_path):
 def page(tmp_path_factory):
     return viz.playground(tmp_path_factory.mktemp("playground") / "page.html",
                           samples=50, layers=[3, 2])
-
-
-@pytest.fixture(scope="module")
-def axe():
-    found = find_spec("axe_core_python")
-    return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

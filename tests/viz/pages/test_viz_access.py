@@ -1,8 +1,6 @@
 """Pages pass the checks of axe-core, in light and dark, before and after what a reader does."""
 
 import random
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
@@ -12,15 +10,6 @@ from tinygrad_edu import Value, data, fit, nn, optim
 from tinygrad_edu.examples import lecture_neuron
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """Returns the script of axe-core, which is part of a package of the extra `dev`."""
-    found = find_spec("axe_core_python")
-    if found is None:
-        pytest.skip("needs axe-core-python")
-    return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ const NUMBER = /^[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?$/i
  * Returns the number that a text stands for: "-9", "-9,0", "-18/2", "1e1"; NaN if there is none.
  * @param {string} text
  */
-export function numberIn(text) {
+function numberIn(text) {
   const plain = text.replace(/[\u2212\u2013]/g, "-").replace(/^\s*(answer|=)\s*/i, "")
   const parts = plain.split("/").map((part) => part.trim())
   // "1,000" may be one or a thousand

@@ -253,7 +253,7 @@ export function unitName({ model }, layer, unit) {
 }
 
 /** Returns the weights of each neuron, by layer. @param {Trainer} trainer */
-export function weightsOf({ model, weights }) {
+function weightsOf({ model, weights }) {
   let at = 0
   return model.layers.map(({ neurons }) =>
     neurons.map(({ w }) => {

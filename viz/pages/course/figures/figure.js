@@ -396,17 +396,6 @@ function plain(x) {
   return Math.abs(x) < 1e-3 && x !== 0 ? short(x) : String(x)
 }
 
-/** Returns bounds of an axis around numbers, with some room.
- * @param {number[]} numbers
- * @returns {[number, number]}
- */
-export function around(numbers, room = 0.08) {
-  const low = Math.min(...numbers)
-  const high = Math.max(...numbers)
-  const more = (high - low || 1) * room
-  return [low - more, high + more]
-}
-
 /** Returns powers of ten around positive numbers, for a logarithmic axis.
  * @param {number[]} numbers
  * @returns {[number, number]}

@@ -146,12 +146,6 @@ export class Trainer {
     if (!this.#waiting.length) this.epochs += 1
   }
 
-  /** Does the steps that are left of an epoch. */
-  epoch() {
-    const before = this.epochs
-    while (this.epochs === before && !this.hasFailed && this.train.length) this.step()
-  }
-
   /** Returns the factors of dropout for one sample. @param {number} p */
   #drawn(p) {
     return this.model.masks.map(() => (this.dropping.random() < p ? 0 : 1 / (1 - p)))
@@ -260,7 +254,7 @@ export class Trainer {
 }
 
 /** Returns the training data and the test data of a state. @param {State} state */
-export function dataOf({ data, samples: n, noise, test, seed, points }) {
+function dataOf({ data, samples: n, noise, test, seed, points }) {
   const dividing = new Random(seed + SEEDS.split)
   if (data === "own") return split(points, test, dividing)
   return split(MAKERS[data](n, noise, new Random(seed)), test, dividing)

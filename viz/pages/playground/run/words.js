@@ -47,9 +47,8 @@ const SMALLER = "Start again with a smaller learning rate."
 const OVERFITTED = 2 // times its lowest value, at which a test loss has risen
 
 /** @param {Trainer} trainer */
-function hasLearned({ history, state, train }) {
-  const every = state.batch ? Math.ceil(train.length / state.batch) : 1
-  const levels = levelsOf(history, every)
+function hasLearned(trainer) {
+  const levels = levelsOf(trainer.history, stepsOfEpoch(trainer))
   return levels.length > 0 && atEnd(levels) <= LEARNED * levels[0]
 }
 
@@ -86,11 +85,12 @@ export function remarks({ trainer, test, train }) {
  * @param {Record<string, string>} texts
  * @returns {Finding | null}
  */
-function lossFinding({ history: all, rates, state, train, hasFailed }, texts) {
+function lossFinding(trainer, texts) {
+  const { history: all, rates, hasFailed } = trainer
   // as in `fit`, a step whose loss is not finite is no step
   const history = hasFailed ? all.slice(0, -1) : all
   if (!history.length) return null
-  const every = state.batch ? Math.ceil(train.length / state.batch) : 1
+  const every = stepsOfEpoch(trainer)
   const levels = levelsOf(history, every)
   const last = history[history.length - 1]
   const rate = Math.max(...rates)
@@ -126,6 +126,11 @@ function lossFinding({ history: all, rates, state, train, hasFailed }, texts) {
     filledWith(texts.rateAdvice, { rate: better }),
     better
   ]
+}
+
+/** @param {Trainer} trainer */
+function stepsOfEpoch({ state, train }) {
+  return state.batch ? Math.ceil(train.length / state.batch) : 1
 }
 
 /** Returns the mean loss of each epoch, or about ten equal stretches of a shorter run.
