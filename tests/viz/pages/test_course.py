@@ -54,6 +54,13 @@ def keep(driver, lessons):
                           lessons if isinstance(lessons, str) else json.dumps(lessons))
 
 
+def visit_anew(driver, path):
+    """Opens a page as one who has done nothing yet."""
+    visit(driver, path)
+    driver.execute_script("localStorage.clear()")
+    visit(driver, path)
+
+
 def data_of(path):
     return json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"))[1])
 
@@ -192,9 +199,7 @@ def test_a_page_can_be_read_without_a_script(unscripted, pages):
 def test_on_paper_choices_have_their_meaning_and_questions_their_answers(driver, pages):
     path = pages / "optimisers.html"
     data = data_of(path)
-    visit(driver, path)
-    driver.execute_script("localStorage.clear()")
-    visit(driver, path)
+    visit_anew(driver, path)
     assert not any(is_seen(driver, ".static, .reveal"))
     driver.execute_script("""globalThis.marks = []
         addEventListener('beforeprint', () => globalThis.marks.push(
@@ -273,9 +278,7 @@ def test_settings_are_named_for_readers(pages):
 def test_a_page_opens_as_it_was_left(driver, pages):
     path = pages / "rate.html"
     data = data_of(path)
-    visit(driver, path)
-    driver.execute_script("localStorage.clear()")
-    visit(driver, path)
+    visit_anew(driver, path)
     driver.execute_script(PREDICT, 0, 1)
     driver.execute_script(PREDICT, 3, data["parts"][3]["right"])
     driver.execute_script(MOVE, 0, 1)

@@ -130,7 +130,8 @@ def curves():
     falls = [0.7 * 0.9**i for i in range(40)]
     return [grows, falls, falls[:20] + [falls[19] * 1.5**i for i in range(20)],
             [*falls, std.inf], [0.7, 0.6, std.nan], [0.7] * 30, [1.0] * 10 + [5000.0, 4000.0] * 10,
-            [5.0 + (-1) ** i * 4 for i in range(60)], [0.5 * 10**i for i in range(25)]]
+            [5.0 + (-1) ** i * 4 for i in range(60)], [0.5 * 10**i for i in range(25)],
+            [0.7] * 100_000 + [5.0] * 200_000]
 
 
 def test_words_of_losses_are_those_of_diagnose(tmp_path):

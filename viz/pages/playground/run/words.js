@@ -93,8 +93,8 @@ function lossFinding(trainer, texts) {
   const every = stepsOfEpoch(trainer)
   const levels = levelsOf(history, every)
   const last = history[history.length - 1]
-  const rate = Math.max(...rates)
-  const isConstant = Math.min(...rates) === rate
+  const rate = mostOf(rates)
+  const isConstant = leastOf(rates) === rate
   const kind = isConstant ? "a learning rate of" : "learning rates up to"
   const fields = {
     steps: counted(history.length, "step"),
@@ -106,11 +106,11 @@ function lossFinding(trainer, texts) {
     return [filledWith(texts.found, { ...fields, found: went }).trim(), texts.scaleAdvice]
   }
   if (history.length < MIN_STEPS || !diverges(history, levels, every)) return null
-  const best = Math.min(...levels)
+  const best = leastOf(levels)
   const lowest = levels.indexOf(best)
   const hasExploded = exploded(history, levels)
   const low = hasExploded ? history[0] : best
-  const high = hasExploded ? Math.max(...history) : Math.max(...levels.slice(lowest))
+  const high = mostOf(hasExploded ? history : levels.slice(lowest))
   const end = atEnd(levels)
   const isOver = high > DIVERGED * Math.max(end, last)
   const rose = filledWith(texts.rose, { low, high })
@@ -161,7 +161,19 @@ function diverges(history, levels, every) {
 
 /** @type {(history: number[], levels: number[]) => boolean} */
 function exploded(history, levels) {
-  return Math.max(...history) > EXPLODED * Math.max(history[0], lowestOf(levels), NEAR_ZERO)
+  return mostOf(history) > EXPLODED * Math.max(history[0], lowestOf(levels), NEAR_ZERO)
+}
+
+// a long run has more losses than a function can have arguments
+
+/** @param {number[]} numbers */
+function mostOf(numbers) {
+  return numbers.reduce((a, b) => Math.max(a, b), -Infinity)
+}
+
+/** @param {number[]} numbers */
+function leastOf(numbers) {
+  return numbers.reduce((a, b) => Math.min(a, b), Infinity)
 }
 
 /** Returns the median of the last tenth. @param {number[]} levels */
