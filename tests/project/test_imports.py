@@ -44,7 +44,7 @@ LAYERS = [
 LAYER_OF = {folder: layer for layer, folders in enumerate(LAYERS) for folder in folders}
 # The same for the folders inside a folder; "" stands for the modules that are in no inner folder.
 INNER_LAYERS = {
-    "tinygrad_edu.jit": [["tape"], ["languages"], ["running"], [""]],
+    "tinygrad_edu.jit": [["tape"], ["languages"], ["running"], ["parallel"], [""]],
     "viz": [["drawing", "plotting"], ["training"], ["pages", "animation", "shell"], [""]],
 }
 

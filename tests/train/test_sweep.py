@@ -454,7 +454,7 @@ def test_functions_of_a_script(guard, as_file, said, tmp_path):
 def test_an_executor_that_was_shut_down_is_named():
     with ThreadPoolExecutor(1) as threads:
         pass
-    with pytest.raises(WorkerError, match="could not run a training: RuntimeError: cannot"):
+    with pytest.raises(WorkerError, match="could not run a task: RuntimeError: cannot"):
         sweep(quick, {"lr": [0.1]}, executor=threads)
 
 

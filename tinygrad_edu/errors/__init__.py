@@ -62,6 +62,7 @@ from .places import owner_of_file as owner_of_file
 from .places import user_frame as user_frame
 from .places import warn as warn
 from .text import counted as counted
+from .text import first_line as first_line
 from .text import near_names as near_names
 from .text import one_line as one_line
 from .text import short_repr as short_repr

@@ -67,6 +67,15 @@ def some(names: Iterable[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
+MAX_ERROR = 500  # characters of an error that is kept or passed on as text
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the type of an error and the first line of its message that has text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shortened(": ".join([type(error).__name__, *lines[:1]]), MAX_ERROR)
+
+
 def one_line(error: BaseException) -> str:
     """Returns the message of an error on one line.
 

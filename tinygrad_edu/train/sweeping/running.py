@@ -17,14 +17,15 @@ from dataclasses import asdict, replace
 from pkgutil import resolve_name
 from typing import Any
 
-from ...errors import WorkerError, check_bool, check_type, counted, some
+from ...errors import WorkerError, check_bool, counted, first_line
 from ...files import FilePath
+from ...jit.parallel.executors import NO_GUARD, checked_executor, failure
 from ..history import History
 from ..progress import sweep_bar
 from .jobs import Job, check_make, jobs_of, key_of, name_of, place_of
 from .rows import Row, Sweep
 from .store import Store
-from .training import Outcome, first_line, probe, run, run_named
+from .training import Outcome, probe, run, run_named
 from .values import shown_settings
 
 Finished = Generator[tuple[Job, Outcome], None, None]
@@ -91,11 +92,7 @@ def sweep(
     """
     jobs = jobs_of(grid, seeds)
     check_make(make, jobs)
-    if executor is not None:
-        check_type(
-            executor, "sweep: executor", Executor, "a concurrent.futures.Executor or None",
-            "pass ProcessPoolExecutor(4), or client.get_executor() of a Dask client",
-        )
+    checked_executor(executor, "sweep")
     is_shown = check_bool(progress, "sweep: progress")
     opened: AbstractContextManager[Store | None] = nullcontext()
     if path is not None:
@@ -190,7 +187,8 @@ def _finished(make: Any, jobs: Sequence[Job], executor: Executor | None) -> Fini
             try:
                 outcome = future.result()
             except (Exception, CancelledError) as error:
-                raise _failure(error, [str(futures[each]) for each in left]) from error
+                jobs_left = [str(futures[each]) for each in left]
+                raise failure(error, "sweep", jobs=jobs_left) from error
             del left[future]
             yield futures[future], outcome
     finally:
@@ -202,7 +200,7 @@ def _submit(executor: Executor, *call: Any) -> Future[Any]:
     try:
         return executor.submit(*call)
     except Exception as error:  # it is shut down, or broken
-        raise _failure(error) from error
+        raise failure(error, "sweep") from error
 
 
 def _portable(make: Any, executor: Executor) -> tuple[Callable[..., Outcome], Any]:
@@ -232,8 +230,7 @@ def _portable(make: Any, executor: Executor) -> tuple[Callable[..., Outcome], An
         why = _submit(executor, probe, made).result()
     except BrokenExecutor as error:
         raise WorkerError(
-            "sweep: executor: a worker process ended at its start. A script that makes processes "
-            'needs the line `if __name__ == "__main__":` before whatever it does'
+            f"sweep: executor: a worker process ended at its start. {NO_GUARD}"
         ) from error
     except WorkerError:
         raise
@@ -269,16 +266,3 @@ def _is_picklable(make: Any) -> bool:
     except Exception:  # what is raised depends on the object
         return False
     return True
-
-
-def _failure(error: BaseException, jobs: Sequence[str] = ()) -> WorkerError:
-    """Returns the error for an executor that failed, with the jobs that it did not finish."""
-    first = f"; the first that were not finished: {some(jobs)}" if jobs else ""
-    if isinstance(error, BrokenExecutor):
-        return WorkerError(
-            "sweep: executor: a worker process died, and the pool with it (often for lack of "
-            f"memory: use fewer workers){first}. Dask (the extra cluster) starts dead workers again"
-        )
-    return WorkerError(
-        f"sweep: executor: it could not run a training: {first_line(error)}{first}"
-    )

@@ -21,7 +21,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from ...engine.value import Value
-from ...errors import number, short_repr, shortened
+from ...errors import first_line, number, short_repr
 from ...nn.module import Module
 from ...optim import Optimizer
 from ...optim.parameters import read_numbers
@@ -29,8 +29,6 @@ from ..history import History
 from ..judgement import unwarned
 from .jobs import name_of
 from .rows import Row
-
-MAX_ERROR = 500  # characters of an error's message in a row
 
 
 @dataclass(frozen=True)
@@ -89,13 +87,6 @@ def probe(made: Any) -> str:
     except Exception as error:
         return first_line(error)
     return ""
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the type of an error and the first line of its message that has text."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = ": ".join([type(error).__name__, *lines[:1]])
-    return shortened(text, MAX_ERROR)
 
 
 def _outcome(result: Any, name: str) -> Outcome:

@@ -1,0 +1,151 @@
+"""Tasks on any executor: submitted a few at a time, with results in order and clear errors.
+
+    workers = Workers(executor, "batch")
+    for result in workers.results(tasks, most=8):
+        ...
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import WorkerError, check_type, first_line, some
+from .tasks import Missing, Raised, Shared, perform
+
+
+def checked_executor(executor: Any, where: str) -> Executor | None:
+    """Returns ``executor``.
+
+    where: the function with that argument, for the message.
+
+    Raises:
+        TypeError: it is not an executor or None.
+    """
+    if executor is not None:
+        check_type(
+            executor, f"{where}: executor", Executor, "a concurrent.futures.Executor or None",
+            "pass ProcessPoolExecutor(4), or client.get_executor() of a Dask client",
+        )
+    return executor  # type: ignore[no-any-return]
+
+
+@dataclass
+class Task:
+    """The call ``call(*things, *args)`` in a worker.
+
+    call: a function of a module of this package.
+    shared: things that other tasks use as well.
+    """
+
+    call: Callable[..., Any]
+    shared: Sequence[Shared]
+    args: Sequence[Any]
+
+
+class Workers:
+    """The workers of an executor, and the things that they were sent.
+
+    count: how many workers there are.  Only speed depends on it.
+    """
+
+    def __init__(self, executor: Executor, where: str) -> None:
+        self.executor = executor
+        self._where = where
+        self._known: set[str] = set()  # digests of things that a worker has
+        self._has_answered = False
+
+    @property
+    def count(self) -> int:
+        """How many tasks can run at the same time, as far as the executor tells."""
+        client = getattr(self.executor, "_client", None)  # of Dask
+        if client is not None:
+            return max(1, sum(client.nthreads().values()))
+        return getattr(self.executor, "_max_workers", None) or os.cpu_count() or 1
+
+    def results(self, tasks: Iterable[Task], most: int) -> Iterator[Any]:
+        """Yields the results of tasks, in order.
+
+        most: how many tasks are submitted before the first of them has its result.  A task is taken
+            from ``tasks`` just before it is submitted.
+
+        Raises:
+            WorkerError: a worker died, or the executor failed.
+            Exception: whatever a task raised.
+        """
+        pending: deque[tuple[Task, Future[Any]]] = deque()
+        left = iter(tasks)
+        try:
+            while True:
+                while len(pending) < most and (task := next(left, None)) is not None:
+                    pending.append((task, self._submit(task, self._known)))
+                if not pending:
+                    return
+                task, future = pending[0]
+                result = self._result(task, future)
+                pending.popleft()
+                yield result
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+    def _submit(self, task: Task, known: Iterable[str]) -> Future[Any]:
+        """Submits a task, with the things that no worker has yet."""
+        digests = [shared.digest for shared in task.shared]
+        sent = {
+            shared.digest: (shared.thing, shared.size)
+            for shared in task.shared if shared.digest not in known
+        }
+        try:
+            return self.executor.submit(perform, task.call, digests, sent, task.args)
+        except Exception as error:  # it is shut down, or broken
+            raise self._failure(error) from error
+
+    def _result(self, task: Task, future: Future[Any]) -> Any:
+        try:
+            answer = future.result()
+            if isinstance(answer, Missing):
+                answer = self._submit(task, self._known.difference(answer.digests)).result()
+        except (Exception, CancelledError) as error:
+            if isinstance(error, WorkerError):
+                raise
+            raise self._failure(error) from error
+        self._has_answered = True
+        if isinstance(answer, Raised):
+            raise answer.error
+        self._known.update(shared.digest for shared in task.shared)
+        return answer.result
+
+    def _failure(self, error: BaseException) -> WorkerError:
+        return failure(error, self._where, is_first=not self._has_answered)
+
+
+NO_GUARD = (
+    'A script that makes processes needs the line `if __name__ == "__main__":` before whatever it '
+    "does"
+)
+
+
+def failure(
+    error: BaseException, where: str, jobs: Sequence[str] = (), is_first: bool = False
+) -> WorkerError:
+    """Returns the error for an executor that failed.
+
+    jobs: what was not finished.
+    is_first: whether nothing was finished before.
+    """
+    left = f"; the first that were not finished: {some(jobs)}" if jobs else ""
+    if not isinstance(error, BrokenExecutor):
+        return WorkerError(
+            f"{where}: executor: it could not run a task: {first_line(error)}{left}"
+        )
+    start = f". {NO_GUARD}" if is_first else ""
+    return WorkerError(
+        f"{where}: executor: a worker process died, and the pool with it (often for lack of "
+        f"memory: use fewer workers){left}. Dask (the extra cluster) starts dead workers again"
+        f"{start}"
+    )

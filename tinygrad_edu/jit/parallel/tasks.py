@@ -1,0 +1,95 @@
+"""What runs in a worker: a call with things that are sent once, and kept by their digest.
+
+A compiled program is such a thing.  A worker that does not have it answers so, and is sent it.  As
+long as the worker lives, each program is compiled there once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+MAX_KEPT_BYTES = 512 * 2**20  # of the things of a worker, as pickles; more are used for long only
+# where a worker has 8 GB or more for itself
+
+
+@dataclass(eq=False)
+class Shared:
+    """Something that many tasks use.  Each worker is sent it once."""
+
+    thing: Any
+
+    @cached_property
+    def _pickle(self) -> bytes:
+        return pickle.dumps(self.thing, pickle.HIGHEST_PROTOCOL)
+
+    @cached_property
+    def digest(self) -> str:
+        """The name by which workers keep it."""
+        return hashlib.sha256(self._pickle).hexdigest()
+
+    @cached_property
+    def size(self) -> int:
+        """The bytes that are sent."""
+        return len(self._pickle)
+
+
+@dataclass
+class Done:
+    """The result of a task."""
+
+    result: Any
+
+
+@dataclass
+class Missing:
+    """The answer of a worker that does not have these things."""
+
+    digests: list[str]
+
+
+@dataclass
+class Raised:
+    """The answer of a worker in which the call raised an error."""
+
+    error: Exception
+
+
+_kept: OrderedDict[str, tuple[Any, int]] = OrderedDict()  # things and their sizes, by digest
+_lock = threading.Lock()
+
+
+def perform(
+    call: Callable[..., Any],
+    digests: Sequence[str],
+    sent: Mapping[str, tuple[Any, int]],
+    args: Sequence[Any],
+) -> Done | Missing | Raised:
+    """Runs ``call(*things, *args)`` in a worker.
+
+    digests: the things
+    sent: those among them that came with the task, each with its size
+    """
+    with _lock:
+        for digest, found in sent.items():
+            _kept.setdefault(digest, found)
+        missing = [digest for digest in digests if digest not in _kept]
+        if missing:
+            return Missing(missing)
+        for digest in digests:
+            _kept.move_to_end(digest)
+        things = [_kept[digest][0] for digest in digests]
+        total = sum(size for _, size in _kept.values())
+        while total > MAX_KEPT_BYTES and len(_kept) > len(digests):
+            _, (_, size) = _kept.popitem(last=False)
+            total -= size
+    try:
+        return Done(call(*things, *args))
+    except Exception as error:
+        return Raised(error)
