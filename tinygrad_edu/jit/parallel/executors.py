@@ -50,22 +50,18 @@ class Task:
 class Workers:
     """The workers of an executor, and the things that they were sent.
 
-    count: how many workers there are.  Only speed depends on it.
+    count: how many of them worked for the last call of `results`; before that, the number of
+        processors here.  An executor does not tell, and only speed depends on it: with twice as
+        many tasks as ``count``, those that have been idle are found.
     """
 
     def __init__(self, executor: Executor, where: str) -> None:
         self.executor = executor
         self._where = where
         self._known: set[str] = set()  # digests of things that a worker has
+        self._seen: set[tuple[str, int, int]] = set()
         self._has_answered = False
-
-    @property
-    def count(self) -> int:
-        """How many tasks can run at the same time, as far as the executor tells."""
-        client = getattr(self.executor, "_client", None)  # of Dask
-        if client is not None:
-            return max(1, sum(client.nthreads().values()))
-        return getattr(self.executor, "_max_workers", None) or os.cpu_count() or 1
+        self.count = os.cpu_count() or 1
 
     def results(self, tasks: Iterable[Task], most: int) -> Iterator[Any]:
         """Yields the results of tasks, in order.
@@ -79,6 +75,7 @@ class Workers:
         """
         pending: deque[tuple[Task, Future[Any]]] = deque()
         left = iter(tasks)
+        self._seen = set()
         try:
             while True:
                 while len(pending) < most and (task := next(left, None)) is not None:
@@ -90,6 +87,7 @@ class Workers:
                 pending.popleft()
                 yield result
         finally:
+            self.count = max(1, len(self._seen))
             for _, future in pending:
                 future.cancel()
 
@@ -117,6 +115,7 @@ class Workers:
         self._has_answered = True
         if isinstance(answer, Raised):
             raise answer.error
+        self._seen.add(answer.worker)
         self._known.update(shared.digest for shared in task.shared)
         return answer.result
 

@@ -7,7 +7,9 @@ long as the worker lives, each program is compiled there once.
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
+import platform
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-MAX_KEPT_BYTES = 512 * 2**20  # of the things of a worker, as pickles; more are used for long only
-# where a worker has 8 GB or more for itself
+MAX_KEPT_BYTES = 512 * 2**20  # of the things that a worker keeps, as pickles
 
 
 @dataclass(eq=False)
@@ -42,9 +43,10 @@ class Shared:
 
 @dataclass
 class Done:
-    """The result of a task."""
+    """The result of a task, and which worker found it."""
 
     result: Any
+    worker: tuple[str, int, int]
 
 
 @dataclass
@@ -90,6 +92,7 @@ def perform(
             _, (_, size) = _kept.popitem(last=False)
             total -= size
     try:
-        return Done(call(*things, *args))
+        worker = platform.node(), os.getpid(), threading.get_ident()
+        return Done(call(*things, *args), worker)
     except Exception as error:
         return Raised(error)
