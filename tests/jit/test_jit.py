@@ -1099,7 +1099,7 @@ def test_column_that_shrinks_before_the_run_has_its_new_length():
 
 
 def test_programs_without_draws_take_no_time_per_sample_for_them():
-    assert batch.drawn([], sys.maxsize) == []
+    assert one_program.drawn([], sys.maxsize) == []
 
 
 def test_a_column_that_is_a_buffer_is_only_read():

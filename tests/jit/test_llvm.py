@@ -16,8 +16,8 @@ from tinygrad_edu import Value, math
 from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.jit.batch import CompiledBatch
 from tinygrad_edu.jit.languages import emitter, llvm, tape_machine
+from tinygrad_edu.jit.parallel.batched import CompiledBatch
 from tinygrad_edu.jit.running import callbacks, machine, straight_line
 from tinygrad_edu.jit.running.backend import Kernel
 from tinygrad_edu.jit.tape import gradient
@@ -69,7 +69,14 @@ def run_batch(made, varying, uniform, columns):
     shared, moving = iter(uniform), iter(columns)
     inputs = [array("d", next(moving)) if i in varying else next(shared)
               for i in range(len(made.names))]
-    return CompiledBatch(Kernel(made), varying, []).run(inputs, len(columns[0]))
+    return columns_of(CompiledBatch(Kernel(made), varying, []), inputs, len(columns[0]))
+
+
+def columns_of(batch, inputs, count):
+    """Returns the columns that a batch computes."""
+    results = [array("d", bytes(8 * count)) for _ in batch.columns]
+    assert batch.run(inputs, results, count) == []
+    return results
 
 
 def disagreement_of_columns(row, at, varying):
@@ -433,8 +440,8 @@ def test_a_wrong_index_is_reported_with_the_number_of_entries():
         with pytest.raises(
             IndexError, match=r"^take: the index of every sample must be a whole number, 0 to 2"
         ):
-            batch.run([array("d", indices), 1.0], len(indices))
-    assert batch.run([array("d", [0.0, 1.0, -0.0, 2.0, 0.0]), 5.0], 5)[0].tolist() == [
+            columns_of(batch, [array("d", indices), 1.0], len(indices))
+    assert columns_of(batch, [array("d", [0.0, 1.0, -0.0, 2.0, 0.0]), 5.0], 5)[0].tolist() == [
         5.0,
         10.0,
         5.0,

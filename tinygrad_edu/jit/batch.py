@@ -11,32 +11,33 @@
 
 from __future__ import annotations
 
-import ctypes
+import sys
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..data.summation import BLOCK, LANES, BlockSum
 from ..engine.arrays import as_array, is_array, is_table, remedy
-from ..errors import exact_number, wrong_type
-from .running.backend import Kernel
-from .running.columns import Column, column, is_column, is_plain
-from .running.memory import AlignedBuffer, address, pointers
+from ..errors import check_int, counted, exact_number, short_repr, some, wrong_type
+from .program import Leaves, Program, lengths
+from .running.columns import Column, column, is_column, is_column_leaf, is_of_numpy, is_plain
 from .structure import (
     ARRAY,
     NUMBER,
+    STATIC,
+    Signature,
     StaticValue,
     Structure,
     container,
     is_number,
     is_static,
+    structure_text,
 )
 
-PIECE = 32768  # samples of a column that are copied at once, which the processor's cache can hold
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
@@ -101,162 +102,301 @@ def _check_missing(x: Any, name: str) -> None:
         )
 
 
-@dataclass
-class Batched:
-    """A function of numbers for columns, sample by sample: it returns columns, or sums over them.
+# ---- chunks --------------------------------------------------------------------------------------
 
-    kernel: the function, from the list of its inputs to the list of its outputs.
-    count: the number of its outputs.
-    varying: the inputs that are columns.
-    summed: the outputs that are summed over the samples.
+
+def is_chunks(columns: Sequence[Any]) -> bool:
+    """Returns whether the arguments of a batch are one iterator of chunks."""
+    return len(columns) == 1 and isinstance(columns[0], Iterator)
+
+
+def arguments_of(chunk: Any, k: int, names: Sequence[str]
+                 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Returns the arguments in a chunk, by position and by name.
+
+    k: its number.
+    names: of the arguments of the function; empty if it takes any.
+
+    Raises:
+        TypeError: a column is not an argument of the function.
+    """
+    if isinstance(chunk, tuple):
+        return chunk, {}
+    found: Any = list(chunk) if isinstance(chunk, dict) else getattr(chunk, "column_names", None)
+    if found is None and is_table(chunk):
+        found = getattr(chunk, "columns", None)  # of pandas and polars
+    if found is None:
+        return (chunk,), {}
+    for name in found:
+        if names and name not in names:
+            raise TypeError(
+                f"batch: chunk {k} has a column {short_repr(name)}, which is not an argument of "
+                f"the function ({some(names)}); leave it out where the chunks are read, as in "
+                "iter_batches(columns=[...])"
+            )
+    return (), {str(name): chunk[name] for name in found}
+
+
+# ---- results -------------------------------------------------------------------------------------
+
+
+class NewArrays:
+    """Makes an array for each column of the results, of numpy if one of the arguments is."""
+
+    def __init__(self, program: Program, leaves: Leaves, with_gradient: bool) -> None:
+        self._convert = program.differentiated if with_gradient else program.result
+        self._is_of_numpy = any(is_column_leaf(leaf) and is_of_numpy(leaf) for leaf in leaves)
+
+    def __call__(self, count: int, columns: Sequence[int]) -> list[Any]:
+        if self._is_of_numpy:
+            numpy = sys.modules["numpy"]
+            return [numpy.empty(count) for _ in columns]
+        return [array("d", [0.0]) * count for _ in columns]
+
+    def result(self, outputs: Sequence[Any]) -> Any:
+        """Returns the outputs in the structure of the result."""
+        return self._convert(outputs)
+
+
+class Buffers:
+    """Hands out buffers for the results of samples, one chunk after the other.
+
+    out: buffers of doubles, or None, in the structure of the result.
+
+    Raises:
+        TypeError: one of them is not a buffer, or ``out`` has another structure.
+        ValueError: they differ in length.
     """
 
-    kernel: Callable[[list[Any]], Sequence[float]]
-    count: int
-    varying: Sequence[int]
-    summed: Sequence[int]
+    def __init__(self, program: Program, out: Any, with_gradient: bool) -> None:
+        self._program = program
+        self._out = out
+        self._with_gradient = with_gradient
+        self.filled = 0  # samples that were handed out
+        found: list[tuple[str, Any]] = []
+        if with_gradient:
+            self._take_apart(("tuple", 2, (NUMBER, program.slopes)), out, "out", found)
+        else:
+            self._take_apart(program.returned, out, "out", found)
+        self._names = [name for name, _ in found]
+        self._buffers = [None if x is None else _doubles(x, name) for name, x in found]
+        lengths = {len(x) for x in self._buffers if x is not None}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"batch: the buffers of out differ in length: {some(map(str, sorted(lengths)))}; "
+                "give each a number for every sample"
+            )
+        self._length = max(lengths, default=-1)
 
-    def __post_init__(self) -> None:
-        summed = set(self.summed)
-        self.columns = [i for i in range(self.count) if i not in summed]
+    def _take_apart(self, structure: Structure, x: Any, name: str, found: list[Any]) -> None:
+        """Appends the buffers of ``x``, with their names."""
+        if structure == NUMBER:
+            found.append((name, x))
+        elif structure[0] not in STATIC:
+            kind, keys, parts = structure
+            labels = keys.value if kind == "dict" else range(len(parts))
+            if x is not None and not self._fits(structure, x):
+                raise TypeError(
+                    f"batch: {name} must be {structure_text(structure)}, with a buffer for each *, "
+                    f"or None for what is not kept; it is {short_repr(x)}"
+                )
+            if x is not None and kind == ARRAY:
+                x = x.reshape(len(parts), x.shape[-1])
+            for label, part in zip(labels, parts):
+                entry = None if x is None else x[label]
+                self._take_apart(part, entry, f"{name}[{label!r}]", found)
 
-    def run(self, inputs: Sequence[Any], count: int, threads: int = 1) -> list[Any]:
-        """Returns the outputs: an array for each column, a float for each sum.
+    @staticmethod
+    def _fits(structure: Structure, x: Any) -> bool:
+        kind, keys, parts = structure
+        if kind == ARRAY:
+            return is_array(x) and x.shape[:-1] == keys and x.flags.c_contiguous
+        if kind == "dict":
+            return isinstance(x, dict) and set(x) == set(keys.value)
+        return isinstance(x, (list, tuple)) and len(x) == len(parts)
 
-        ``inputs`` are numbers that are the same for all samples, and buffers of ``count`` doubles.
+    def __call__(self, count: int, columns: Sequence[int]) -> list[Any]:
+        for i, (name, buffer) in enumerate(zip(self._names, self._buffers)):
+            if buffer is not None and i not in columns:
+                raise TypeError(
+                    f"batch: {name} must be None, since the derivative with respect to a number "
+                    "that all samples share is one number, which is returned"
+                )
+        start = self.filled
+        self.filled += count
+        if self._length >= 0 and self.filled > self._length:
+            raise ValueError(
+                f"batch: out has room for {counted(self._length, 'sample')}, and there are more; "
+                "pass longer buffers"
+            )
+        found = [self._buffers[i] for i in columns]
+        return [None if buffer is None else buffer[start:start + count] for buffer in found]
+
+    def result(self, outputs: Sequence[Any]) -> Any:
+        """Returns ``out``, with the sums in it.
+
+        Raises:
+            ValueError: there were fewer samples than ``out`` has room for.
         """
-        results = [array("d", bytes(8 * count)) for _ in self.columns]
-        totals = [0.0] * len(self.summed)
-        if count:
-            totals = self._run(inputs, results, count, threads)
-        found = dict(zip([*self.columns, *self.summed], [*results, *totals]))
-        return [found[i] for i in range(len(found))]
-
-    def _run(self, inputs: Sequence[Any], results: Sequence[array[float]], count: int, threads: int
-             ) -> list[float]:
-        """Computes the samples, and returns the sums."""
-        inputs = [x.numbers(0, count) if isinstance(x, Column) else x for x in inputs]
-        size = -(-count // threads)
-        parts = [self._rows(inputs, results, start, min(start + size, count))
-                 for start in range(0, count, size)]
-        totals = BlockSum(len(self.summed))
-        rows = parts if len(parts) == 1 else _spread([partial(list, part) for part in parts])
-        for row in chain(*rows):
-            totals.add(row)
-        return totals.result()
-
-    def _rows(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int
-              ) -> Iterator[array[float]]:
-        """Computes the samples from ``start`` to ``stop``, and yields what is summed of each."""
-        sample = [*inputs]
-        for k in range(start, stop):
-            for i in self.varying:
-                sample[i] = inputs[i][k]
-            outputs = self.kernel(sample)
-            for result, i in zip(results, self.columns):
-                result[k] = outputs[i]
-            yield array("d", [outputs[i] for i in self.summed])
+        if self.filled < self._length:
+            raise ValueError(
+                f"batch: out has room for {counted(self._length, 'sample')}, and there were "
+                f"{self.filled}, whose results are there; pass out[:{self.filled}]"
+            )
+        if not self._with_gradient:
+            return self._out
+        value, slopes = self._out or (None, None)
+        return value, self._program.differentiated(outputs, slopes)[1]
 
 
-class CompiledBatch(Batched):
-    """A tape for columns, compiled: it runs vectors of samples."""
+def _doubles(x: Any, name: str) -> memoryview:
+    """Returns the memory of a buffer.
 
-    def __init__(self, kernel: Kernel, varying: Sequence[int], summed: Sequence[int]) -> None:
-        from .running import straight_line
+    Raises:
+        TypeError: it is not a writable buffer of doubles, one after the other.
+    """
+    try:
+        view = memoryview(x)
+        if view.format == "d" and view.c_contiguous and view.ndim == 1 and not view.readonly:
+            return view
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(
+        f"batch: {name} must be a writable buffer of doubles, one after the other, not "
+        f"{short_repr(x)}; write numpy.empty(n), numpy.memmap('out.bin', 'float64', 'w+', shape=n) "
+        "or array('d', bytes(8 * n))"
+    )
 
-        super().__init__(kernel, len(kernel.tape.outputs), varying, summed)
-        self._batch = straight_line.Batch(kernel.tape, varying, summed)
 
-    def _run(self, inputs: Sequence[Any], results: Sequence[array[float]], count: int, threads: int
-             ) -> list[float]:
-        blocks = -(-count // (BLOCK * threads))  # for each thread
-        starts = range(0, count, BLOCK * blocks)
-        rows = blocks if len(starts) > 1 else 0
-        parts = _spread([
-            partial(self._part, inputs, results, start, min(start + BLOCK * blocks, count), rows)
-            for start in starts
-        ])
-        total = parts[0]
-        if rows:
-            total = type(total)(len(self.summed))
-            for part in parts:
-                total.add(part, rows)
-        return total.totals.read(0, len(self.summed))  # type: ignore[no-any-return]
+# ---- the methods ---------------------------------------------------------------------------------
 
-    def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int,
-              rows: int) -> Any:
-        """Computes the samples from ``start`` to ``stop``, and returns `BlockSums`."""
-        from .running.sums import BlockSums
 
-        batch = self._batch
-        columns = [inputs[i] for i in self.varying]
-        copies = [AlignedBuffer(PIECE) if isinstance(x, Column) else None for x in columns]
-        places = [address(x) if copy is None else copy.address for x, copy in zip(columns, copies)]
-        targets = [*map(address, results)]
-        memory = AlignedBuffer(batch.slots)
-        memory.write(0, [x for i, x in enumerate(inputs) if i not in self.varying])
-        scratch = AlignedBuffer(batch.scratch)
-        error = AlignedBuffer(1)
-        sums = BlockSums(len(self.summed), rows)
+class ColumnMethods:
+    """The methods of a compiled function for many samples."""
 
-        def run(inputs: Sequence[int], outputs: Sequence[int], vectors: int, mask: int) -> None:
-            pair = [pointers(inputs), pointers(outputs)]
-            addresses = [memory.address, *map(ctypes.addressof, pair), scratch.address]
-            if mask:
-                sums.run_part(batch, addresses, mask, error.address)
+    _signature: Signature
+
+    def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
+        raise NotImplementedError
+
+    def _program_for(self, args: tuple[Any, ...], kwargs: dict[str, Any],
+                     take_apart: Callable[..., Structure]) -> tuple[Program, list[Any]]:
+        raise NotImplementedError
+
+    def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any],
+                   take_apart: Callable[..., Structure]) -> tuple[Structure, list[Any]]:
+        raise NotImplementedError
+
+    def batch(self, /, *columns: Any, threads: int = 1, executor: Executor | None = None,
+              out: Any = None, **named: Any) -> Any:
+        """Returns the results of ``f`` for many samples, with columns in place of numbers.
+
+        columns: the arguments, in which the innermost lists, arrays and buffers are columns.  For
+            ``f(x, y)`` pass two columns; if ``f`` takes a list of two numbers, pass a list of two
+            columns.  A number is the same for all samples.
+        threads: the number of threads.
+        executor: a `concurrent.futures.Executor` whose workers compute: processes, threads, or
+            ``client.get_executor()`` of a Dask client.  Workers need this package and nothing of
+            the program.  Results have the same bits.
+        out: a buffer of doubles for each column of the results, such as a `numpy.memmap`, or None
+            for one that is not kept; it is filled, and returned.
+
+        If ``f`` has an argument with the name of an option, pass that argument by position.
+
+        The last dimension of a numpy array counts the samples: pass an array of shape (2, n) to
+        ``f(w)`` of an array of two numbers.  Results are of type `array.array`, which numpy takes
+        without a copy, or numpy arrays if a column is one, or belongs to a table, such as a
+        DataFrame, or if ``f`` returns arrays.  A condition is 1.0 or 0.0.
+
+        **Chunks.**  The only positional argument may be an iterator of chunks of any size, such as
+        ``parquet_file.iter_batches()``.  A chunk is a tuple of the arguments; a dict or a table, as
+        those of pyarrow, pandas and polars, whose columns are keyword arguments; or else the only
+        argument.  The result is then an iterator of the results of each chunk, or ``out``.  Few
+        chunks are in memory at the same time.
+
+        Raises:
+            TypeError: an argument is not made of columns of numbers; ``out`` is not made of
+                writable buffers of doubles; ``executor`` is not an executor.
+            ValueError: there are no columns, or they differ in length, also from ``out``; chunks
+                have different columns, or different numbers that all samples share.
+            WorkerError: a worker died, or the executor failed.  ``out`` has the results of the
+                first ``error.samples`` samples.
+        """
+        options = {"threads": threads, "executor": executor, "out": out}
+        return self._batch(columns, named, options, with_gradient=False)
+
+    def batch_value_and_grad(
+        self, /, *columns: Any, threads: int = 1, executor: Executor | None = None,
+        out: Any = None, **named: Any
+    ) -> Any:
+        """Returns a column of values, and a column of derivatives for each column.
+
+        The derivative with respect to a number that all samples share is the sum over them.  The
+        sum for a leaf that ``f`` closes over is added to its ``.grad``, in this process, after the
+        last sample.  Otherwise see `batch` and `value_and_grad`.
+
+        ``out`` is a pair like the result, with None in the place of sums.  For chunks without
+        ``out`` there is a pair for each chunk, and sums are None in all pairs but the last.
+        """
+        options = {"threads": threads, "executor": executor, "out": out}
+        return self._batch(columns, named, options, with_gradient=True)
+
+    def _batch(self, columns: tuple[Any, ...], named: dict[str, Any], options: dict[str, Any],
+               with_gradient: bool) -> Any:
+        threads, executor, out = options.values()
+        for option, x in options.items():
+            self._check_own(option, x is not None and x != 1, columns)
+        is_stream = is_chunks(columns)
+        check_int(threads, "batch: threads", 1, most=1000)
+        if executor is not None:
+            from .parallel.executors import checked_executor  # which takes long to import
+
+            checked_executor(executor, "batch")
+        if threads != 1 and (executor is not None or is_stream):
+            raise ValueError(
+                f"batch: threads must be 1 with an executor or an iterator of chunks, not {threads}"
+                f"; pass executor=ThreadPoolExecutor({threads})"
+            )
+        if is_stream:
+            given = self._chunks(columns[0], named)
+        else:
+            given = iter([self._program_for(columns, named, flatten_columns)])
+        if (first := next(given, None)) is None:
+            if out is None:
+                return iter(())
+            raise ValueError("batch: there are no chunks, whose results out could have")
+        program, leaves = first
+        results: NewArrays | Buffers = NewArrays(program, leaves, with_gradient)
+        if out is not None:
+            results = Buffers(program, out, with_gradient)
+        if executor is None and not is_stream:
+            return results.result(program.batch(leaves, with_gradient, results, threads))
+        stream = chain([leaves], (leaves for _, leaves in given))
+        outputs = program.batches(stream, with_gradient, results, executor)
+        if is_stream and out is None:
+            return map(results.result, outputs)
+        return results.result(deque(outputs, maxlen=1).pop())
+
+    def _chunks(self, chunks: Iterator[Any], named: dict[str, Any]
+                ) -> Iterator[tuple[Program, list[Any]]]:
+        """Yields the program of chunks, and the numbers of each."""
+        program: Program | None = None
+        for k, chunk in enumerate(chunks):
+            args, by_name = arguments_of(chunk, k, self._signature.names)
+            if both := by_name.keys() & named.keys():
+                raise TypeError(
+                    f"batch: {some(sorted(both))} is a column of chunk {k}, and was also passed by "
+                    "name; leave one of them out"
+                )
+            by_name.update(named)
+            if program is None:
+                program, leaves = self._program_for(args, by_name, flatten_columns)
+                varying, _ = lengths(leaves)
             else:
-                sums.run(batch, addresses, vectors, error.address)
-
-        rest = (stop - start) % LANES
-        size = PIECE if any(copies) else max(stop - start, 1)
-        for at in range(start, stop - rest, size):
-            end = min(at + size, stop - rest)
-            for x, copy in zip(columns, copies):
-                if copy is not None:
-                    x.copy(copy, at, end)
-            run([place + 8 * at * (copy is None) for place, copy in zip(places, copies)],
-                [target + 8 * at for target in targets], (end - at) // LANES, 0)
-        if rest:  # a vector of the last samples, filled up with copies of the last one
-            tails = [AlignedBuffer(LANES) for _ in columns]
-            for tail, x in zip(tails, columns):
-                is_copied = isinstance(x, Column)
-                last = x.numbers(stop - rest, stop) if is_copied else x[stop - rest:stop]
-                tail.write(0, [*last, *[last[-1]] * (LANES - rest)])
-            found = [AlignedBuffer(LANES) for _ in results]
-            run([tail.address for tail in tails], [buffer.address for buffer in found], 1,
-                (1 << rest) - 1)
-            for result, buffer in zip(results, found):
-                result[stop - rest:stop] = array("d", buffer.read(0, rest))
-        batch.check(error.address)
-        sums.close()
-        return sums
-
-
-def batched(kernel: Kernel, varying: Sequence[int], summed: Sequence[int]) -> Batched:
-    """Returns a kernel for columns; for the arguments see `Batched`."""
-    if kernel.kind == "compiled":
-        return CompiledBatch(kernel, varying, summed)
-    return Batched(kernel, len(kernel.tape.outputs), varying, summed)
-
-
-def _spread(work: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Returns the results of several calls, each made in its own thread."""
-    if len(work) == 1:
-        return [work[0]()]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(len(work)) as pool:
-        try:
-            found = [pool.submit(piece) for piece in work]
-        except RuntimeError:  # Python is shutting down and starts no threads
-            return [piece() for piece in work]
-        return [piece.result() for piece in found]
-
-
-def drawn(draws: Sequence[Callable[[], float]], count: int) -> list[array[float]]:
-    """Returns a column for each of the draws, drawn sample by sample."""
-    columns = [array("d", bytes(8 * count)) for _ in draws]
-    for k in range(count if draws else 0):
-        for column_, draw in zip(columns, draws):
-            column_[k] = draw()
-    return columns
+                structure, leaves = self._structure(args, by_name, flatten_columns)
+                if structure != program.structure or lengths(leaves)[0] != varying:
+                    raise ValueError(
+                        f"batch: chunk {k} must have the columns of chunk 0, in the same order; it "
+                        f"is {short_repr(chunk)}"
+                    )
+            yield program, leaves

@@ -31,7 +31,7 @@ from ..engine.calls import name_to_import
 from ..engine.value import Value
 from ..errors import check_function, check_int, counted, short_repr, some
 from ..nn.module import Module
-from .batch import flatten_columns
+from .batch import ColumnMethods, flatten_columns
 from .holder import MISSING
 from .program import Program, arguments, check_differentiable, function_name, matrix
 from .running.columns import is_column_leaf
@@ -120,7 +120,7 @@ def jit(  # noqa: F811
     return Jitted(f, names, cache_size)
 
 
-class Jitted(Generic[P]):
+class Jitted(ColumnMethods, Generic[P]):
     """A compiled function: see `jit`."""
 
     def __init__(self, f: Callable[P, Any], static: Sequence[str | int], cache_size: int) -> None:
@@ -277,46 +277,6 @@ class Jitted(Generic[P]):
             return self.function(*positional, **named)
 
         return matrix(structure, hessian(of_leaves)(leaves))
-
-    # ---- many samples at once
-
-    def batch(self, /, *columns: Any, threads: int = 1, **named: Any) -> Any:
-        """Returns the results of ``f`` for many samples, with columns in place of numbers.
-
-        columns: the arguments, in which the innermost lists, arrays and buffers are columns.  For
-            ``f(x, y)`` pass two columns; if ``f`` takes a list of two numbers, pass a list of two
-            columns.  A number is the same for all samples.
-        threads: the number of threads.  If ``f`` has an argument of this name, pass that argument
-            by position.
-
-        The last dimension of a numpy array counts the samples: pass an array of shape (2, n) to
-        ``f(w)`` of an array of two numbers.  Results are of type `array.array`, which numpy takes
-        without a copy, or numpy arrays if a column is one, or belongs to a table, such as a
-        DataFrame, or if ``f`` returns arrays.  A condition is 1.0 or 0.0.
-
-        Raises:
-            TypeError: an argument is not made of columns of numbers.
-            ValueError: there are no columns, or they differ in length.
-        """
-        program, leaves = self._for_columns(columns, named, threads)
-        return program.result(program.batch(leaves, threads))
-
-    def batch_value_and_grad(self, /, *columns: Any, threads: int = 1, **named: Any
-                             ) -> tuple[Any, Any]:
-        """Returns a column of values, and a column of derivatives for each column.
-
-        The derivative with respect to a number that all samples share is the sum over them.  The
-        sum for a leaf that ``f`` closes over is added to its ``.grad``.  Otherwise see `batch` and
-        `value_and_grad`.
-        """
-        program, leaves = self._for_columns(columns, named, threads)
-        return program.differentiated(program.batch(leaves, threads, with_gradient=True))
-
-    def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
-                     ) -> tuple[Program, list[Any]]:
-        self._check_own("threads", threads != 1, columns)
-        check_int(threads, "batch: threads", 1, most=1000)
-        return self._program_for(columns, named, flatten_columns)
 
     # ---- looking
 

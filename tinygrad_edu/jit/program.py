@@ -13,10 +13,10 @@
 from __future__ import annotations
 
 import functools
-import sys
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from ..debug.anomaly import is_watched
 from ..engine import autodiff, graph
@@ -24,16 +24,19 @@ from ..engine.arrays import array_of
 from ..engine.interpreter import recording
 from ..engine.value import Value
 from ..errors import short_repr
-from .batch import Batched, batched, drawn
+from .parallel.batched import Batched, Recipe, batched
+from .parallel.tasks import Shared
 from .running import recall
 from .running.backend import Kernel
-from .running.columns import Column, is_column_leaf, is_of_numpy
+from .running.columns import Column, is_column_leaf
 from .running.direct import Direct, doubles
 from .structure import (
     ARRAY,
     NUMBER,
+    StaticValue,
     Structure,
     differentiable,
+    filled,
     has_array,
     leaf_names,
     leaves_of,
@@ -45,6 +48,12 @@ from .structure import (
 from .tape import gradient as tapes
 from .tape.tape import Tape
 from .tracing import record_trace
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+Leaves = Sequence[float | Column | memoryview]
+ResultsOf = Callable[[int, Sequence[int]], Sequence[Any]]
 
 
 class Program:
@@ -68,6 +77,7 @@ class Program:
         # with respect to which it is differentiated: the arguments, and then the parameters
         self._wanted = [i for i in tapes.sources(self.trace) if self.trace.nodes[i][0] != "draw"]
         self._batched: dict[Any, Batched] = {}
+        self._recipes: dict[Any, Shared] = {}
 
     def __repr__(self) -> str:
         args, kwargs = split(self.structure, map(structure_text, self.structure[0]))
@@ -83,11 +93,6 @@ class Program:
     def value(self) -> Kernel:
         """The kernel of the function."""
         return Kernel(recall.tape(tapes.value, self.trace, self.outputs))
-
-    @functools.cached_property
-    def _slopes(self) -> list[Structure]:
-        """The structures of the derivatives."""
-        return list(map(differentiable, self.structure[0]))
 
     @functools.cached_property
     def gradient(self) -> Kernel:
@@ -197,26 +202,95 @@ class Program:
         return [self.hessian_kernel([*inputs, *[float(i == j) for j in range(count)]])
                 for i in range(count)]
 
-    def batch(self, leaves: Sequence[float | Column | memoryview], threads: int,
-              with_gradient: bool = False) -> list[Any]:
+    def batch(self, leaves: Leaves, with_gradient: bool, results_of: ResultsOf, threads: int = 1
+              ) -> list[Any]:
         """Does what `run` does, for columns: it returns a column for each number.
 
-        The derivative with respect to a number that all samples share is a sum over them.  Columns
-        are numpy arrays if one of the arguments is.
+        The derivative with respect to a number that all samples share is a sum over them.
+
+        results_of: called with the number of samples, and the outputs that are columns; returns a
+            buffer for each of these.  A column whose buffer is None is not kept.
         """
-        varying, count = _lengths(leaves)
-        if is_watched() and count:
-            run = functools.partial(self._run_watched, with_gradient=with_gradient)
-            columns = [k for k, varies in enumerate(varying) if varies]
-            outputs = 1 + len(self._wanted) if with_gradient else len(self.outputs)
-            summed = self._summed(varying, with_gradient)
-            return Batched(run, outputs, columns, summed).run(leaves, count)
-        inputs = self._inputs(leaves, drawn(self.trace.draws, count))
-        found = self.batched(varying, with_gradient).run(inputs, count, threads)
-        if any(is_column_leaf(leaf) and is_of_numpy(leaf) for leaf in leaves):
-            numpy = sys.modules["numpy"]
-            return [numpy.asarray(x) if isinstance(x, array) else x for x in found]
-        return found
+        varying, count = lengths(leaves)
+        function = self._function_of(varying, with_gradient)
+        inputs = self._batch_inputs(leaves, count)
+        given = results_of(count, function.columns)
+        columns = [array("d", bytes(8 * count)) if x is None else x for x in given]
+        sums = function.run(inputs, columns, count, threads)
+        return function.outputs(given, sums)
+
+    def batches(self, chunks: Iterable[Leaves], with_gradient: bool, results_of: ResultsOf,
+                executor: Executor | None) -> Iterator[list[Any]]:
+        """Does what `batch` does, for chunk after chunk, and yields the outputs of each.
+
+        Sums are over all samples.  They come with the last chunk; before, they are None.
+
+        Raises:
+            ValueError: a number that all samples share is not the same in all chunks.
+            WorkerError: a worker died, or the executor failed.
+        """
+        from .parallel.parts import Chunk, Here, Layout, There, Totals, completed
+
+        given = iter(chunks)
+        if (first := next(given, None)) is None:
+            return
+        varying, _ = lengths(first)
+        function = self._function_of(varying, with_gradient)
+        layout = Layout(len(function.varying), len(function.columns), len(function.summed))
+        numbers = self._shared(function, self._batch_inputs(first, 0))
+
+        def read() -> Iterator[Chunk]:
+            for leaves in chain([first], given):
+                _, count = lengths(leaves)
+                inputs = self._batch_inputs(leaves, count)
+                if self._shared(function, inputs).tobytes() != numbers.tobytes():
+                    raise ValueError(
+                        "batch: a number that all samples share, or a parameter, is not the same "
+                        "in all chunks; make it a column"
+                    )
+                columns = [inputs[i] for i in function.varying]
+                yield Chunk(columns, count, results_of(count, function.columns))
+
+        place: Here | There = Here(function, layout, numbers)
+        if executor is not None and not is_watched():
+            place = There(self._recipe(function, with_gradient), layout, numbers, executor)
+        totals = Totals(layout.sums)
+        last = None
+        for chunk in completed(place, layout, read(), totals):
+            if last is not None:
+                yield function.outputs(last.results, [None] * layout.sums)
+            last = chunk
+        assert last is not None
+        yield function.outputs(last.results, totals.result())
+
+    def _function_of(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
+        """Returns the function for columns; inside `detect_anomaly` it runs on Values."""
+        if not is_watched():
+            return self.batched(varying, with_gradient)
+        run = functools.partial(self._run_watched, with_gradient=with_gradient)
+        columns = [k for k, varies in enumerate(varying) if varies]
+        outputs = 1 + len(self._wanted) if with_gradient else len(self.outputs)
+        return Batched(run, outputs, columns, self._summed(varying, with_gradient))
+
+    def _batch_inputs(self, leaves: Leaves, count: int) -> list[Any]:
+        """Returns the inputs of what `_function_of` returns."""
+        if is_watched():
+            return list(leaves)
+        return self._inputs(leaves, drawn(self.trace.draws, count))
+
+    @staticmethod
+    def _shared(function: Batched, inputs: Sequence[Any]) -> array[float]:
+        """Returns the inputs that all samples share."""
+        varying = set(function.varying)
+        return array("d", [x for i, x in enumerate(inputs) if i not in varying])
+
+    def _recipe(self, function: Batched, with_gradient: bool) -> Shared:
+        """Returns what workers make the function of."""
+        key = tuple(function.varying), with_gradient
+        if key not in self._recipes:
+            tape = self._kernel(with_gradient).tape
+            self._recipes[key] = Shared(Recipe(tape, function.varying, function.summed))
+        return self._recipes[key]
 
     def _run_eagerly(self, values: Sequence[Value]) -> list[Value]:
         """Returns the results of the function itself, not compiled, flat."""
@@ -278,19 +352,34 @@ class Program:
                        for x, is_boolean in zip(numbers, self._booleans)]
         return unflatten(self._result, iter(numbers))
 
-    def differentiated(self, outputs: Sequence[Any]) -> tuple[Any, Any]:
+    @property
+    def returned(self) -> Structure:
+        """The structure of the result."""
+        return self._result
+
+    @functools.cached_property
+    def slopes(self) -> Structure:
+        """The structure of the gradient."""
+        args, kwargs = split(self.structure, map(differentiable, self.structure[0]))
+        part = args[0] if len(args) == 1 else ("tuple", len(args), tuple(args))
+        if not kwargs:
+            return part
+        named = "dict", StaticValue(tuple(kwargs)), tuple(kwargs.values())
+        return "tuple", 2, (("tuple", len(args), tuple(args)), named)
+
+    def differentiated(self, outputs: Sequence[Any], out: Any = None) -> tuple[Any, Any]:
         """Returns the value, and the derivatives in the structure of the arguments.
 
-        The derivative of what is static is None; those of parameters are accumulated.
+        The derivative of what is static is None; those of parameters are accumulated, unless they
+        are None.
+
+        out: what is returned in the place of columns of derivatives.
         """
         value, *slopes = outputs
-        self.accumulate(slopes[len(self.trace.inputs):])
-        numbers = iter(slopes)
-        parts = [unflatten(part, numbers) for part in self._slopes]
-        args, kwargs = split(self.structure, parts)
-        if kwargs:
-            return value, (tuple(args), kwargs)
-        return value, args[0] if len(args) == 1 else tuple(args)
+        sums = slopes[len(self.trace.inputs):]
+        if None not in sums:
+            self.accumulate(sums)
+        return value, filled(self.slopes, out, iter(slopes))
 
 
 def check_differentiable(structure: Structure, name: str) -> None:
@@ -324,7 +413,7 @@ def split(structure: Structure, parts: Iterable[Any]) -> tuple[list[Any], dict[s
     return parts[:count], dict(zip(names, parts[count:]))
 
 
-def _lengths(leaves: Sequence[float | Column | memoryview]) -> tuple[tuple[bool, ...], int]:
+def lengths(leaves: Sequence[float | Column | memoryview]) -> tuple[tuple[bool, ...], int]:
     """Returns which leaves are columns, and the length of the columns.
 
     Raises ValueError if they differ in length.
@@ -342,3 +431,12 @@ def _lengths(leaves: Sequence[float | Column | memoryview]) -> tuple[tuple[bool,
 def function_name(f: Callable[..., Any], kind: str = "__name__") -> str:
     """Returns the name of a function, or of the class of another callable object."""
     return str(getattr(f, kind, None) or getattr(f, "name", None) or type(f).__name__)
+
+
+def drawn(draws: Sequence[Callable[[], float]], count: int) -> list[array[float]]:
+    """Returns a column for each of the draws, drawn sample by sample."""
+    columns = [array("d", bytes(8 * count)) for _ in draws]
+    for k in range(count if draws else 0):
+        for column_, draw in zip(columns, draws):
+            column_[k] = draw()
+    return columns

@@ -221,7 +221,28 @@ def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
         return tuple(built)
     if kind == "dict":
         return dict(zip(keys.value, built))
-    return array_of(built, keys) if kind == ARRAY else kind._make(built)
+    if kind != ARRAY:
+        return kind._make(built)
+    return None if built and built[0] is None else array_of(built, keys)  # None: see `batches`
+
+
+def filled(structure: Structure, out: Any, leaves: Iterator[Any]) -> Any:
+    """Does what `unflatten` does, but returns ``out`` in the places where it is not None."""
+    if out is None:
+        return unflatten(structure, leaves)
+    if structure == NUMBER:
+        next(leaves)
+        return out
+    if structure[0] in STATIC:
+        return structure[1].value
+    kind, keys, parts = structure
+    if kind == ARRAY:
+        for _ in parts:
+            next(leaves)
+        return out
+    labels = keys.value if kind == "dict" else range(len(parts))
+    built = [filled(part, out[label], leaves) for label, part in zip(labels, parts)]
+    return unflatten((kind, keys, (NUMBER,) * len(parts)), iter(built))
 
 
 def leaves_of(structure: Structure, x: Any) -> Iterator[Any]:

@@ -53,6 +53,7 @@ class Workers:
     count: how many of them worked for the last call of `results`; before that, the number of
         processors here.  An executor does not tell, and only speed depends on it: with twice as
         many tasks as ``count``, those that have been idle are found.
+    seconds: how long the last task took.
     """
 
     def __init__(self, executor: Executor, where: str) -> None:
@@ -62,6 +63,7 @@ class Workers:
         self._seen: set[tuple[str, int, int]] = set()
         self._has_answered = False
         self.count = os.cpu_count() or 1
+        self.seconds = 0.0
 
     def results(self, tasks: Iterable[Task], most: int) -> Iterator[Any]:
         """Yields the results of tasks, in order.
@@ -116,6 +118,7 @@ class Workers:
         if isinstance(answer, Raised):
             raise answer.error
         self._seen.add(answer.worker)
+        self.seconds = answer.seconds
         self._known.update(shared.digest for shared in task.shared)
         return answer.result
 

@@ -11,6 +11,7 @@ import os
 import pickle
 import platform
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,10 +44,11 @@ class Shared:
 
 @dataclass
 class Done:
-    """The result of a task, and which worker found it."""
+    """The result of a task, which worker found it, and how many seconds that took."""
 
     result: Any
     worker: tuple[str, int, int]
+    seconds: float
 
 
 @dataclass
@@ -92,7 +94,9 @@ def perform(
             _, (_, size) = _kept.popitem(last=False)
             total -= size
     try:
+        began = time.perf_counter()
+        result = call(*things, *args)
         worker = platform.node(), os.getpid(), threading.get_ident()
-        return Done(call(*things, *args), worker)
+        return Done(result, worker, time.perf_counter() - began)
     except Exception as error:
         return Raised(error)

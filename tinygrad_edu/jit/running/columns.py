@@ -15,17 +15,18 @@ from typing import Any, TypeGuard
 
 from ...engine.arrays import is_array
 from ...errors import exact_number, is_number
-from .memory import AlignedBuffer, is_read
+from .memory import is_read
 
 
 class Column:
     """A column of whole numbers, booleans or floats in numpy arrays, one after the other.
 
+    parts: the arrays.
     name: of the argument, for messages.
     """
 
     def __init__(self, parts: Sequence[Any], name: str) -> None:
-        self._parts = parts
+        self.parts = parts
         self._name = name
         self._ends = list(accumulate(map(len, parts)))
 
@@ -34,18 +35,18 @@ class Column:
 
     def numbers(self, start: int, stop: int) -> list[float]:
         """Returns the numbers from ``start`` to ``stop``, and raises what `copy` raises."""
-        buffer = AlignedBuffer(stop - start)
-        self.copy(buffer, start, stop)
-        return buffer.read(0, stop - start)
+        numbers = array("d", bytes(8 * (stop - start)))
+        self.copy(memoryview(numbers), start, stop)
+        return numbers.tolist()
 
-    def copy(self, buffer: AlignedBuffer, start: int, stop: int) -> None:
-        """Copies the numbers from ``start`` to ``stop`` to the beginning of a buffer.
+    def copy(self, buffer: memoryview, start: int, stop: int) -> None:
+        """Copies the numbers from ``start`` to ``stop`` to a buffer.
 
         Raises TypeError if no float is equal to a whole number; the message has its position.
         """
         numpy = sys.modules["numpy"]
-        target = numpy.asarray(buffer.view)
-        for part, end in zip(self._parts, self._ends):
+        target = numpy.asarray(buffer)
+        for part, end in zip(self.parts, self._ends):
             first = end - len(part)
             low, high = max(start, first), min(stop, end)
             if low < high:

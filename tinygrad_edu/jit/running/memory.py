@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import mmap
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
@@ -72,3 +73,17 @@ def address(buffer: Any) -> int:
     if isinstance(buffer, memoryview) and buffer.readonly:
         return sys.modules["numpy"].asarray(buffer).ctypes.data  # type: ignore[no-any-return]
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer)) if len(buffer) else 0
+
+
+def give_back(buffer: Any) -> None:
+    """Lets the system take back memory, if ``buffer`` is a mapping of a file, which it can read
+    again."""
+    numpy = sys.modules.get("numpy")
+    array: Any = getattr(buffer, "obj", buffer)  # of a view
+    while numpy and array is not None:
+        base = getattr(array, "base", None)
+        if isinstance(array, numpy.memmap) and isinstance(base, mmap.mmap) and array.mode != "c":
+            if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+                base.madvise(mmap.MADV_DONTNEED)
+            return
+        array = base
