@@ -130,7 +130,7 @@ def test_a_dask_cluster_gives_the_same_bits_and_survives_the_death_of_a_worker(t
     distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
     flag = tmp_path / "flag"
     grid = {"lr": [0.01, 0.1, 1.0, 1e200], "layers": [[4], (3, 2)]}
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with (
         distributed.LocalCluster(**options, processes=True, silence_logs=50) as cluster,
         distributed.Client(cluster) as client,

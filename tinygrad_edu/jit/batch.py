@@ -344,8 +344,9 @@ class ColumnMethods:
     def _batch(self, columns: tuple[Any, ...], named: dict[str, Any], options: dict[str, Any],
                with_gradient: bool) -> Any:
         threads, executor, out = options.values()
-        for option, x in options.items():
-            self._check_own(option, x is not None and x != 1, columns)
+        self._check_own("threads", threads != 1, columns)
+        self._check_own("executor", executor is not None, columns)
+        self._check_own("out", out is not None, columns)
         is_stream = is_chunks(columns)
         check_int(threads, "batch: threads", 1, most=1000)
         if executor is not None:

@@ -1,0 +1,395 @@
+"""Batches in chunks and on executors: the bits of one call in one process, or a clear error."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from array import array
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import accumulate, pairwise
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from helpers import run_python
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_edu import Value, detect_anomaly, jit, math, nn, take
+from tinygrad_edu.data.summation import BLOCK
+from tinygrad_edu.errors import NonFiniteError, WorkerError
+from tinygrad_edu.jit.parallel import parts, tasks
+
+numpy = pytest.importorskip("numpy")
+
+SPAWN = multiprocessing.get_context("spawn")  # a copy of a process with threads may stand still
+COUNT = 3_000
+RANDOM = random.Random(0)
+X, Y = (array("d", [RANDOM.gauss(0, 1) for _ in range(COUNT)]) for _ in range(2))
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ProcessPoolExecutor(2, SPAWN) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with ThreadPoolExecutor(2) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options, processes=True, silence_logs=50) as made:
+        yield made
+
+
+@contextmanager
+def dask(cluster, workers):
+    """Makes a client of so many worker processes."""
+    from distributed import Client
+
+    cluster.scale(workers)
+    with Client(cluster) as client:
+        while len(client.nthreads()) != workers:
+            time.sleep(0.02)
+        yield client
+
+
+WEIGHT = Value(0.7, "weight")
+
+
+def energy(x, y, k):
+    """Depends on columns, on a number that samples share, and on a leaf."""
+    return math.tanh(WEIGHT * x + k) * y - math.log(1.0 + x * x) / k
+
+
+def cut_at(columns, sizes):
+    """Yields chunks of columns."""
+    for start, stop in pairwise(accumulate(sizes, initial=0)):
+        yield tuple(x if isinstance(x, float) else x[start:stop] for x in columns)
+
+
+def bits_of(pairs):
+    """Returns all bits that a batch with its gradient gave, for one pair or one for each chunk."""
+    weight = WEIGHT.grad
+    WEIGHT.grad = 0.0
+    columns = [b"".join(bytes(memoryview(x)) for x in part)
+               for part in zip(*[(value, dx, dy) for value, (dx, dy, _) in pairs])]
+    return [*columns, pairs[-1][1][2].hex(), weight.hex()]
+
+
+def whole():
+    """Returns the bits of one call in this process."""
+    return bits_of([jit(energy).batch_value_and_grad(X, Y, 1.5)])
+
+
+# ---- the same bits -------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 400), max_size=8), st.integers(1, 5))
+def test_chunks_of_any_sizes_have_the_bits_of_one_call(sizes, blocks):
+    sizes = [size for size, end in zip(sizes, accumulate(sizes)) if end <= COUNT]
+    sizes.append(COUNT - sum(sizes))
+    f = jit(energy)
+    before = parts.PART_BYTES
+    parts.PART_BYTES = 8 * blocks * (BLOCK * 5 + 2)
+    try:
+        found = list(f.batch_value_and_grad(cut_at((X, Y, 1.5), sizes)))
+    finally:
+        parts.PART_BYTES = before
+    assert [len(value) for value, _ in found] == sizes
+    assert [gradient[2] for _, gradient in found[:-1]] == [None] * (len(sizes) - 1)
+    assert bits_of(found) == whole()
+
+
+def test_every_executor_gives_the_same_bits(pool, threads, cluster):
+    f = jit(energy)
+    expected = whole()
+    sizes = [100, 0, 1, BLOCK, 1_000, COUNT - 1_165]
+
+    def check(executor):
+        assert bits_of([f.batch_value_and_grad(X, Y, 1.5, executor=executor)]) == expected
+        chunks = cut_at((X, Y, 1.5), sizes)
+        assert bits_of(list(f.batch_value_and_grad(chunks, executor=executor))) == expected
+
+    check(threads)
+    check(pool)
+    for workers in (2, 3):
+        with dask(cluster, workers) as client:
+            check(client.get_executor(pure=False))
+            check(client.get_executor())
+
+
+def test_sums_of_blocks_in_another_order_are_noticed(pool, monkeypatch):
+    usual = parts.Totals.add
+    monkeypatch.setattr(parts.Totals, "add", lambda self, rows: usual(self, reversed_rows(rows, 2)))
+    f = jit(energy)
+    found = bits_of([f.batch_value_and_grad(X, Y, 1.5, executor=pool)])
+    assert found[:3] == whole()[:3]
+    assert found[3:] != whole()[3:]
+
+
+def reversed_rows(rows, count):
+    numbers = [list(rows[i:i + count]) for i in range(0, len(rows), count)]
+    return memoryview(array("d", [x for row in reversed(numbers) for x in row]))
+
+
+def test_random_numbers_are_drawn_here_in_the_order_of_the_samples(pool):
+    def found(**options):
+        layers = nn.Layer(1, 4, rng=1), nn.Dropout(0.5, rng=2), nn.Layer(4, 1, rng=3)
+        model = nn.Sequential(*layers)
+        return bytes(memoryview(jit(lambda x: model([x])).batch(X, **options)))
+
+    assert found(executor=pool) == found()
+
+
+def test_long_programs_and_several_results(pool):
+    def many(x, y):
+        total = x
+        for k in range(4_000):
+            total = total * 0.999 + math.sin(y * k)
+        return {"sum": total, "pair": (x > y, -total)}
+
+    f = jit(many)
+    columns = X[:70], Y[:70]
+    alone = f.batch(*columns)
+    assert f.batch(*columns, executor=pool) == alone
+    assert [*f.batch(cut_at(columns, [50, 20]), executor=pool)] == [
+        {"sum": alone["sum"][i:j], "pair": tuple(x[i:j] for x in alone["pair"])}
+        for i, j in ((0, 50), (50, 70))
+    ]
+
+
+@pytest.mark.parametrize("kind", ["pyarrow", "pandas", "polars", "dict"])
+def test_tables_are_chunks_whose_columns_have_the_names_of_arguments(pool, kind):
+    make = dict
+    if kind != "dict":
+        module = pytest.importorskip(kind)
+        make = module.table if kind == "pyarrow" else module.DataFrame
+    f = jit(energy)
+    tables = [make({"y": numpy.array(y), "x": numpy.array(x)})
+              for x, y in cut_at((X, Y), [70, COUNT - 70])]
+    found = list(f.batch(iter(tables), k=1.5, executor=pool))
+    assert all(isinstance(x, numpy.ndarray) for x in found)
+    assert b"".join(x.tobytes() for x in found) == whole()[0]
+
+
+def test_a_parquet_file_of_ten_million_rows(pool, cluster, tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    count = 10_000_000
+    rng = numpy.random.default_rng(0)
+    columns = {"x": rng.normal(size=count), "y": rng.normal(size=count)}
+    table = arrow.table({**columns, "row": numpy.arange(count, dtype="i4")})
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    f = jit(lambda x, y, k: math.sqrt(x * x + y * y) * k)
+    value, (dx, _, dk) = f.batch_value_and_grad(columns["x"], columns["y"], 0.7)
+
+    def check(executor):
+        out = numpy.empty(count), ((), {"x": numpy.empty(count), "y": None, "k": None})
+        chunks = parquet.ParquetFile(tmp_path / "rows.parquet").iter_batches(columns=["x", "y"])
+        found, (_, gradient) = f.batch_value_and_grad(chunks, k=0.7, executor=executor, out=out)
+        assert found is out[0]
+        assert (gradient["x"] is out[1][1]["x"], gradient["y"], gradient["k"]) == (True, None, dk)
+        assert out[0].tobytes() == value.tobytes()
+        assert out[1][1]["x"].tobytes() == dx.tobytes()
+
+    check(pool)
+    for workers in (2, 3):
+        with dask(cluster, workers) as client:
+            check(client.get_executor(pure=False))
+
+
+# ---- workers -------------------------------------------------------------------------------------
+
+
+def kept():
+    """Returns the functions that this worker has compiled."""
+    return os.getpid(), {digest: id(thing.batched) for digest, (thing, _) in tasks._kept.items()}
+
+
+def test_a_worker_compiles_a_program_once_and_keeps_it():
+    f = jit(energy)
+    again = jit(energy)  # another program, with the same digest
+    with ProcessPoolExecutor(1, SPAWN) as single:
+        f.batch(X, Y, 1.5, executor=single)
+        before = single.submit(kept).result()
+        f.batch(X, Y, 1.5, executor=single)
+        again.batch(X[:100], Y[:100], 2.5, executor=single)
+        assert single.submit(kept).result() == before
+        assert len(before[1]) == 1
+        f.batch(X, 1.0, 1.5, executor=single)
+        assert len(single.submit(kept).result()[1]) == 2
+
+
+def test_a_worker_that_was_sent_nothing_asks_for_it(pool):
+    shared = tasks.Shared("a thing")
+    answer = pool.submit(tasks.perform, str.upper, [shared.digest], {}, []).result()
+    assert answer == tasks.Missing([shared.digest])
+
+
+def killing(chunks, at, kill):
+    """Yields chunks, and calls ``kill`` before one of them."""
+    for k, chunk in enumerate(chunks):
+        if k == at:
+            kill()
+        yield chunk
+
+
+def shared_memory():
+    """Returns the names of shared memory on this machine."""
+    return {path.name for path in Path("/dev/shm").glob("psm_*")}
+
+
+def test_the_death_of_a_process_is_an_error_with_a_remedy_and_leaves_nothing_half_written():
+    sizes = [200] * 15
+    f = jit(energy)
+    expected = f.batch(X, Y, 1.5)
+    out = array("d", [-7.0]) * COUNT
+    before = shared_memory()
+    with ProcessPoolExecutor(1, SPAWN) as pool:
+        pid = pool.submit(os.getpid).result()
+        chunks = killing(cut_at((X, Y, 1.5), sizes), 12, lambda: os.kill(pid, signal.SIGTERM))
+        with pytest.raises(WorkerError, match=r"a worker process died.*Dask.*a new ex") as raised:
+            f.batch_value_and_grad(chunks, executor=pool, out=(out, None))
+    done = raised.value.samples
+    assert f"The first {done:,} samples have their results" in str(raised.value)
+    assert done % BLOCK == 0
+    assert out[:done] == expected[:done]
+    assert set(out[done:]) == {-7.0}
+    assert WEIGHT.grad == 0.0
+    assert shared_memory() == before
+
+
+def test_dask_has_the_same_bits_after_the_death_of_a_worker(cluster):
+    f = jit(energy)
+    with dask(cluster, 2) as client:
+        first = next(iter(client.run(os.getpid).values()))
+        chunks = killing(cut_at((X, Y, 1.5), [200] * 15), 12,
+                         lambda: os.kill(first, signal.SIGTERM))
+        executor = client.get_executor(pure=False)
+        assert bits_of(list(f.batch_value_and_grad(chunks, executor=executor))) == whole()
+
+
+def test_an_error_of_the_function_is_the_one_of_a_call_here(pool, threads):
+    f = jit(lambda i: take([1.0, 2.0, 3.0], i))
+    for executor in (None, pool, threads):
+        with pytest.raises(IndexError, match=r"take: the index of every sample must be .* 0 to 2"):
+            f.batch([0.0, 1.0, 5.0], executor=executor)
+
+
+def test_operations_are_watched_in_this_process(pool):
+    f = jit(lambda x: math.log(x))
+    with detect_anomaly(), pytest.raises(NonFiniteError, match="log"):
+        f.batch([1.0, 0.0], executor=pool)
+    with detect_anomaly(), pytest.raises(NonFiniteError, match="log"):
+        list(f.batch(iter([([1.0, 2.0],), ([0.0],)])))
+
+
+def test_memory_does_not_grow_with_the_number_of_samples(tmp_path):
+    script = """
+        import resource, sys
+        import numpy
+        from tinygrad_edu import jit
+        f = jit(lambda x, y: x * y + 1.0)
+        count = 20_000_000
+        def chunks():
+            for k in range(20):
+                yield numpy.full(count // 20, float(k)), numpy.arange(count // 20) * 1.0
+        def used():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        next(f.batch(chunks()))
+        before = used()
+        out = numpy.memmap(sys.argv[1], "float64", "w+", shape=count)
+        f.batch(chunks(), out=out)
+        columns = numpy.memmap(sys.argv[1], "float64", "r", shape=count)
+        print(used() - before, columns[-1], f.batch(iter([(columns, 1.0)]), out=out)[-1])
+    """
+    grown, last, again = run_python(dedent(script), tmp_path / "out").stdout.split()
+    assert int(grown) < 80  # megabytes, of 160 that were written
+    assert float(last) == 19 * 999_999 + 1.0
+    assert float(again) == float(last) + 1.0
+
+
+# ---- wrong arguments -----------------------------------------------------------------------------
+
+F = jit(lambda x, y: {"sum": x + y, "both": [x, y]})
+G = jit(lambda x, y: x * y)
+TWO = array("d", [1.0, 2.0])
+ROOM = array("d", bytes(16))
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), [
+    (lambda: G.batch(TWO, TWO, executor=4), TypeError,
+     r"batch: executor must be a concurrent.futures.Executor or None, not int .4.; pass Proc"),
+    (lambda: G.batch(TWO, TWO, threads=2, executor=ThreadPoolExecutor()), ValueError,
+     "threads must be 1 with an executor or an iterator of chunks, not 2; pass executor=Thread"),
+    (lambda: G.batch(TWO, TWO, out=[0.0, 0.0]), TypeError,
+     r"out must be a writable buffer of doubles, one after the other, not \[0.0, 0.0\]; write nu"),
+    (lambda: G.batch(TWO, TWO, out=numpy.zeros(4)[::2]), TypeError, "one after the other"),
+    (lambda: G.batch(TWO, TWO, out=numpy.zeros(2, "f4")), TypeError, "buffer of doubles"),
+    (lambda: G.batch(TWO, TWO, out=bytes(16)), TypeError, "buffer of doubles"),
+    (lambda: G.batch(TWO, TWO, out=array("d", [0.0])), ValueError,
+     "out has room for 1 sample, and there are more; pass longer buffers"),
+    (lambda: G.batch(TWO, TWO, out=array("d", bytes(24))), ValueError,
+     r"out has room for 3 samples, and there were 2, whose results are there; pass out\[:2\]"),
+    (lambda: F.batch(TWO, TWO, out=ROOM), TypeError,
+     r"out must be \{'sum': \*, 'both': \[\*, \*\]\}, with a buffer for each"),
+    (lambda: F.batch(TWO, TWO, out={"sum": ROOM, "both": [ROOM, array("d", [0.0])]}), ValueError,
+     "the buffers of out differ in length: 1, 2"),
+    (lambda: G.batch_value_and_grad(TWO, 2.0, out=(ROOM, (ROOM, ROOM))), TypeError,
+     r"out\[1\]\[1\] must be None, since the derivative with respect to a number that all sam"),
+    (lambda: list(G.batch(iter([(TWO, TWO), (TWO, 3.0)]))), ValueError,
+     "chunk 1 must have the columns of chunk 0"),
+    (lambda: list(G.batch(iter([(TWO, 2.0), (TWO, 3.0)]))), ValueError,
+     "a number that all samples share, or a parameter, is not the same in all chunks; make it a"),
+    (lambda: list(G.batch(iter([{"x": TWO, "z": TWO}]))), TypeError,
+     r"chunk 0 has a column 'z', which is not an argument of the function \(x, y\); leave it out"),
+    (lambda: list(G.batch(iter([{"x": TWO, "y": TWO}]), y=2.0)), TypeError,
+     "y is a column of chunk 0, and was also passed by name; leave one of them out"),
+    (lambda: G.batch(iter([]), out=ROOM), ValueError, "there are no chunks"),
+    (lambda: G.batch(iter([(1.0, 2.0)])), ValueError, "there is no column among the arguments"),
+    (lambda: jit(lambda out: out).batch(out=TWO), TypeError, "out is both an option and an arg"),
+], ids=str)
+def test_wrong_arguments_are_refused(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_no_chunks_have_no_results():
+    assert list(G.batch(iter([]))) == []
+    assert list(G.batch_value_and_grad(iter([(TWO[:0], TWO[:0])]))) == [
+        (array("d"), (array("d"), array("d")))
+    ]
+
+
+def test_out_is_filled_and_returned(pool):
+    out = {"sum": numpy.zeros(2), "both": [None, numpy.zeros(2)]}
+    for options in ({}, {"executor": pool}):
+        out["sum"][:] = 0.0
+        assert F.batch(TWO, TWO, out=out, **options) is out
+        assert out["sum"].tolist() == [2.0, 4.0]
+        assert out["both"][1].tolist() == [1.0, 2.0]
+
+
+def test_out_of_arrays_is_filled_in_place(pool):
+    h = jit(lambda w, k: (w * w).sum() * k)
+    w = numpy.arange(6.0).reshape(2, 3)
+    expected = h.batch_value_and_grad(w, 2.0)
+    for options in ({}, {"executor": pool}):
+        out = numpy.zeros(3), (numpy.zeros((2, 3)), None)
+        values, (slopes, total) = h.batch_value_and_grad(w, 2.0, out=out, **options)
+        assert values is out[0]
+        assert slopes is out[1][0]
+        assert values.tolist() == expected[0].tolist()
+        assert slopes.tolist() == expected[1][0].tolist()
+        assert total == expected[1][1]
