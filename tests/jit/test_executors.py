@@ -359,7 +359,7 @@ ROOM = array("d", bytes(16))
     (lambda: G.batch(iter([]), out=ROOM), ValueError, "there are no chunks"),
     (lambda: G.batch(iter([(1.0, 2.0)])), ValueError, "there is no column among the arguments"),
     (lambda: jit(lambda out: out).batch(out=TWO), TypeError, "out is both an option and an arg"),
-], ids=str)
+])
 def test_wrong_arguments_are_refused(call, kind, message):
     with pytest.raises(kind, match=message):
         call()

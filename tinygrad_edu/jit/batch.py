@@ -344,20 +344,9 @@ class ColumnMethods:
     def _batch(self, columns: tuple[Any, ...], named: dict[str, Any], options: dict[str, Any],
                with_gradient: bool) -> Any:
         threads, executor, out = options.values()
-        self._check_own("threads", threads != 1, columns)
-        self._check_own("executor", executor is not None, columns)
-        self._check_own("out", out is not None, columns)
         is_stream = is_chunks(columns)
-        check_int(threads, "batch: threads", 1, most=1000)
-        if executor is not None:
-            from .parallel.executors import checked_executor  # which takes long to import
-
-            checked_executor(executor, "batch")
-        if threads != 1 and (executor is not None or is_stream):
-            raise ValueError(
-                f"batch: threads must be 1 with an executor or an iterator of chunks, not {threads}"
-                f"; pass executor=ThreadPoolExecutor({threads})"
-            )
+        if threads != 1 or executor is not None or out is not None:
+            self._check_options(columns, is_stream, options)
         if is_stream:
             given = self._chunks(columns[0], named)
         else:
@@ -377,6 +366,23 @@ class ColumnMethods:
         if is_stream and out is None:
             return map(results.result, outputs)
         return results.result(deque(outputs, maxlen=1).pop())
+
+    def _check_options(self, columns: tuple[Any, ...], is_stream: bool, options: dict[str, Any]
+                       ) -> None:
+        threads, executor, out = options.values()
+        self._check_own("threads", threads != 1, columns)
+        self._check_own("executor", executor is not None, columns)
+        self._check_own("out", out is not None, columns)
+        check_int(threads, "batch: threads", 1, most=1000)
+        if executor is not None:
+            from .parallel.executors import checked_executor  # which takes long to import
+
+            checked_executor(executor, "batch")
+        if threads != 1 and (executor is not None or is_stream):
+            raise ValueError(
+                f"batch: threads must be 1 with an executor or an iterator of chunks, not {threads}"
+                f"; pass executor=ThreadPoolExecutor({threads})"
+            )
 
     def _chunks(self, chunks: Iterator[Any], named: dict[str, Any]
                 ) -> Iterator[tuple[Program, list[Any]]]:
