@@ -345,6 +345,7 @@ class ColumnMethods:
                with_gradient: bool) -> Any:
         threads, executor, out = options.values()
         is_stream = is_chunks(columns)
+        check_int(threads, "batch: threads", 1, most=1000)
         if threads != 1 or executor is not None or out is not None:
             self._check_options(columns, is_stream, options)
         if is_stream:
@@ -373,7 +374,6 @@ class ColumnMethods:
         self._check_own("threads", threads != 1, columns)
         self._check_own("executor", executor is not None, columns)
         self._check_own("out", out is not None, columns)
-        check_int(threads, "batch: threads", 1, most=1000)
         if executor is not None:
             from .parallel.executors import checked_executor  # which takes long to import
 
