@@ -245,7 +245,7 @@ class Buffers:
             )
         if not self._with_gradient:
             return self._out
-        value, slopes = self._out or (None, None)
+        value, slopes = self._out
         return value, self._program.differentiated(outputs, slopes)[1]
 
 
@@ -345,8 +345,7 @@ class ColumnMethods:
                with_gradient: bool) -> Any:
         threads, executor, out = options.values()
         is_stream = is_chunks(columns)
-        check_int(threads, "batch: threads", 1, most=1000)
-        if threads != 1 or executor is not None or out is not None:
+        if threads.__class__ is not int or threads != 1 or executor is not None or out is not None:
             self._check_options(columns, is_stream, options)
         if is_stream:
             given = self._chunks(columns[0], named)
@@ -371,9 +370,10 @@ class ColumnMethods:
     def _check_options(self, columns: tuple[Any, ...], is_stream: bool, options: dict[str, Any]
                        ) -> None:
         threads, executor, out = options.values()
-        self._check_own("threads", threads != 1, columns)
+        self._check_own("threads", threads.__class__ is not int or threads != 1, columns)
         self._check_own("executor", executor is not None, columns)
         self._check_own("out", out is not None, columns)
+        check_int(threads, "batch: threads", 1, most=1000)
         if executor is not None:
             from .parallel.executors import checked_executor  # which takes long to import
 
