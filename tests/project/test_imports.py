@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "arrays": {"primitive", "errors"},
     "graph": {"interpreter", "errors"},
     "calls": {"graph", "interpreter", "errors"},
-    "copies": {"graph"},
+    "copies": {"primitive", "graph"},
     "value": {"arrays", "primitive", "graph", "copies", "calls", "interpreter", "errors"},
     "table": {"primitive", "numerics", "errors"},
     "accumulation": {"primitive", "table", "graph", "value", "interpreter", "errors"},

@@ -302,12 +302,17 @@ def argument_of(f: Any, i: int) -> str:
 
 def name_to_import(x: Any) -> str | None:
     """Returns the name by which pickle can import ``x``, or None."""
-    found: Any = sys.modules.get(x.__module__)
-    for name in getattr(x, "__qualname__", "").split("."):
-        found = getattr(found, name, None)
-    if found is not x or (x.__module__ == "__main__" and _is_by_value()):
+    if found_by_name(x) is not x or (x.__module__ == "__main__" and _is_by_value()):
         return None
     return str(x.__qualname__)
+
+
+def found_by_name(x: Any) -> Any:
+    """Returns what the name of the function ``x`` is the name of, or None."""
+    found: Any = sys.modules.get(getattr(x, "__module__", ""))
+    for name in getattr(x, "__qualname__", "").split("."):
+        found = getattr(found, name, None)
+    return found
 
 
 def _is_by_value() -> bool:

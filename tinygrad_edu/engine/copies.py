@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .graph import Node, next_serial, topological_order
+from .primitive import require_rows, rows_of
 
 
 def blank(cls: type[Node]) -> Any:
@@ -81,7 +82,7 @@ _in_progress: ContextVar[frozenset[int]] = ContextVar("_in_progress", default=fr
 
 
 class GraphState:
-    """The state that a node pickles: all nodes of its graph in order, and then their states.
+    """The state that a node pickles: all nodes of its graph in order, its rows, and the states.
 
     `pickle` draws the items one by one while it writes.  During this time `_in_progress` has the
     ids of these nodes, so that each saves itself as a blank.  The states follow when all nodes are
@@ -96,6 +97,7 @@ class GraphState:
         token = _in_progress.set(_in_progress.get() | frozenset(map(id, order)))
         try:
             yield from order
+            yield rows_of([node.op for node in order])
             yield node_states(order)
         finally:
             _in_progress.reset(token)
@@ -112,5 +114,6 @@ def reduce_node(node: Node) -> tuple[Any, ...]:
 
 
 def _unpickle(root: Node, state: list[Any]) -> None:
-    *nodes, states = state
+    *nodes, rows, states = state
+    require_rows(rows)
     restore(nodes, states)

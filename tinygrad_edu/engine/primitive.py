@@ -19,12 +19,13 @@ The rows themselves are defined in `table`.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from importlib import import_module
 from math import inf, nan
 from typing import Any, ClassVar
 
-from ..errors import PrimitiveError, counted, number, short_repr
+from ..errors import PrimitiveError, counted, number, one_line, short_repr
 
 Rule = Callable[..., Any]
 Interval = tuple[float, float]
@@ -58,6 +59,8 @@ class Primitive:
     expansion: an expression of other rows with the bits of ``forward``, for compilers.
     library: the function or operator of C with the bits of ``forward``, such as "exp" or "+".
     note: one line for readers, the last line of `formula`.
+    module: the module whose import defines the row, by default the one that calls `define`.  Other
+        processes import it for what was pickled there.  It is `PACKAGE` for a row of this package.
     """
 
     at_edges: ClassVar[type[Any]]  # `table.Ieee`: where a rule of floats would raise
@@ -81,6 +84,7 @@ class Primitive:
     expansion: Rule | None = None
     library: str = ""
     note: str = ""
+    module: str = ""
 
     def __post_init__(self) -> None:
         self.parameters = self.parameters or ("x", "y", "z")[: self.arity]
@@ -149,21 +153,102 @@ class Primitive:
         return f"<primitive {self.name}({', '.join(self.parameters)})>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return lookup, (self.name,)
+        return lookup, (self.name, self.module)
 
 
 TABLE: dict[str, Primitive] = {}  # the rows by name, in the order of their definition
 listeners: list[Callable[[Primitive], None]] = []  # each is called with every new row
 
 
-def lookup(name: str) -> Primitive:
-    """Returns the row of that name; raises PrimitiveError if the table has none."""
+def lookup(name: str, module: str = "") -> Primitive:
+    """Returns the row of that name, of that module if one is given.
+
+    Raises:
+        PrimitiveError: the table has no such row; see `require_rows`.
+    """
+    if module:
+        require_rows([(name, module)])
     try:
         return TABLE[name]
     except KeyError:
         raise PrimitiveError(
             f"no primitive {name!r} in the table; import the module that defines it"
         ) from None
+
+
+# ---- rows in other processes ---------------------------------------------------------------------
+
+# A pickle names the rows that it uses, each with its module.  The process that reads it has the
+# same rows of this package, and gets others by importing their modules.
+
+PACKAGE = __name__.partition(".")[0]
+MAIN = "__main__"
+
+
+def rows_of(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Returns a name and a module for each row among ``names``, in the order of the names."""
+    return tuple([(name, TABLE[name].module) for name in sorted({*names}) if name in TABLE])
+
+
+def require_rows(pairs: Iterable[tuple[str, str]]) -> None:
+    """Imports the modules of rows that this process does not have.
+
+    pairs: what `rows_of` returned, maybe in another process.
+
+    Raises:
+        PrimitiveError: a row is missing all the same, or there is another one of the same name.
+    """
+    for name, module in pairs:
+        if not _is_from(name, module):
+            _import_row(name, module)
+
+
+def reduced(names: Iterable[str], make: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
+    """Returns what ``__reduce__`` returns for an object that is ``make(*args)``.
+
+    names: the rows that the object uses, which are required before it is made.
+    """
+    return _make_with_rows, (rows_of(names), make, *args)
+
+
+def _make_with_rows(
+    pairs: Iterable[tuple[str, str]], make: Callable[..., Any], *args: Any
+) -> Any:
+    require_rows(pairs)
+    return make(*args)
+
+
+def _is_from(name: str, module: str) -> bool:
+    return name in TABLE and TABLE[name].module == module
+
+
+def _import_row(name: str, module: str) -> None:
+    """Imports the module of a row; raises PrimitiveError if this does not define the row."""
+    what = f"primitive {name!r} of module {module}"
+    if module == MAIN:
+        raise PrimitiveError(
+            f"primitive {name!r} was defined by the program or notebook itself, which this process "
+            "did not run; define it in a module of its own, such as rows.py, that the workers can "
+            "import"
+        )
+    try:
+        import_module(module)
+    except Exception as error:  # a module may raise anything
+        raise PrimitiveError(
+            f"{what} is missing, because the import of {module} raised {type(error).__name__}: "
+            f"{one_line(error)}; put the module where this process can import it"
+        ) from error
+    if _is_from(name, module):
+        return
+    if name in TABLE:
+        raise PrimitiveError(
+            f"{what} must not be replaced by the one of module {TABLE[name].module}, which has the "
+            "same name here; choose another name for one of them"
+        )
+    raise PrimitiveError(
+        f"{what} is missing, because the import of {module} does not define it; call define at the "
+        "top level of the module, not in a function"
+    )
 
 
 # ---- languages -----------------------------------------------------------------------------------

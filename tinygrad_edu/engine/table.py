@@ -24,6 +24,7 @@ To add a primitive, add a row.  The rows below show every feature; `Primitive` e
 
 import builtins
 import math
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from keyword import iskeyword
@@ -55,7 +56,18 @@ from .numerics import (
     softplus_of,
     step_of,
 )
-from .primitive import COMPARISONS, POSITIVE, REALS, TABLE, Operand, Primitive, Rule, listeners
+from .primitive import (
+    COMPARISONS,
+    MAIN,
+    PACKAGE,
+    POSITIVE,
+    REALS,
+    TABLE,
+    Operand,
+    Primitive,
+    Rule,
+    listeners,
+)
 
 LN2 = math.log(2)
 LOG2E = math.log2(math.e)
@@ -196,6 +208,7 @@ def define(
     if forward is None or not partials:
         raise TypeError(f"define: partials must be at least one rule, not none; {signature}")
     names = tuple(parameters.split())
+    fields.setdefault("module", _module_of(sys._getframe(1).f_globals.get("__name__", MAIN)))
     row = Primitive(name, forward, partials, parameters=names, **fields)
     if _table_is_complete:
         _try_rules(row)
@@ -203,6 +216,13 @@ def define(
     for listener in listeners:
         listener(row)
     return row
+
+
+def _module_of(caller: str) -> str:
+    """Returns the module of a row, given the name of the module that calls `define`."""
+    if caller == "__mp_main__":  # the program itself, as `multiprocessing` calls it in a worker
+        return MAIN
+    return PACKAGE if caller == __name__ else caller
 
 
 def _try_rules(row: Primitive) -> None:

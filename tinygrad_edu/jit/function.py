@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 from ..engine.arrays import plain_numbers
 from ..engine.autodiff import hessian, is_inside_transform, is_training
 from ..engine.calls import name_to_import
+from ..engine.primitive import reduced
 from ..engine.value import Value
 from ..errors import check_function, check_int, counted, short_repr, some
 from ..nn.module import Module
@@ -112,9 +113,7 @@ def jit(  # noqa: F811
     every operation is checked.
     """
     is_one = isinstance(static, (str, bytes)) or getattr(static, "shape", None) == ()
-    names: list[Any] = (
-        list(static) if isinstance(static, Iterable) and not is_one else [static]
-    )
+    names: list[Any] = list(static) if isinstance(static, Iterable) and not is_one else [static]
     if f is None:
         return lambda f: Jitted(f, names, cache_size)
     return Jitted(f, names, cache_size)
@@ -167,15 +166,16 @@ class Jitted(ColumnMethods, Generic[P]):
         return found
 
     def __reduce__(self) -> str | tuple[Any, ...]:
+        rows = {row for program in self.programs for row in program.rows}
         if self._method is not None:
             original, instance = self._method
             name = function_name(self.function)
             found = getattr(instance, name, None) if isinstance(instance, type) else None
             if isinstance(found, Jitted) and found._method == self._method:  # a class method
                 return getattr, (instance, name)
-            return Jitted.__get__, (original, instance)
-        made_by = Jitted, (self.function, sorted(self._static), self._cache_size)
-        return name_to_import(self) or made_by
+            return reduced(rows, Jitted.__get__, original, instance)
+        made_by = Jitted, self.function, sorted(self._static), self._cache_size
+        return name_to_import(self) or reduced(rows, *made_by)
 
     # ---- running
 

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 from ..debug.anomaly import is_watched
 from ..engine import autodiff, graph
 from ..engine.arrays import array_of
+from ..engine.calls import found_by_name
 from ..engine.interpreter import recording
+from ..engine.primitive import reduced
 from ..engine.value import Value
 from ..errors import short_repr
 from .parallel.batched import Batched, Recipe, batched
@@ -84,8 +86,17 @@ class Program:
         parts = [*args, *[f"{name}={part}" for name, part in kwargs.items()]]
         return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Program, self._made_from  # it is compiled again
+    def __reduce__(self) -> tuple[Any, ...]:  # it is compiled again
+        f, names, structure = self._made_from
+        found = found_by_name(f)
+        if f is not found and f is getattr(found, "function", None):  # `jit` is its decorator
+            return reduced(self.rows, _program_of, found, names, structure)
+        return reduced(self.rows, Program, f, names, structure)
+
+    @property
+    def rows(self) -> set[str]:
+        """The operations of the trace, rows among them."""
+        return {op for op, _ in self.trace.nodes}
 
     # ---- kernels
 
@@ -380,6 +391,10 @@ class Program:
         if None not in sums:
             self.accumulate(sums)
         return value, filled(self.slopes, out, iter(slopes))
+
+
+def _program_of(jitted: Any, names: Sequence[str], structure: Structure) -> Program:
+    return Program(jitted.function, names, structure)
 
 
 def check_differentiable(structure: Structure, name: str) -> None:

@@ -31,7 +31,7 @@ from ..debug.anomaly import owner_of_file
 from ..engine.graph import Node as GraphNode
 from ..engine.graph import next_serial
 from ..engine.interpreter import Interpreter, is_recording, recording
-from ..engine.primitive import COMPARISONS, TABLE, Primitive
+from ..engine.primitive import COMPARISONS, TABLE, Primitive, require_rows, rows_of
 from ..engine.value import Value
 from ..errors import TraceError, number, short_repr
 from ..nn.module import Module
@@ -39,18 +39,8 @@ from ..symbolic.formulas import Name, as_name
 from .choosing import copied, largest, take
 from .structure import TRACED, is_boolean
 from .sweeps import Sweeps
-from .tape.operations import (
-    DETACH,
-    GATE,
-    OPERATIONS,
-    PASSING,
-    SOURCES,
-    SUMPROD,
-    Node,
-    Ref,
-    ordered,
-    spelled,
-)
+from .tape import operations
+from .tape.operations import DETACH, GATE, OPERATIONS, PASSING, SOURCES, SUMPROD, Node, Ref, ordered
 from .traced import STATIC, Traced, TracedText, derivative_error, located_error, number_error
 
 _data = GraphNode.__dict__["data"]  # the slot itself
@@ -104,6 +94,13 @@ class Trace(Interpreter):
         self._parameter_refs: dict[Value, Ref] = {}
         self._turned: set[Ref] = set()  # comparisons that the program wrote with > or >=
         self._since = next_serial()  # older leaves were made outside of the function
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return rows_of([op for op, _ in self.nodes]), vars(self)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        require_rows(state[0])
+        vars(self).update(state[1])
 
     def add_modules(self, modules: Iterable[Module]) -> None:
         """Adds modules whose mode the function reads, or can read."""
@@ -497,4 +494,4 @@ class Trace(Interpreter):
         names = [self._name(arg, depth - 1) for arg in args]
         if ref in self._turned:
             return names[1].compare(OPERATIONS[op].comparison.replace("<", ">"), names[0])
-        return spelled(op, names)
+        return operations.spelled(op, names)

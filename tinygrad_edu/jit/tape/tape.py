@@ -26,12 +26,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, reduce
 from itertools import chain, count, starmap
 from operator import add, mul
 from typing import Any, ClassVar
 
+from ...engine.primitive import reduced
 from ...symbolic.formulas import Name, as_name
 from .operations import DOT, forward, operand_count, spelled
 
@@ -74,8 +75,8 @@ class Tape:
             f"{len(self.outputs)} outputs, {self.bytes} bytes>"
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: x for name, x in vars(self).items() if name not in ("_program", "_called")}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduced(self.table, Tape, *[getattr(self, each.name) for each in fields(self)])
 
     @property
     def bytes(self) -> int:
