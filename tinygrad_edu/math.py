@@ -127,6 +127,7 @@ def _asking(f: Callable[..., bool]) -> Callable[..., bool]:
                 number(x, f"argument {name} of {f.__name__}")
             raise
 
+    asks.__module__ = __name__  # where pickle finds it
     return asks
 
 

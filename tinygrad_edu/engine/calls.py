@@ -248,6 +248,9 @@ class Derived:
         """Returns what the function returns."""
         return self.__wrapped__(*args, **kwargs)
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.__name__ = name  # in a class: pickle finds bound methods by it
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else MethodType(self, instance)  # as functions do
 

@@ -18,6 +18,7 @@ The most frequent operators are written out here, for speed; others run their ro
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import is_number, number, wrong_type
@@ -301,6 +302,9 @@ for _name, _row_name in NUMPY_NAMES.items():  # numpy calls them for the entries
     setattr(Value, _name, _method(_row_name))
 for _name, _row_name in NUMPY_PAIRS.items():
     setattr(Value, _name, lambda x, y, row=_row_name: x.apply_primitive(TABLE[row], (x, y)))
+for _name, _function in vars(Value).items():
+    if isinstance(_function, FunctionType) and _function.__module__ == __name__:
+        _function.__qualname__ = f"Value.{_name}"  # by which pickle finds it
 
 
 class Constant(Value):

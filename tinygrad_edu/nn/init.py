@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from ..engine.value import Value
@@ -50,11 +51,11 @@ def normal(std: float) -> Initialiser:
         ValueError: ``std`` is negative, inf or nan.
     """
     std = check_number(std, "normal: std", 0, wanted="a finite number >= 0, such as 0.02")
+    return partial(_normal, std)
 
-    def draw(fan_in: int, fan_out: int, rng: random.Random) -> float:
-        return rng.gauss(0.0, std)
 
-    return draw
+def _normal(std: float, fan_in: int, fan_out: int, rng: random.Random) -> float:
+    return rng.gauss(0.0, std)
 
 
 INITIALISERS: dict[str, Initialiser] = {"uniform": uniform, "xavier": xavier, "he": he}
