@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .graph import Node, next_serial, topological_order
-from .primitive import require_rows, rows_of
+from .primitive import expect_rows, rows_of
 
 
 def blank(cls: type[Node]) -> Any:
@@ -115,5 +115,5 @@ def reduce_node(node: Node) -> tuple[Any, ...]:
 
 def _unpickle(root: Node, state: list[Any]) -> None:
     *nodes, rows, states = state
-    require_rows(rows)
+    expect_rows(rows)
     restore(nodes, states)

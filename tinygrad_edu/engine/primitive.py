@@ -153,7 +153,7 @@ class Primitive:
         return f"<primitive {self.name}({', '.join(self.parameters)})>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return lookup, (self.name, self.module)
+        return _arrived, (self.name, self.module)
 
 
 TABLE: dict[str, Primitive] = {}  # the rows by name, in the order of their definition
@@ -166,7 +166,7 @@ def lookup(name: str, module: str = "") -> Primitive:
     Raises:
         PrimitiveError: the table has no such row; see `require_rows`.
     """
-    if module:
+    if module := module or _missing.get(name, ""):
         require_rows([(name, module)])
     try:
         return TABLE[name]
@@ -179,15 +179,21 @@ def lookup(name: str, module: str = "") -> Primitive:
 # ---- rows in other processes ---------------------------------------------------------------------
 
 # A pickle names the rows that it uses, each with its module.  The process that reads it has the
-# same rows of this package, and gets others by importing their modules.
+# same rows of this package, and gets others by importing their modules.  If it cannot, reading does
+# not raise, because a worker that cannot read its task ends, or is asked again for ever, and the
+# program never sees why.  The first use of the row raises.
 
 PACKAGE = __name__.partition(".")[0]
 MAIN = "__main__"
+_missing: dict[str, str] = {}  # the modules of rows that pickles use and this process does not have
 
 
 def rows_of(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Returns a name and a module for each row among ``names``, in the order of the names."""
-    return tuple([(name, TABLE[name].module) for name in sorted({*names}) if name in TABLE])
+    """Returns the name and the module of each row among ``names``, sorted."""
+    names = {*names}
+    rows = {name: TABLE[name].module for name in names & TABLE.keys()}
+    rows |= {name: _missing[name] for name in names & _missing.keys()}
+    return tuple(sorted(rows.items()))
 
 
 def require_rows(pairs: Iterable[tuple[str, str]]) -> None:
@@ -201,21 +207,50 @@ def require_rows(pairs: Iterable[tuple[str, str]]) -> None:
     for name, module in pairs:
         if not _is_from(name, module):
             _import_row(name, module)
+        if _missing.get(name) == module:
+            del _missing[name]
+
+
+def expect_rows(pairs: Iterable[tuple[str, str]]) -> None:
+    """Does what `require_rows` does, but only the first `lookup` of a missing row raises."""
+    for name, module in pairs:
+        try:
+            require_rows([(name, module)])
+        except PrimitiveError:
+            _missing[name] = module
 
 
 def reduced(names: Iterable[str], make: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
     """Returns what ``__reduce__`` returns for an object that is ``make(*args)``.
 
-    names: the rows that the object uses, which are required before it is made.
+    names: the rows that the object uses, which are imported before it is made.
     """
-    return _make_with_rows, (rows_of(names), make, *args)
+    return _made, (rows_of(names), make, *args)
 
 
-def _make_with_rows(
-    pairs: Iterable[tuple[str, str]], make: Callable[..., Any], *args: Any
-) -> Any:
-    require_rows(pairs)
+def _made(pairs: Iterable[tuple[str, str]], make: Callable[..., Any], *args: Any) -> Any:
+    expect_rows(pairs)
     return make(*args)
+
+
+def _arrived(name: str, module: str) -> Primitive | MissingRow:
+    """Returns the row of a pickle."""
+    expect_rows([(name, module)])
+    return TABLE[name] if _is_from(name, module) else MissingRow(name, module)
+
+
+@dataclass(frozen=True)
+class MissingRow:
+    """A row in a process that does not have it: calling it raises PrimitiveError."""
+
+    name: str
+    module: str
+
+    def __call__(self, *args: Any) -> Any:
+        return lookup(self.name, self.module)(*args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (self.name, self.module)
 
 
 def _is_from(name: str, module: str) -> bool:

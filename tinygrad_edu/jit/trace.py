@@ -31,7 +31,7 @@ from ..debug.anomaly import owner_of_file
 from ..engine.graph import Node as GraphNode
 from ..engine.graph import next_serial
 from ..engine.interpreter import Interpreter, is_recording, recording
-from ..engine.primitive import COMPARISONS, TABLE, Primitive, require_rows, rows_of
+from ..engine.primitive import COMPARISONS, TABLE, Primitive, expect_rows, rows_of
 from ..engine.value import Value
 from ..errors import TraceError, number, short_repr
 from ..nn.module import Module
@@ -99,7 +99,7 @@ class Trace(Interpreter):
         return rows_of([op for op, _ in self.nodes]), vars(self)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        require_rows(state[0])
+        expect_rows(state[0])
         vars(self).update(state[1])
 
     def add_modules(self, modules: Iterable[Module]) -> None:

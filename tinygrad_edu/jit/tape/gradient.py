@@ -22,7 +22,7 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Any
 
-from ...engine.primitive import TABLE, lookup
+from ...engine.primitive import lookup
 from .lowering import Lowering, Reg
 from .operations import (
     CHOICES,
@@ -258,7 +258,7 @@ class _Sweep:
             for i, arg in enumerate(args):
                 if self._matters(arg):
                     out = self.graph.registers[node]
-                    partial = lowering.partial(TABLE[op], i, registers, out)
+                    partial = lowering.partial(lookup(op), i, registers, out)
                     yield arg, partial, adjoint, None
 
     def _depending(self, wanted: Sequence[int]) -> bytearray:
@@ -383,14 +383,15 @@ def with_constants(tape: Tape, numbers: Mapping[Register, float]) -> Tape:
 
 def expanded(tape: Tape, is_known: Callable[[str], bool]) -> Tape:
     """Returns the tape with the expansions of rows that are not known, to a language."""
-    rows = {op for op in tape.table if not is_known(op) and op in TABLE and TABLE[op].expansion}
-    if not rows:
+    others = [op for op in tape.table if not is_known(op) and op not in OPERATIONS]
+    expansions = {op: row.expansion for op, row in zip(others, map(lookup, others))}
+    if not any(expansions.values()):
         return tape
     lowering = Lowering(tape.names)
     place: list[Register] = [*range(len(tape.names)), *map(lowering.constant, tape.constants)]
     for op, args in tape.instructions():
         operands = tuple([place[arg] for arg in args])
-        if op in rows and (expansion := TABLE[op].expansion):
+        if expansion := expansions.get(op):
             result = expansion(*[Reg(lowering, operand) for operand in operands])
             place.append(lowering.register(result))
         else:
