@@ -190,10 +190,9 @@ _missing: dict[str, str] = {}  # the modules of rows that pickles use and this p
 
 def rows_of(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Returns the name and the module of each row among ``names``, sorted."""
-    names = {*names}
-    rows = {name: TABLE[name].module for name in names & TABLE.keys()}
-    rows |= {name: _missing[name] for name in names & _missing.keys()}
-    return tuple(sorted(rows.items()))
+    pairs = [(name, _missing.get(name) or TABLE[name].module)
+             for name in {*names} if name in TABLE or name in _missing]
+    return tuple(sorted(pairs))
 
 
 def require_rows(pairs: Iterable[tuple[str, str]]) -> None:
@@ -208,7 +207,7 @@ def require_rows(pairs: Iterable[tuple[str, str]]) -> None:
         if not _is_from(name, module):
             _import_row(name, module)
         if _missing.get(name) == module:
-            del _missing[name]
+            _missing.pop(name, None)  # another thread may have done so
 
 
 def expect_rows(pairs: Iterable[tuple[str, str]]) -> None:
