@@ -1,6 +1,7 @@
 """Machine code: every row of the table against its forward function and derivatives, bit for bit,
 in every way of running it."""
 
+import ctypes
 import doctest
 import itertools
 import math as std
@@ -12,7 +13,7 @@ import pytest
 from helpers import SPECIAL, bits, inf, points, replaced, scaled
 from programs import WAYS, gradient_tape, value_tape
 
-from tinygrad_edu import Value, math
+from tinygrad_edu import Value, jit, math
 from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import TinygradEduError
@@ -20,6 +21,9 @@ from tinygrad_edu.jit.languages import emitter, llvm, tape_machine
 from tinygrad_edu.jit.parallel.batched import CompiledBatch
 from tinygrad_edu.jit.running import callbacks, machine, straight_line
 from tinygrad_edu.jit.running.backend import Kernel
+from tinygrad_edu.jit.running.memory import AlignedBuffer, pointers
+from tinygrad_edu.jit.running.straight_line import Batch
+from tinygrad_edu.jit.running.sums import BlockSums
 from tinygrad_edu.jit.tape import gradient
 from tinygrad_edu.jit.tracing import record_trace
 
@@ -604,3 +608,38 @@ def test_expansion_that_branches_is_rejected_when_it_is_defined():
             "branch_for_test", None, lambda x, o: 1.0, expansion=lambda x: x if x > 0 else 0.0
         )
     assert "branch_for_test" not in TABLE
+
+
+# ---- sums over blocks
+
+
+def test_rows_of_whole_blocks_end_where_the_last_block_ends():
+    batch = Batch(jit(lambda x: [x * x, x, 2 * x, -x]).tape(1.0), [0], [0, 1, 2, 3])
+    column = AlignedBuffer(128)
+    column.write(0, [float(i) for i in range(128)])
+    sums = BlockSums(4, rows=2)
+    sums.totals[8] = -0.0  # behind the rows: adding anything would change its sign
+    ends = [pointers([column.address]), pointers([])]
+    memory = [AlignedBuffer(batch.slots), AlignedBuffer(batch.scratch), AlignedBuffer(1)]
+    uniform, scratch, error = [buffer.address for buffer in memory]
+    sums.run(batch, [uniform, *map(ctypes.addressof, ends), scratch], 32, error)
+    sums.close()
+    wanted = [[sum(i * i for i in block), sum(block), 2 * sum(block), -sum(block)]
+              for block in (range(64), range(64, 128))]
+    assert sums.totals.read(0, 8) == [*wanted[0], *wanted[1]]
+    assert bits(sums.totals[8]) == bits(-0.0)
+
+
+def test_each_block_of_single_samples_has_a_row():
+    numbers = AlignedBuffer(2)
+    sums = BlockSums(2, rows=3)
+    for block in range(3):
+        for lane in range(4):
+            numbers.write(0, [float(block), 10.0 ** lane])
+            sums.put(numbers.address, 2, lane)
+        sums.close()
+    rows = array("d", sums.rows)
+    assert rows.tolist() == [0.0, 1111.0, 4.0, 1111.0, 8.0, 1111.0]
+    totals = BlockSums(2)
+    totals.add_bytes(sums.rows)
+    assert totals.totals.read(0, 2) == [12.0, 3333.0]

@@ -42,8 +42,9 @@ class BlockSums:
         self.totals = AlignedBuffer(count * max(1, rows) + LANES)
         self.lanes = AlignedBuffer(LANES * padded)
         self.vector = AlignedBuffer(LANES * padded)  # all 0, except while a part of it is added
+        self._rows = rows
         self._stride = count if rows else 0
-        self._position = 0  # vectors that were added
+        self._position = 0  # vectors that were added, or the first one of the next block
         self._is_open = False  # whether the last block is not complete
 
     def clear(self) -> None:
@@ -65,6 +66,7 @@ class BlockSums:
         totals = self.totals.address + 8 * self._stride * block
         self._position += vectors
         batch.run(*addresses, self.lanes.address, totals, vectors, position, self._stride, error)
+        self._is_open = self._position % VECTORS > 0
 
     def run_part(self, batch: Batch, addresses: Iterable[int], mask: int, error: int) -> None:
         """Runs a batch for one vector, of which the samples in the bits of ``mask`` are added."""
@@ -81,14 +83,25 @@ class BlockSums:
     def close(self) -> None:
         """Completes the last block."""
         if self._is_open:
-            totals = self.totals.address + 8 * self._stride * (self._position // VECTORS)
+            block = self._position // VECTORS
+            totals = self.totals.address + 8 * self._stride * block
             native().functions["fold"](self.lanes.address, totals, self.count)
+            self._position = VECTORS * (block + 1)
             self._is_open = False
+
+    @property
+    def rows(self) -> bytes:
+        """The bytes of the rows of totals."""
+        return self.totals.view[:self.count * self._rows].tobytes()
 
     def add(self, other: BlockSums, rows: int) -> None:
         """Adds rows of totals, one after the other."""
-        entries = rows * self.count
+        self._add(other.totals.address, rows * self.count)
+
+    def add_bytes(self, rows: bytes) -> None:
+        """Adds rows of totals that are the bytes of doubles, one after the other."""
+        self._add(rows, len(rows) // 8)
+
+    def _add(self, rows: int | bytes, entries: int) -> None:
         if entries:
-            native().functions["add"](
-                self.totals.address, other.totals.address, self.count, entries
-            )
+            native().functions["add"](self.totals.address, rows, self.count, entries)
