@@ -8,14 +8,18 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import WorkerError, check_type, first_line, some
 from .tasks import Missing, Raised, Shared, perform
+
+INTERRUPT = 0.1  # seconds in which Ctrl-C reaches all processes of a terminal
+SEEN = 5.0  # seconds; of two quick tasks, one worker may do both
 
 
 def checked_executor(executor: Any, where: str) -> Executor | None:
@@ -50,9 +54,9 @@ class Task:
 class Workers:
     """The workers of an executor, and the things that they were sent.
 
-    count: how many of them worked for the last call of `results`; before that, the number of
-        processors here.  An executor does not tell, and only speed depends on it: with twice as
-        many tasks as ``count``, those that have been idle are found.
+    count: how many of them worked for the last call of `results`, or in the last seconds; before
+        that, the number of processors here.  An executor does not tell, and only speed depends on
+        it: with twice as many tasks as ``count``, those that have been idle are found.
     seconds: how long the last task took.
     """
 
@@ -60,12 +64,12 @@ class Workers:
         self.executor = executor
         self._where = where
         self._known: set[str] = set()  # digests of things that a worker has
-        self._seen: set[tuple[str, int, int]] = set()
+        self._seen: dict[tuple[str, int, int], float] = {}  # workers, and when each answered
         self._has_answered = False
         self.count = os.cpu_count() or 1
         self.seconds = 0.0
 
-    def results(self, tasks: Iterable[Task], most: int) -> Iterator[Any]:
+    def results(self, tasks: Iterable[Task], most: int) -> Generator[Any, None, None]:
         """Yields the results of tasks, in order.
 
         most: how many tasks are submitted before the first of them has its result.  A task is taken
@@ -77,7 +81,7 @@ class Workers:
         """
         pending: deque[tuple[Task, Future[Any]]] = deque()
         left = iter(tasks)
-        self._seen = set()
+        since = time.monotonic()
         try:
             while True:
                 while len(pending) < most and (task := next(left, None)) is not None:
@@ -89,6 +93,8 @@ class Workers:
                 pending.popleft()
                 yield result
         finally:
+            since = min(since, time.monotonic() - SEEN)
+            self._seen = {worker: at for worker, at in self._seen.items() if at >= since}
             self.count = max(1, len(self._seen))
             for _, future in pending:
                 future.cancel()
@@ -108,8 +114,12 @@ class Workers:
     def _result(self, task: Task, future: Future[Any]) -> Any:
         try:
             answer = future.result()
-            if isinstance(answer, Missing):
-                answer = self._submit(task, self._known.difference(answer.digests)).result()
+            if isinstance(answer, Missing):  # another worker may answer, so it is sent everything
+                answer = self._submit(task, ()).result()
+        except KeyboardInterrupt:
+            if future.done():  # Ctrl-C ended the task, and comes here soon: it is raised once
+                time.sleep(INTERRUPT)
+            raise
         except (Exception, CancelledError) as error:
             if isinstance(error, WorkerError):
                 raise
@@ -117,7 +127,7 @@ class Workers:
         self._has_answered = True
         if isinstance(answer, Raised):
             raise answer.error
-        self._seen.add(answer.worker)
+        self._seen[answer.worker] = time.monotonic()
         self.seconds = answer.seconds
         self._known.update(shared.digest for shared in task.shared)
         return answer.result
