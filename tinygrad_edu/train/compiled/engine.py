@@ -250,11 +250,12 @@ class Engine(Runner):
         plan = self._checked(tuple(range(len(self.task.X))))
         if self._loop is None:
             self._loop = self._made_loop(plan)
-        if self._loop is None or plan.only is None:
+        if self._loop is None:
             self._has_no_loop = True
             return 0
+        fixed = plan.fixed()
         for parameters in self.buffers.data:
-            plan.only.prepare(parameters)
+            plan.part.prepare(parameters, fixed)
         made = self._loop.run(count)
         if made:
             self._is_ahead = self._stepped = True
@@ -263,13 +264,11 @@ class Engine(Runner):
     def _made_loop(self, plan: Plan) -> StepLoop | None:
         """Returns a loop of steps, or None if they need something from Python in between."""
         programs = self.programs
-        group = plan.only
-        batch = group.loss.batch if group else None
+        group = plan.part.only
         rule = programs.rule
         penalty = programs.penalty
         if (
             group is None
-            or batch is None
             or rule is None
             or plan.draws
             or programs.is_counting
@@ -280,10 +279,10 @@ class Engine(Runner):
         sums = buffers.sums
         addresses = [
             penalty.address if penalty else 0,
-            batch.address,
+            group.kernel.batch.address,
             *group.addresses(0),
             *(group.addresses(group.whole) if group.tail else (0, 0)),
-            group.loss.scratch.address,
+            group.scratch.address,
             sums.lanes.address,
             sums.vector.address,
             sums.totals.address,

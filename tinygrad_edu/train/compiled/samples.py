@@ -1,29 +1,21 @@
 """Compiled losses of samples: one program, with its gradient, for each structure of samples.
 
-The program runs on all samples of a batch at once or, if it is long, on one sample after the other
-by the tape machine.
+`kernels` runs the programs, here or in workers.
 """
 
 from __future__ import annotations
 
-import ctypes
 from array import array
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from itertools import chain, repeat
+from functools import cached_property, partial
+from itertools import repeat
 from typing import Any
 
 from ...data.checks import NO_SLOPE, Rows
-from ...data.summation import BLOCK, LANES
 from ...engine.arrays import is_array
 from ...engine.value import Value
 from ...jit.running import recall
-from ...jit.running.backend import is_compiled
-from ...jit.running.machine import Machine
-from ...jit.running.memory import AlignedBuffer, pointers
-from ...jit.running.straight_line import Batch
 from ...jit.state import State
 from ...jit.structure import Structure, flatten, leaf_names, outputs, unflatten
 from ...jit.tape.gradient import value_and_gradient
@@ -33,7 +25,8 @@ from ...jit.trace import Trace
 from ...jit.traced import STATIC
 from ...jit.tracing import Arguments, difference, record_trace
 from ...optim.parameters import read_numbers
-from .buffers import Buffers, whole_vectors
+from .buffers import whole_vectors
+from .kernels import Kernel, Memory, NumberRows, Part, Samples
 
 
 def is_plain(samples: Any) -> bool:
@@ -187,19 +180,8 @@ class Loss(Program):
         # numbers of targets that the loss accepts, for each structure
         self._accepted: dict[Structure, set[float]] = {}
         self.predicts = with_prediction
-        self.returned = len(returned)
-        self.summed = len(tape.outputs) - self.returned
-        self.numbers_at = self.buffer_size - self.varying
-        self.batch: Batch | None = None
-        self.machine: Machine | None = None
-        if is_compiled(tape):
-            columns = list(range(self.numbers_at, self.buffer_size))
-            self.batch = Batch(tape, columns, list(range(self.summed)))
-            self.buffer_size = self.batch.slots
-            self.scratch = AlignedBuffer(self.batch.scratch)
-        else:
-            self.machine = Machine(tape)
-            self.outputs = AlignedBuffer(len(tape.outputs))
+        self.kernel = Kernel(tape, self.first, self.varying, len(self.draws), len(returned))
+        self.buffer_size = self.kernel.buffer_size
 
     def accept(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
         """Checks a target, which a traced loss does not see.
@@ -230,154 +212,12 @@ class Loss(Program):
         return unflatten(self._prediction, made)
 
 
-class Group:
-    """The samples of a batch that have one structure.
-
-    numbers: the numbers of each sample of the batch.
-    drawn: what was drawn for each sample.
-    vectors: for each vector, the sample in each lane; None if that is of another structure, or
-        missing.
-    """
-
-    def __init__(
-        self,
-        loss: Loss,
-        numbers: Sequence[Sequence[float]],
-        vectors: Sequence[Sequence[int | None]],
-    ) -> None:
-        self.loss = loss
-        self.numbers = numbers
-        self.drawn: Sequence[list[float]] = [[]] * len(numbers)
-        self.vectors = vectors
-
-    def prepare(self, parameters: AlignedBuffer) -> None:
-        """Writes the program's other inputs behind the parameters."""
-        parameters.write(self.loss.first, read_numbers(self.loss.fixed, "data"))
-
-    def run(self, buffers: Buffers, vector: int) -> None:
-        """Adds the losses and gradients of the samples of a vector."""
-        raise NotImplementedError
-
-    def predictions(self) -> Iterable[tuple[int, Any]]:
-        """Returns the samples with their predictions, if the program returns them."""
-        raise NotImplementedError
-
-
-class BatchGroup(Group):
-    """A group for a compiled batch, which runs on vectors.
-
-    A lane without a sample is filled with a copy of another one.  The columns of the results follow
-    those of the inputs.
-
-    vectors: as for `Group`; empty if there is no other group.
-    whole: the number of vectors without an empty lane, if there is no other group.
-    tail: the mask of the vector behind them, or 0.
-    """
-
-    def __init__(
-        self,
-        loss: Loss,
-        numbers: Sequence[Sequence[float]],
-        vectors: Sequence[Sequence[int | None]] = (),
-    ) -> None:
-        super().__init__(loss, numbers, vectors)
-        self.whole, rest = divmod(len(numbers), LANES)
-        self.tail = (1 << rest) - 1
-        self._members = [*range(len(numbers)), *[len(numbers) - 1] * (-rest % LANES)]
-        if vectors:
-            self._members = []
-            for vector in vectors:
-                some = next(i for i in vector if i is not None)
-                self._members += [some if i is None else i for i in vector]
-        self._columns = AlignedBuffer(len(self._members) * (loss.varying + loss.returned))
-        self._write(0, [numbers[i] for i in self._members])
-        self._pointers: dict[int, Any] = {}
-
-    def addresses(self, vector: int) -> list[int]:
-        """Returns the addresses of the pointers to the columns, and to the results, of a vector."""
-        varying = self.loss.varying
-        if vector not in self._pointers:
-            first = self._columns.address + 8 * LANES * vector
-            size = 8 * len(self._members)
-            ends = range(first, first + (varying + self.loss.returned) * size, size)
-            self._pointers[vector] = pointers(ends)
-        at = ctypes.addressof(self._pointers[vector])
-        return [at, at + 8 * varying]
-
-    def _write(self, k: int, rows: Sequence[Sequence[float]]) -> None:
-        """Writes a row of numbers for each sample, of which the first is in column ``k``."""
-        self._columns.write(len(self._members) * k, [*chain(*zip(*rows))])
-
-    def prepare(self, parameters: AlignedBuffer) -> None:
-        super().prepare(parameters)
-        if draws := len(self.loss.draws):
-            self._write(self.loss.varying - draws, [self.drawn[i] for i in self._members])
-
-    def run(self, buffers: Buffers, vector: int) -> None:
-        lanes = enumerate(self.vectors[vector])
-        self._run(buffers, vector, mask=sum(1 << lane for lane, i in lanes if i is not None))
-
-    def run_all(self, buffers: Buffers) -> None:
-        """Adds the losses and gradients of all samples, if there is no other group."""
-        if self.whole:
-            self._run(buffers, 0, self.whole)
-        if self.tail:
-            self._run(buffers, self.whole, mask=self.tail)
-
-    def _run(self, buffers: Buffers, start: int, count: int = 1, mask: int = 0) -> None:
-        batch = self.loss.batch
-        assert batch is not None
-        addresses = [
-            buffers.parameters.address, *self.addresses(start), self.loss.scratch.address
-        ]
-        error = buffers.error.address
-        if mask:
-            buffers.sums.run_part(batch, addresses, mask, error)
-        else:
-            buffers.sums.run(batch, addresses, count, error)
-        batch.check(error)
-
-    def predictions(self) -> Iterable[tuple[int, Any]]:
-        loss = self.loss
-        count = len(self._members)
-        starts = [count * (loss.varying + k) for k in range(loss.returned)]
-        columns = [self._columns.read(at, at + count) for at in starts]
-        rows = zip(*columns) if columns else repeat((), count)
-        return zip(self._members, map(loss.prediction, rows))
-
-
-class MachineGroup(Group):
-    """A group for the tape machine, which runs sample after sample."""
-
-    def run(self, buffers: Buffers, vector: int) -> None:
-        self._predictions: dict[int, Any] = {} if vector == 0 else self._predictions
-        for lane, i in enumerate(self.vectors[vector]):
-            if i is not None:
-                self._run(buffers, lane, i)
-
-    def _run(self, buffers: Buffers, lane: int, i: int) -> None:
-        loss = self.loss
-        assert loss.machine is not None
-        parameters = buffers.parameters
-        parameters.write(loss.numbers_at, [*self.numbers[i], *self.drawn[i]])
-        ctypes.memset(loss.outputs.address, 0, 8 * (loss.summed + loss.returned))
-        loss.machine.fill(parameters.address, loss.outputs.address)  # which adds
-        if len(self.numbers) == 1:
-            ctypes.memmove(buffers.totals.address, loss.outputs.address, 8 * loss.summed)
-        else:
-            buffers.sums.put(loss.outputs.address, loss.summed, lane)
-        if loss.predicts:
-            found = loss.outputs.read(loss.summed, loss.summed + loss.returned)
-            self._predictions[i] = loss.prediction(found)
-
-    def predictions(self) -> Iterable[tuple[int, Any]]:
-        return self._predictions.items()
-
-
 class Plan:
-    """The samples of a batch in groups, with their programs.
+    """The samples of a batch, with their programs.
 
-    only: the group, if there is just one, of a compiled batch.
+    programs: each of them once.
+    draws: whether one of them draws random numbers.
+    predicts: whether they return predictions.
     """
 
     def __init__(
@@ -385,72 +225,73 @@ class Plan:
     ) -> None:
         self.indices = indices
         self._losses = [loss for loss, _ in samples]
-        numbers = [row for _, row in samples]
-        loss = self._losses[0]
-        self.only: BatchGroup | None = None
-        # what is run, in order: a program, and which of its vectors; None at the end of a block
-        self._order: list[tuple[Loss, int] | None] = []
-        self._groups: dict[Loss, Group] = {}
-        if loss.batch and self._losses.count(loss) == len(samples):
-            self._groups[loss] = self.only = BatchGroup(loss, numbers)
-        else:
-            self._groups = {
-                loss: (BatchGroup if loss.batch else MachineGroup)(loss, numbers, vectors)
-                for loss, vectors in self._vectors().items()
-            }
-        self.draws = any(loss.draws for loss in self._groups)
+        self._numbers = [row for _, row in samples]
+        self.programs = list(dict.fromkeys(self._losses))
+        self.kernels = [loss.kernel for loss in self.programs]
+        self.draws = any(loss.draws for loss in self.programs)
+        self.predicts = self.programs[0].predicts
 
-    def _vectors(self) -> dict[Loss, list[list[int | None]]]:
-        """Divides the samples into vectors, such that each lane keeps its order.
+    @cached_property
+    def size(self) -> int:
+        """The bytes of the numbers of all samples."""
+        return 8 * sum(map(len, self._numbers))
 
-        It also notes the order in which they are run.
+    @cached_property
+    def _kinds(self) -> array[int]:
+        if len(self.programs) == 1:
+            return array("I", [0]) * len(self._losses)
+        kinds = {loss: kind for kind, loss in enumerate(self.programs)}
+        return array("I", map(kinds.__getitem__, self._losses))
+
+    def _rows(self, numbers: Sequence[array[float]], widths: list[int], start: int, stop: int
+              ) -> NumberRows:
+        return NumberRows(b"".join(numbers[start:stop]), widths, self._kinds[start:stop])
+
+    def samples(self, start: int, stop: int) -> Samples:
+        """Returns the numbers of the samples from ``start`` to ``stop``, for the kernels."""
+        widths = [kernel.varying - kernel.draws for kernel in self.kernels]
+        return Samples(self._rows(self._numbers, widths, start, stop))
+
+    @cached_property
+    def part(self) -> Part:
+        """All samples, to be run in this process."""
+        return Part(self.kernels, self.samples(0, len(self.indices)))
+
+    def fixed(self) -> list[array[float]]:
+        """Returns the numbers of the leaves that are not trained, for each kernel."""
+        return [array("d", read_numbers(loss.fixed, "data")) for loss in self.programs]
+
+    def draw(self, given: Sequence[Sequence[float]] = ()) -> list[array[float]]:
+        """Returns random numbers for each sample, drawn unless they are given.
+
+        They are drawn in the order of the samples, as the eager engine does.
         """
-        found: dict[Loss, list[list[int | None]]] = {loss: [] for loss in self._losses}
-        count = len(self._losses)
-        for start in range(0, count, BLOCK):
-            stop = min(start + BLOCK, count)
-            lanes = [deque(range(start + lane, stop, LANES)) for lane in range(LANES)]
-            while any(lanes):
-                heads = [self._losses[lane[0]] if lane else None for lane in lanes]
-                loss = Counter([head for head in heads if head]).most_common(1)[0][0]
-                self._order.append((loss, len(found[loss])))
-                found[loss].append([lane.popleft() if head is loss else None
-                                    for lane, head in zip(lanes, heads)])
-            self._order.append(None)
-        return found
+        if not self.draws:
+            return []
+        given = given or [[draw() for draw in loss.draws] for loss in self._losses]
+        return [array("d", numbers) for numbers in given]
 
-    def run(self, buffers: Buffers, drawn: Sequence[list[float]] = ()) -> list[Any]:
-        """Sums losses and gradients, and returns the predictions.
+    def drawn(self, numbers: Sequence[array[float]], start: int, stop: int) -> NumberRows | None:
+        """Returns the random numbers of the samples from ``start`` to ``stop``, for the kernels."""
+        if not numbers:
+            return None
+        return self._rows(numbers, [kernel.draws for kernel in self.kernels], start, stop)
 
-        A prediction is None if the programs do not return it.  Random numbers are drawn, unless
-        they are given for each sample.
+    def outputs(self, numbers: bytes, start: int, stop: int) -> list[Sequence[float]]:
+        """Returns the rows of numbers that the kernels returned for some samples."""
+        widths = [kernel.returned for kernel in self.kernels]
+        return [row.tolist() for row in NumberRows(numbers, widths, self._kinds[start:stop]).rows()]
+
+    def run(self, buffers: Memory, drawn: Sequence[Sequence[float]] = ()) -> list[Any]:
+        """Sums losses and gradients, and returns the predictions, if the programs return them.
+
+        Random numbers are drawn, unless they are given for each sample.
         """
-        if self.draws:  # in the order of the samples, as the eager engine does
-            drawn = drawn or [[draw() for draw in loss.draws] for loss in self._losses]
-            for group in self._groups.values():
-                group.drawn = drawn
+        numbers = self.drawn(self.draw(drawn), 0, len(self.indices))
         buffers.sums.clear()
-        if self.only:
-            self.only.prepare(buffers.parameters)
-            self.only.run_all(buffers)
-        else:
-            self._run_in_order(buffers)
-        predictions: list[Any] = [None] * len(self.indices)
-        for loss, group in self._groups.items():
-            if loss.predicts:
-                for i, prediction in group.predictions():
-                    predictions[i] = prediction
-        return predictions
+        self.part.run(buffers, self.fixed(), numbers)
+        return self.predictions(self.part.outputs() if self.predicts else [])
 
-    def _run_in_order(self, buffers: Buffers) -> None:
-        before: Group | None = None
-        for entry in self._order:
-            if entry is None:
-                buffers.sums.close()
-                continue
-            loss, vector = entry
-            group = self._groups[loss]
-            if group is not before:
-                group.prepare(buffers.parameters)
-                before = group
-            group.run(buffers, vector)
+    def predictions(self, outputs: Sequence[Sequence[float]]) -> list[Any]:
+        """Returns predictions, given the numbers of each; none of none."""
+        return [loss.prediction(numbers) for loss, numbers in zip(self._losses, outputs)]
