@@ -75,10 +75,11 @@ class WorkerError(TinygradEduError, RuntimeError):
     """A worker died, or an executor could not run what it was given.
 
     The message says what is kept and how to go on.  If `sweep` raised it, ``sweep`` is the `Sweep`
-    of the trainings that were finished; if a batch raised it, ``samples`` is how many of the first
-    samples have their results.
+    of the trainings that were finished; if `fit` did, ``history`` is the `History` of the finished
+    steps; if a batch did, ``samples`` is how many of the first samples have their results.
     """
 
+    history: Any = None
     sweep: Any = None
     samples = 0
 

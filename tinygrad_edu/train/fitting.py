@@ -13,6 +13,7 @@ One step of it is::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from itertools import repeat
 from math import inf
 from typing import Any
@@ -24,6 +25,7 @@ from ..engine.arrays import is_table
 from ..engine.interpreter import is_recording
 from ..errors import (
     TrainingWarning,
+    WorkerError,
     check_bool,
     check_choice,
     check_function,
@@ -33,6 +35,7 @@ from ..errors import (
     number,
     warn,
 )
+from ..jit.parallel.executors import checked_executor
 from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
@@ -58,7 +61,8 @@ def fit(
     shuffle: bool = True,
     penalty: Callable[[], Any] | None = None,
     metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
-    engine: str = "eager",
+    engine: str | None = None,
+    executor: Executor | None = None,
     progress: bool = False,
     rng: Rng = None,
     max_norm: float | None = None,
@@ -94,8 +98,11 @@ def fit(
     record_every: keeps snapshots of parameters and gradients in ``history.training``, for step 1,
         every multiple of this number, and the last step; fewer in a long run, so that memory
         stays bounded (`snapshots.TrainingRecord`).
-    engine: "eager" (the default) runs the model as it is; "jit" compiles it, and is often a
-        hundred times as fast.  `History.engine` says what ran.
+    engine: "eager" runs the model as it is; "jit" compiles it, and is often a hundred times as
+        fast.  None is "jit" with an executor, and else "eager".  `History.engine` says what ran.
+    executor: any `concurrent.futures.Executor`: threads, processes, or that of a Dask client,
+        ``client.get_executor()``.  Its workers compute the samples of each step, in blocks of 64.
+        It is not shut down.
 
     Warns (`TrainingWarning`) at the end if the loss rose, jumped, oscillated or stood still, and
     not because it was at its minimum; ``history.warning`` has the sentence.  Noise of batches and
@@ -109,20 +116,29 @@ def fit(
             taken by position (see `data.batches`), a count is not a whole number, or ``loss`` does
             not return a Value.
         ValueError: ``X`` and ``y`` differ in length or are empty, a number is out of range, or
-            the loss does not depend on the optimiser's parameters.
+            the loss does not depend on the optimiser's parameters, or engine is "eager" with an
+            executor.
         NonFiniteError: the loss or a gradient is inf or nan.  Parameters keep their values from
             before the step.  The message has the step, the explanation of `explain_nonfinite`
             and the source line; ``error.history`` has the finished steps.  Inside
             `detect_anomaly`, the error raised by `detect_anomaly` is passed on.
-        ImportError: engine="jit" and llvmlite is not installed (the extra `fast`).
-        TraceError: engine="jit" and the model, the loss or the penalty cannot be compiled.  The
+        ImportError: engine is "jit" and llvmlite is not installed (the extra `fast`).
+        TraceError: engine is "jit" and the model, the loss or the penalty cannot be compiled.  The
             message names the cause; model and random generators are as they were.
+        WorkerError: a worker died, or the executor failed.  Parameters, the optimiser's state and
+            random generators are those after the last finished step.
 
     Whatever is raised once the training has begun, also by the model or the loss, has the steps
     before it in ``error.history``.
 
-    **Sums** over samples have one order (`summation`), so both engines have the same bits.  Leaves
-    that the optimiser does not have keep their gradients.
+    **Sums** over samples have one order (`summation`), so both engines have the same bits, with any
+    executor and any number of workers.  Leaves that the optimiser does not have keep their
+    gradients.
+
+    **Workers** get the compiled program, the numbers of samples, and in each step the parameters.
+    They need this package, but not the functions, which run in this process, as metrics, penalty
+    and optimiser do.  Batches of at most 64 samples are not divided.  Executors that start dead
+    workers again, such as Dask's, finish with the same bits.
 
     **The compiled engine** is for a model, loss and penalty that compute their results from
     parameters, samples, targets and plain numbers.
@@ -142,7 +158,7 @@ def fit(
     * Arithmetic with the numbers of samples is IEEE 754: where Python raises ZeroDivisionError or
       OverflowError, the result is inf or nan.
     """
-    check_choice(engine, "fit: engine", ("eager", "jit"))
+    engine = _checked_engine(engine, checked_executor(executor, "fit"))
     samples, targets = matched(
         Rows(X, "fit: X") if is_table(X) else X, Rows(y, "fit: y") if is_table(y) else y, "fit"
     )
@@ -171,6 +187,7 @@ def fit(
         on_epoch=on_epoch,
         record_every=_positive_or_none(record_every, "record_every", "no snapshots"),
         history=History(list(named)),
+        executor=executor,
     )
     _Run(task).run()
     if task.history.warning and not is_unwarned():
@@ -178,6 +195,41 @@ def fit(
     if progress and engine == "eager" and task.history.seconds:
         suggest_compiled(task.history.seconds[-1])
     return task.history
+
+
+def _checked_engine(engine: str | None, executor: Executor | None) -> str:
+    """Returns the engine, "eager" or "jit".
+
+    Raises:
+        ValueError: it is another one, or cannot use the executor.
+    """
+    if engine is None:
+        return "eager" if executor is None else "jit"
+    check_choice(engine, "fit: engine", ("eager", "jit"))
+    if engine == "eager" and executor is not None:
+        raise ValueError(
+            'fit: executor needs engine="jit", not engine="eager", because workers run compiled '
+            "programs; leave out engine, or leave out executor to train eagerly in this process"
+        )
+    return engine
+
+
+def _advise(error: Exception, task: Task) -> None:
+    """Adds to an error of a run with an executor what can be done."""
+    if task.executor is None:
+        return
+    text = str(error)
+    if isinstance(error, WorkerError):
+        history = task.history
+        left = task.epochs - history.epochs
+        text += (
+            f". Model and optimiser are those after {counted(len(history), 'step')}, in "
+            f"{counted(history.epochs, 'whole epoch')}: to go on, call fit again with a new "
+            f"executor, the same optimizer and epochs={left}"
+        )
+        error.args = (text,)
+    elif (advice := 'engine="eager"') in text:
+        error.args = (text.replace(advice, f"{advice} and without executor"),)
 
 
 def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | None:
@@ -258,6 +310,7 @@ class _Run:
                 self.runner.sync()
         except Exception as error:
             start.judge(self.history, task.model)
+            _advise(error, task)
             error.history = self.history  # type: ignore[attr-defined]
             if len(self.history):
                 error.add_note(f"fit: {counted(len(self.history), 'step')} came before this error; "
@@ -287,7 +340,8 @@ class _Run:
             else:
                 from .compiled import Engine
 
-                self.runner = Engine(self.task)
+                self.runner = engine = Engine(self.task)
+                reason = engine.reason
         self.history._runner = self.runner.name, reason
 
     # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it

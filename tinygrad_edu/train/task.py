@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -36,6 +37,7 @@ class Task:
     on_epoch: Callable[[History], Any] | None
     record_every: int | None
     history: History
+    executor: Executor | None = None
     start: float = field(default_factory=lambda: time.perf_counter())
 
     def sample(self, i: int) -> tuple[Any, Any]:

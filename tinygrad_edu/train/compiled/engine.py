@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from math import inf
 from typing import Any, NoReturn
 
+from ...data.summation import BLOCK
 from ...engine.graph import assign_grads
 from ...errors import TraceError, some
 from ...jit.running import objects
@@ -18,6 +20,7 @@ from ...optim.clipping import clipped
 from ...optim.parameters import UsedGradient, assign_all, read_numbers
 from ..task import Runner, Task
 from .comparison import Comparison
+from .distribution import Distribution
 from .loop import StepLoop
 from .programs import Programs
 from .samples import EAGER, Plan
@@ -28,6 +31,8 @@ class Engine(Runner):
 
     `sync` writes the Values, `_refresh` reads them again.
 
+    reason: why an executor is not used, if there is one.
+
     Raises:
         ImportError: llvmlite is not installed.
         TraceError: the loss of the first sample or the penalty cannot be traced.
@@ -35,6 +40,7 @@ class Engine(Runner):
     """
 
     name = "jit"
+    reason = ""
 
     def __init__(self, task: Task) -> None:
         if not objects.available():
@@ -43,6 +49,13 @@ class Engine(Runner):
                 'engine="eager"'
             )
         self.task = task
+        self._distribution: Distribution | None = None
+        if task.executor is not None:
+            if min(task.batch_size or inf, len(task.X)) > BLOCK:
+                self._distribution = Distribution(task.executor)
+                self.name = f"jit on {type(task.executor).__name__}"
+            else:
+                self.reason = f"a batch of at most {BLOCK} samples is not divided"
         self._compile()
 
     @without_collection()
@@ -84,13 +97,14 @@ class Engine(Runner):
         if programs.is_plain:
             programs.keep_generators()
         try:
-            predictions = plan.run(buffers, programs.drawn)
+            predictions = self._run(plan)
             if programs.penalty:
                 programs.penalty.run(buffers)
             buffers.finish(len(indices))
             is_sound = self._is_sound()
         except BaseException:
             buffers.keep(back=True)
+            programs.keep_generators(back=True)
             raise
         if not is_sound:
             self._raise_eagerly(indices)
@@ -99,6 +113,13 @@ class Engine(Runner):
         if programs.reads_rate:
             self.sync()
         return buffers.totals[0], predictions
+
+    def _run(self, plan: Plan) -> list[Any]:
+        """Sums losses and gradients in this process or in workers, and returns the predictions."""
+        drawn = self.programs.drawn
+        if self._distribution is None or len(plan.indices) <= BLOCK:
+            return plan.run(self.buffers, drawn)
+        return self._distribution.run(plan, self.buffers, drawn)
 
     @without_collection()
     def _checked(self, indices: tuple[int, ...]) -> Plan:
@@ -245,7 +266,7 @@ class Engine(Runner):
         """Makes up to ``count`` steps of the full batch, and returns how many."""
         programs = self.programs
         is_plain = programs.is_plain and not programs.reads_rate
-        if not (self.task.history.loss and is_plain) or self._has_no_loop:
+        if not (self.task.history.loss and is_plain) or self._has_no_loop or self._distribution:
             return 0
         plan = self._checked(tuple(range(len(self.task.X))))
         if self._loop is None:

@@ -1,0 +1,22 @@
+"""What workers of executors are asked in tests: at the top level of a module, so that they can
+import it."""
+
+import os
+import time
+
+from tinygrad_edu.jit.parallel import tasks
+from tinygrad_edu.train.compiled.kernels import Kernel
+
+
+def programs(seconds=0.0):
+    """Returns the worker's process and the programs that it keeps, by digest: those that are
+    compiled, with the compiled object's identity.
+
+    It takes some time, so that other workers answer, too.
+    """
+    time.sleep(seconds)
+    kernels = {
+        digest: {name: id(x) for name, x in vars(thing).items() if name in ("batch", "machine")}
+        for digest, (thing, _) in tasks._kept.items() if isinstance(thing, Kernel)
+    }
+    return os.getpid(), kernels
