@@ -5,9 +5,11 @@ import os
 import random
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from tinygrad_edu import History, data, fit, nn, optim
+from tinygrad_edu.train.sweeping import training
 
 GRID = {"lr": [0.01, 0.1, 1e200], "layers": [[4], (3, 2)]}
 X, Y = data.moons(24, rng=0)
@@ -97,3 +99,9 @@ def a_pair(seed, lr):
 def a_text(seed, lr):
     """Returns a figure that is text."""
     return quick(seed, lr), {"accuracy": "high"}
+
+
+def compute_otherwise():
+    """Makes the worker one whose C library has other last digits."""
+    usual = training.run_named
+    training.run_named = lambda *args: replace(usual(*args), arithmetic="other digits")

@@ -12,13 +12,15 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from textwrap import dedent
 
+import parallel_tasks
 import pytest
 from helpers import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, detect_anomaly, jit, math, nn, take
+from tinygrad_edu import Value, define, detect_anomaly, jit, math, nn, take
 from tinygrad_edu.data.summation import BLOCK
+from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.errors import NonFiniteError, WorkerError
 from tinygrad_edu.jit.parallel import parts, tasks
 
@@ -212,29 +214,42 @@ def test_a_parquet_file_of_ten_million_rows(pool, cluster, tmp_path):
 # ---- workers -------------------------------------------------------------------------------------
 
 
-def kept():
-    """Returns the functions that this worker has compiled."""
-    return os.getpid(), {digest: id(thing.batched) for digest, (thing, _) in tasks._kept.items()}
-
-
 def test_a_worker_compiles_a_program_once_and_keeps_it():
     f = jit(energy)
     again = jit(energy)  # another program, with the same digest
     with ProcessPoolExecutor(1, SPAWN) as single:
         f.batch(X, Y, 1.5, executor=single)
-        before = single.submit(kept).result()
+        before = single.submit(parallel_tasks.recipes).result()
         f.batch(X, Y, 1.5, executor=single)
         again.batch(X[:100], Y[:100], 2.5, executor=single)
-        assert single.submit(kept).result() == before
+        assert single.submit(parallel_tasks.recipes).result() == before
         assert len(before[1]) == 1
         f.batch(X, 1.0, 1.5, executor=single)
-        assert len(single.submit(kept).result()[1]) == 2
+        assert len(single.submit(parallel_tasks.recipes).result()[1]) == 2
 
 
 def test_a_worker_that_was_sent_nothing_asks_for_it(pool):
     shared = tasks.Shared("a thing")
     answer = pool.submit(tasks.perform, str.upper, [shared.digest], {}, []).result()
     assert answer == tasks.Missing([shared.digest])
+
+
+def test_a_worker_that_computes_other_digits_is_named():
+    f = jit(energy)
+    with ProcessPoolExecutor(1, SPAWN) as single:
+        single.submit(parallel_tasks.compute_otherwise).result()
+        with pytest.raises(WorkerError, match=r"a worker on .* computes other last digits"):
+            f.batch(X, Y, 1.5, executor=single)
+
+
+def test_a_primitive_of_your_own_is_that_of_the_moment(threads):
+    for factor in (2.0, 3.0):
+        define("times", lambda x, k=factor: k * x, lambda x, o, k=factor: k + 0.0 * x)
+        try:
+            found = jit(lambda x: TABLE["times"](x) + 1.0).batch([1.0, 2.0], executor=threads)
+            assert found.tolist() == [factor + 1.0, 2 * factor + 1.0]
+        finally:
+            del TABLE["times"]
 
 
 def killing(chunks, at, kill):

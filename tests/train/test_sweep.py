@@ -126,6 +126,13 @@ def test_compiled_trainings_have_the_bits_of_eager_ones_on_every_executor(pool):
         assert sweep(make, grid, seeds=2, executor=threads) == alone
 
 
+def test_a_worker_that_computes_other_digits_is_named():
+    with ProcessPoolExecutor(1, SPAWN) as pool:
+        pool.submit(sweeps.compute_otherwise).result()
+        with pytest.raises(WorkerError, match="computes other last digits than this process; use"):
+            sweep(make, GRID, executor=pool)
+
+
 def test_a_dask_cluster_gives_the_same_bits_and_survives_the_death_of_a_worker(tmp_path):
     distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
     flag = tmp_path / "flag"

@@ -300,7 +300,8 @@ class Program:
         key = tuple(function.varying), with_gradient
         if key not in self._recipes:
             tape = self._kernel(with_gradient).tape
-            self._recipes[key] = Shared(Recipe(tape, function.varying, function.summed))
+            found = Recipe(tape, function.varying, function.summed, recall.own_rows(tape))
+            self._recipes[key] = Shared(found)
         return self._recipes[key]
 
     def _run_eagerly(self, values: Sequence[Value]) -> list[Value]:

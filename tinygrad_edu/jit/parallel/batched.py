@@ -181,11 +181,16 @@ def batched(kernel: Kernel, varying: Sequence[int], summed: Sequence[int]) -> Ba
 
 @dataclass
 class Recipe:
-    """What a worker makes a `Batched` of: a tape, and which inputs and outputs are columns."""
+    """What a worker makes a `Batched` of.
+
+    tape, varying, summed: see `Batched`.
+    rows: what tells this recipe from others with the same tape (`recall.own_rows`).
+    """
 
     tape: Tape
     varying: Sequence[int]
     summed: Sequence[int]
+    rows: Sequence[int] = ()
 
     @cached_property
     def batched(self) -> Batched:
@@ -193,7 +198,7 @@ class Recipe:
         return batched(Kernel(self.tape), self.varying, self.summed)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Recipe, (self.tape, self.varying, self.summed)
+        return Recipe, (self.tape, self.varying, self.summed, self.rows)
 
 
 def _spread(work: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import WorkerError, check_type, first_line, some
-from .tasks import Missing, Raised, Shared, perform
+from .tasks import Missing, Raised, Shared, arithmetic, perform
 
 INTERRUPT = 0.1  # seconds in which Ctrl-C reaches all processes of a terminal
 SEEN = 5.0  # seconds; of two quick tasks, one worker may do both
@@ -127,6 +127,7 @@ class Workers:
         self._has_answered = True
         if isinstance(answer, Raised):
             raise answer.error
+        check_arithmetic(answer.arithmetic, answer.worker[0], self._where)
         self._seen[answer.worker] = time.monotonic()
         self.seconds = answer.seconds
         self._known.update(shared.digest for shared in task.shared)
@@ -134,6 +135,17 @@ class Workers:
 
     def _failure(self, error: BaseException) -> WorkerError:
         return failure(error, self._where, is_first=not self._has_answered)
+
+
+def check_arithmetic(found: str, machine: str, where: str) -> None:
+    """Raises WorkerError if what `arithmetic` returned on another machine is not that of this one.
+    """
+    if found != arithmetic():
+        raise WorkerError(
+            f"{where}: executor: a worker on {machine} computes other last digits than this "
+            "process; use the same versions of this package, of Python and of the C library, and "
+            "similar processors, on all machines"
+        )
 
 
 NO_GUARD = (

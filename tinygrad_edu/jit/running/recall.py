@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
+from ...engine.primitive import lookup
 from ...engine.table import are_built_in
 from ..tape.operations import OPERATIONS, SOURCES, LabeledNodes
 from ..tape.tape import Tape
@@ -48,6 +49,12 @@ def digest(tape: Tape) -> Any:
     if not are_built_in({*tape.table}.difference(OPERATIONS)):
         return None
     return [len(tape.names), tape.table, *_arrays(tape)]
+
+
+def own_rows(tape: Tape) -> list[int]:
+    """Returns what tells rows that were defined again, with the same names, from earlier ones."""
+    names = sorted({*tape.table}.difference(OPERATIONS))
+    return [] if are_built_in(names) else [id(lookup(name)) for name in names]
 
 
 def _arrays(tape: Tape) -> list[bytes]:

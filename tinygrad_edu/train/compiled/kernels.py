@@ -20,15 +20,13 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from ...data.summation import BLOCK, LANES
-from ...engine.primitive import lookup
-from ...engine.table import are_built_in
 from ...jit.parallel.tasks import Shared
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
 from ...jit.running.memory import AlignedBuffer, pointers
+from ...jit.running.recall import own_rows
 from ...jit.running.straight_line import Batch
 from ...jit.running.sums import BlockSums
-from ...jit.tape.operations import OPERATIONS
 from ...jit.tape.tape import Tape
 
 
@@ -53,9 +51,7 @@ class Kernel:
 
     def __post_init__(self) -> None:
         self.is_batch = is_compiled(self.tape)
-        names = sorted({*self.tape.table}.difference(OPERATIONS))
-        # a row that was defined again makes another kernel, although the tape is the same
-        self.rows = [] if are_built_in(names) else [*map(id, map(lookup, names))]
+        self.rows = own_rows(self.tape)  # another kernel, although the tape is the same
 
     def __getstate__(self) -> dict[str, Any]:
         made = "batch", "machine", "numbers_at", "shared", "summed"
@@ -111,7 +107,7 @@ class Memory(Protocol):
 
 @dataclass
 class NumberRows:
-    """NumberRows of numbers, one after the other.  There are a few kinds, of different lengths.
+    """Rows of numbers, one after the other.  There are a few kinds, of different lengths.
 
     numbers: the bytes of the numbers.
     widths: the length of the rows of each kind.

@@ -19,7 +19,7 @@ from typing import Any
 
 from ...errors import WorkerError, check_bool, counted, first_line
 from ...files import FilePath
-from ...jit.parallel.executors import NO_GUARD, checked_executor, failure
+from ...jit.parallel.executors import NO_GUARD, check_arithmetic, checked_executor, failure
 from ..history import History
 from ..progress import sweep_bar
 from .jobs import Job, check_make, jobs_of, key_of, name_of, place_of
@@ -189,6 +189,7 @@ def _finished(make: Any, jobs: Sequence[Job], executor: Executor | None) -> Fini
             except (Exception, CancelledError) as error:
                 jobs_left = [str(futures[each]) for each in left]
                 raise failure(error, "sweep", jobs=jobs_left) from error
+            check_arithmetic(outcome.arithmetic, outcome.machine, "sweep")
             del left[future]
             yield futures[future], outcome
     finally:

@@ -6,11 +6,12 @@ trainings do not see each other: a ``make`` that trains a model from outside is 
 
 from __future__ import annotations
 
+import platform
 import random
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import getclosurevars, ismethod
 from math import inf, isnan
@@ -22,6 +23,7 @@ from typing import Any
 
 from ...engine.value import Value
 from ...errors import first_line, number, short_repr
+from ...jit.parallel.tasks import arithmetic
 from ...nn.module import Module
 from ...optim import Optimizer
 from ...optim.parameters import read_numbers
@@ -37,10 +39,14 @@ class Outcome:
 
     row: its row; None if Ctrl-C ended it, or it was refused.
     refused: why ``make`` cannot be used in a sweep, else "".
+    machine: where it ran.
+    arithmetic: of the worker (`tasks.arithmetic`).
     """
 
     row: Row | None = None
     refused: str = ""
+    machine: str = field(default_factory=platform.node)
+    arithmetic: str = field(default_factory=arithmetic)
 
 
 def run(make: Callable[..., Any], seed: int, settings: dict[str, Any]) -> Outcome:
