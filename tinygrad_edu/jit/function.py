@@ -399,9 +399,12 @@ class Jitted(ColumnMethods, Generic[P]):
         """Returns the structure of the arguments, static values included, and their numbers."""
         leaves: list[Any] = []
 
+        # the class of a compiled class method, which Python 3.13 does not bind by `__get__`
+        owner = args[0] if args and isinstance(args[0], type) else leaves
+
         def part(x: Any, label: str) -> Structure:
             try:
-                if label not in self._static:
+                if label not in self._static and not (x is owner and take_apart is flatten):
                     return take_apart(x, label, leaves)
                 hash(static := StaticValue(x))
                 return "static", static
