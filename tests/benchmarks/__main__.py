@@ -24,6 +24,8 @@ SUITES: dict[str, tuple[str, str]] = {
               "whole calls of fit, gpt, jit and of unpickled functions, by the clock"),
     "columns": ("tests.benchmarks.columns",
                 "batch over columns of numpy, pandas, polars and pyarrow, against array('d')"),
+    "executors": ("tests.benchmarks.executors.suite",
+                  "sweeps, steps of fit and batches on processes and Dask; what many would gain"),
     "jit": ("tests.benchmarks.jit",
             "the compiled engine: training and gradients, against torch, jax, casadi and others"),
     "viz": ("tests.benchmarks.viz", "drawings, pages, recording and stepping: time and size"),

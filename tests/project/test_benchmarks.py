@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from rich.console import Console
 
 from tests.benchmarks.__main__ import main
+from tests.benchmarks.executors import loads, suite, tables
+from tests.benchmarks.executors.model import Load
 from tests.benchmarks.races import PROGRAMS, bars, chart, ours, program
 from tests.benchmarks.races.race import (
     EAGER,
@@ -48,6 +51,7 @@ def test_help_lists_the_suites() -> None:
     assert result.stdout.startswith("usage: python -m tests.benchmarks SUITE")
     assert "\n  accuracy " in result.stdout
     assert "\n  eager " in result.stdout
+    assert "\n  executors " in result.stdout
     assert "\n  jit " in result.stdout
 
 
@@ -496,3 +500,52 @@ def test_viz_prints_its_tables() -> None:
     for title in ("A drawing of every node", "A page to step through it", "Stepping through"):
         assert title in result.stdout
     assert "pygraphviz" in result.stdout
+
+
+def printed_by_executors(*program: str) -> str:
+    """Runs the suite of executors in a process, and returns what it prints."""
+    result = subprocess.run(
+        [sys.executable, *program], cwd=Path(__file__).parents[2], capture_output=True, text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "DIFFER" not in result.stdout
+    for title in ("On executors, next to one process", "Costs of a task", "Efficiency here",
+                  "Predicted efficiency, %: pool"):
+        assert title in result.stdout
+    return result.stdout
+
+
+def test_executors_have_the_same_bits_and_the_suite_prints_its_tables() -> None:
+    pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    printed = printed_by_executors("-m", "tests.benchmarks", "executors", "--quick")
+    assert "Predicted efficiency, %: Dask" in printed
+
+
+def test_without_dask_the_suite_executors_says_so_and_measures_the_pool() -> None:
+    printed = printed_by_executors("-c", (
+        "import sys; sys.modules['distributed'] = None; from tests.benchmarks.__main__ import main;"
+        "main(['executors', '--quick'])"
+    ))
+    assert 'Dask is not installed; to measure it: pip install "tinygrad_edu[cluster]"' in printed
+    assert "Predicted efficiency, %: Dask" not in printed
+
+
+@pytest.mark.parametrize(("here", "there", "agree"), [
+    ([1.0, math.nan], [1.0, math.nan], True), ([0.0], [-0.0], False), ([1.0], [1.0, 2.0], False),
+    (["a row"], ["a row"], True), (["a row"], ["another"], False),
+])
+def test_other_bits_on_an_executor_are_reported(
+    here: list[object], there: list[object], agree: bool
+) -> None:
+    def work(executor: Executor | None) -> tuple[float, object]:
+        return 0.01, here if executor is None else there
+
+    load = Load("sweep, one", 0.01, lambda workers: 1)
+    with ThreadPoolExecutor(1) as executor:
+        found = suite.race(
+            loads.Work(work, {loads.POOL: load}), loads.POOL, 1, executor, rounds=1)
+    printed = io.StringIO()
+    Console(file=printed, width=150).print(tables.races([found], 1))
+    assert found.same == agree
+    assert ("DIFFER" in printed.getvalue()) == (not agree)
