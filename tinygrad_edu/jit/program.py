@@ -264,7 +264,9 @@ class Program:
 
         place: Here | There = Here(function, layout, numbers)
         if executor is not None and not is_watched():
-            place = There(self._recipe(function, with_gradient), layout, numbers, executor)
+            kernel = self._kernel(with_gradient)
+            recipe = self._recipe(function, with_gradient)
+            place = There(kernel, recipe, layout, numbers, executor)
         totals = Totals(layout.sums)
         last = None
         for chunk in completed(place, layout, read(), totals):

@@ -207,11 +207,12 @@ def row_cost(rows: int) -> RowCost:
     columns = options(rows)
     compute = _processor_seconds(partial(batch, columns, None)) / rows
     layout = parts.Layout(COLUMNS, RESULTS, 0)
-    memory = AlignedBuffer(layout.size(layout.most)).view
+    most = layout.most(parts.PART_BYTES)
+    memory = AlignedBuffer(layout.size(most)).view
 
     def copies() -> None:
         chunk = parts.Chunk(columns, rows, [np.empty(rows) for _ in range(RESULTS)])
-        for pieces in parts.cut([chunk], lambda: layout.most):
+        for pieces in parts.cut([chunk], lambda: most):
             count = parts.length(pieces)
             layout.pack(memory[:layout.size(count)], pieces)
             layout.deliver(memory[COLUMNS * count:layout.size(count)], pieces)
@@ -219,26 +220,26 @@ def row_cost(rows: int) -> RowCost:
     return RowCost(compute, _processor_seconds(copies) / rows)
 
 
-def batch_loads(rows: int, cost: RowCost) -> dict[str, Load]:
-    """Returns values and gradients of `price` as a load, for each executor."""
+def batch_loads(rows: int, cost: RowCost, is_here: bool) -> dict[str, Load]:
+    """Returns values and gradients of `price` as a load, for each executor.
+
+    is_here: whether Dask's workers are on this machine, and share its memory.
+    """
     layout = parts.Layout(COLUMNS, RESULTS, 0)
     wanted = int(parts.PART_SECONDS / cost.compute) // BLOCK * BLOCK
-    count = ceil(rows / min(layout.most, max(BLOCK, wanted)))
-    most = min(1024, max(2, parts.PENDING_BYTES // (8 * layout.size(layout.most))))
 
-    def load(most: Callable[[int], int], bytes_: int) -> Load:
+    def load(part: int, most: Callable[[int], int], bytes_: int) -> Load:
+        count = ceil(rows / min(layout.most(part), max(BLOCK, wanted)))
         return Load(
-            f"batch, {rows:,} rows", rows * cost.compute,
-            lambda workers: count + most(workers),  # the first parts, which show the pace, are tiny
+            f"batch, {rows:,} rows", rows * cost.compute, lambda workers: count,
             sent=bytes_ * COLUMNS * rows, returned=bytes_ * RESULTS * rows, own=cost.copy * rows,
             most=most,
         )
 
-    return {
-        # whose columns and results are in memory that processes share
-        POOL: load(lambda workers: min(most, 2 * workers + 2), bytes_=0),
-        DASK: load(lambda workers: most, bytes_=8),
-    }
+    shared = load(parts.SHARED_BYTES, lambda workers: 2 * workers + 2, bytes_=0)
+    pending = parts.PENDING_BYTES // (8 * layout.size(layout.most(parts.PART_BYTES)))
+    sent = load(parts.PART_BYTES, lambda workers: min(1024, pending), bytes_=8)
+    return {POOL: shared, DASK: shared if is_here else sent}
 
 
 # ---- all of them ---------------------------------------------------------------------------------
@@ -264,7 +265,8 @@ def works(quick: bool) -> tuple[list[Work], Machine]:
     loads = [sweep_load(trainings, training), *[step_load(samples, cost) for cost in machine.steps]]
     runs = [run_sweep, *[partial(step, sizes, samples, steps) for sizes in NETWORKS.values()]]
     found = [Work(run, {POOL: load, DASK: load}) for run, load in zip(runs, loads)]
-    return [*found, Work(partial(batch, options(rows)), batch_loads(rows, machine.row))], machine
+    batches = batch_loads(rows, machine.row, is_here=True)
+    return [*found, Work(partial(batch, options(rows)), batches)], machine
 
 
 def typical(machine: Machine) -> list[dict[str, Load]]:
@@ -272,5 +274,5 @@ def typical(machine: Machine) -> list[dict[str, Load]]:
     million = 1_000_000
     loads = [sweep_load(1_000, 1.0), sweep_load(1_000, 60.0)]
     loads += [step_load(million, cost) for cost in machine.steps]
-    batches = batch_loads(1_000 * million, machine.row)
+    batches = batch_loads(1_000 * million, machine.row, is_here=False)
     return [*[{POOL: load, DASK: load} for load in loads], batches]

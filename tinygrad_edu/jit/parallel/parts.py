@@ -1,36 +1,37 @@
 """A batch in parts of whole blocks: chunk after chunk, here or on the workers of an executor.
 
-A part is a piece of memory: the columns, then the results, and then the sums of each block.  For
-processes of this machine, that is memory which they share.
+A part is a piece of memory: the columns, then the results, and then the sums of each block.
+Workers on this machine share it; others are sent the columns, and return the rest.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 from ...data.summation import BLOCK
 from ...errors import WorkerError, counted
 from ..running import objects
+from ..running.backend import Kernel
 from ..running.columns import Column
 from ..running.memory import AlignedBuffer, address, give_back
 from ..running.sums import native
 from .batched import Batched, Recipe
 from .executors import Task, Workers
+from .sharing import HEAD, Doubles, Place, Ring, attached, doubles, is_attached, ring
 from .tasks import Shared
 
-Doubles = Any  # a view of memory with doubles
-
 PART_BYTES = 4 * 2**20  # of a part, if a block is not larger
+SHARED_BYTES = 16 * 2**20  # the same in shared memory, so that Dask has fewer tasks
 PENDING_BYTES = 256 * 2**20  # of the parts that are on their way to workers and back
-FIRST_SAMPLES = 256  # in the first part, which shows how long one takes
 PART_SECONDS = 0.05  # that a part should take
+FIRST_SECONDS = 0.005  # the same for the first part, which shows how long one takes
+# seconds that an instruction is expected to take, until then
+EXPECTED = {"compiled": 2e-9, "tape machine": 5e-9, "replayed": 2e-6}
 
 
 @dataclass
@@ -89,8 +90,11 @@ class Layout:
         self.columns = columns
         self.results = results
         self.sums = sums
-        block = 8 * (BLOCK * (columns + results) + sums)
-        self.most = BLOCK * max(1, PART_BYTES // max(1, block))  # samples
+
+    def most(self, size: int) -> int:
+        """Returns how many samples a part of ``size`` bytes has; at least a block."""
+        block = 8 * (BLOCK * (self.columns + self.results) + self.sums)
+        return BLOCK * max(1, size // max(1, block))
 
     def size(self, count: int) -> int:
         """Returns the number of doubles of a part with so many samples."""
@@ -149,42 +153,29 @@ def compute(
     view[(layout.columns + layout.results) * count:] = memoryview(sums)
 
 
-_last: list[SharedMemory] = []  # what a worker has attached, at most one
-
-
-def _attached(name: str) -> SharedMemory:
-    """Returns the shared memory of this name.
-
-    It is kept, because a process that attaches it must be given all of its pages again, which takes
-    half as long as computing a short function on them.
-    """
-    if not _last or _last[0].name != name:
-        while _last:
-            _last.pop().close()
-        _last.append(SharedMemory(name))
-    return _last[0]
-
-
 def run_part(
     recipe: Recipe,
     layout: Layout,
-    place: bytearray | tuple[str, int],
+    place: bytearray | Place,
     count: int,
     numbers: Sequence[float],
-) -> bytes | None:
-    """Computes a part in a worker, and returns results and sums, unless memory is shared.
+) -> bytes | bool:
+    """Computes a part in a worker, and returns results and sums.
 
-    place: the columns, or the name of shared memory and the position in it.
+    place: the columns, or where they are in shared memory; then this returns whether the worker has
+        that memory.
     """
     if isinstance(place, bytearray):
         memory = bytearray(8 * layout.size(count))
         memory[:len(place)] = place
         compute(recipe.batched, layout, memoryview(memory).cast("d"), count, numbers)
         return bytes(memoryview(memory)[len(place):])
-    name, start = place
-    with _doubles(_attached(name), start, layout.size(count)) as view:
+    name, token, start, _ = place
+    if (buffer := attached(name, token)) is None:
+        return False
+    with doubles(buffer, start, layout.size(count)) as view:
         compute(recipe.batched, layout, view, count, numbers)
-    return None
+    return True
 
 
 # ---- where parts run -----------------------------------------------------------------------------
@@ -201,8 +192,9 @@ class Here:
     def run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
         """Yields parts, and the memory of their results and sums."""
         layout = self._layout
-        memory = AlignedBuffer(layout.size(layout.most)).view
-        for pieces in cut(chunks, lambda: layout.most):
+        most = layout.most(PART_BYTES)
+        memory = AlignedBuffer(layout.size(most)).view
+        for pieces in cut(chunks, lambda: most):
             count = length(pieces)
             view = memory[:layout.size(count)]
             layout.pack(view, pieces)
@@ -213,88 +205,98 @@ class Here:
 class There:
     """Runs parts on an executor."""
 
-    def __init__(self, recipe: Shared, layout: Layout, numbers: Sequence[float],
+    def __init__(self, kernel: Kernel, recipe: Shared, layout: Layout, numbers: Sequence[float],
                  executor: Executor) -> None:
         self._recipe = recipe
         self._layout = layout
         self._numbers = numbers
         self._workers = Workers(executor, "batch")
-        self._size = min(FIRST_SAMPLES, layout.most)
+        seconds = EXPECTED[kernel.kind] * max(1, kernel.tape.operations)
+        self._first = FIRST_SECONDS / seconds
+        self._limit(PART_BYTES)
 
     def run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
         """Yields parts, and the memory of their results and sums."""
-        layout = self._layout
-        bytes_ = 8 * layout.size(layout.most)
-        pending: deque[tuple[list[Piece], Doubles | None]] = deque()
-        with ExitStack() as stack:
-            ring = None
-            most = min(1024, max(2, PENDING_BYTES // bytes_))
-            if isinstance(self._workers.executor, ProcessPoolExecutor):
-                most = min(most, 2 * self._workers.count + 2)
-                ring = _shared_memory(most * bytes_, stack)
-            parts = cut(chunks, lambda: self._size)
-            tasks = (self._task(pieces, k % most * bytes_, ring, pending)
-                     for k, pieces in enumerate(parts))
-            stack.callback(_release, pending)
-            for result in self._workers.results(tasks, most):
-                pieces, view = pending[0]
-                count = length(pieces)
-                self._adapt(count)
-                yield pieces, memoryview(result).cast("d") if view is None else view
-                _release([pending.popleft()])
+        parts = cut(chunks, lambda: self._size)
+        if self._shares_memory():
+            slots = 2 * self._workers.count + 2
+            self._limit(min(SHARED_BYTES, PENDING_BYTES // slots))
+            with ring(slots, 8 * self._layout.size(self._most)) as found:
+                if found is not None:
+                    yield from self._run_shared(parts, found, slots)
+        self._limit(PART_BYTES)
+        yield from self._run_sent(parts)
 
-    def _task(self, pieces: list[Piece], start: int, ring: SharedMemory | None,
-              pending: deque[tuple[list[Piece], Doubles | None]]) -> Task:
-        """Returns the task of a part, whose columns are now in memory."""
-        layout = self._layout
-        count = length(pieces)
-        place: Any
-        view: Doubles | None = None
-        if ring is None:
-            place = bytearray(8 * layout.columns * count)
-            layout.pack(memoryview(place).cast("d"), pieces)
-        else:
-            place = ring.name, start
-            with _doubles(ring, start, layout.size(count)) as part:
-                layout.pack(part, pieces)
-                view = part[layout.columns * count:]
-        pending.append((pieces, view))
-        return Task(run_part, [self._recipe], [layout, place, count, self._numbers])
+    def _limit(self, size: int) -> None:
+        """Sets the largest size of a part, in bytes."""
+        self._most = self._layout.most(size)
+        self._size = self._whole_blocks(self._first)
+
+    def _shares_memory(self) -> bool:
+        """Returns whether workers are processes of this machine."""
+        if isinstance(self._workers.executor, ThreadPoolExecutor):
+            return False  # they have it all
+        with ring(1, HEAD) as found:
+            if found is None:
+                return False
+            tried = Task(is_attached, [], found.place(0))
+            with closing(self._workers.results([tried], 1)) as results:
+                return next(results)  # type: ignore[no-any-return]
+
+    def _run_shared(self, parts: Iterator[list[Piece]], memory: Ring, slots: int
+                    ) -> Iterator[tuple[list[Piece], Doubles]]:
+        pending: deque[tuple[list[Piece], Doubles]] = deque()
+
+        def tasks() -> Iterator[Task]:
+            for k, pieces in enumerate(parts):
+                count = length(pieces)
+                with memory.view(k, self._layout.size(count)) as view:
+                    self._layout.pack(view, pieces)
+                    pending.append((pieces, view[self._layout.columns * count:]))
+                yield self._task(memory.place(k), count)
+
+        try:
+            with closing(self._workers.results(tasks(), slots)) as results:
+                for is_done in results:
+                    pieces, view = pending[0]
+                    self._adapt(length(pieces))
+                    if is_done:
+                        yield pieces, view
+                    else:  # one of the workers is on another machine
+                        yield from self._run_sent(iter([pieces]))
+                    pending.popleft()[1].release()
+        finally:
+            for _, view in pending:
+                view.release()
+
+    def _run_sent(self, parts: Iterator[list[Piece]]) -> Iterator[tuple[list[Piece], Doubles]]:
+        pending: deque[list[Piece]] = deque()
+
+        def tasks() -> Iterator[Task]:
+            for pieces in parts:
+                count = length(pieces)
+                columns = bytearray(8 * self._layout.columns * count)
+                self._layout.pack(memoryview(columns).cast("d"), pieces)
+                pending.append(pieces)
+                yield self._task(columns, count)
+
+        most = max(2, PENDING_BYTES // (8 * self._layout.size(self._most)))
+        with closing(self._workers.results(tasks(), min(most, 1024))) as results:
+            for result in results:
+                pieces = pending.popleft()
+                self._adapt(length(pieces))
+                yield pieces, memoryview(result).cast("d")
+
+    def _task(self, place: bytearray | Place, count: int) -> Task:
+        return Task(run_part, [self._recipe], [self._layout, place, count, self._numbers])
 
     def _adapt(self, count: int) -> None:
         """Chooses the size of the next part, after one of ``count`` samples."""
-        wanted = int(count * PART_SECONDS / max(self._workers.seconds, 1e-6))
-        wanted = min(wanted, 4 * self._size, self._layout.most)
-        self._size = max(BLOCK, wanted // BLOCK * BLOCK)
+        wanted = count * PART_SECONDS / max(self._workers.seconds, 1e-6)
+        self._size = self._whole_blocks(min(wanted, 4 * self._size))
 
-
-def _doubles(shared: SharedMemory, start: int, count: int) -> Doubles:
-    """Returns so many doubles from a position on."""
-    assert shared.buf is not None
-    with shared.buf[start:start + 8 * count] as part:
-        return part.cast("d")
-
-
-def _release(parts: Iterable[tuple[list[Piece], Doubles | None]]) -> None:
-    """Releases the views of shared memory, which could not be closed otherwise."""
-    for _, view in parts:
-        if view is not None:
-            view.release()
-
-
-def _shared_memory(size: int, stack: ExitStack) -> SharedMemory | None:
-    """Returns memory that processes share, until the end of the block; None if there is not enough.
-    """
-    try:
-        memory = SharedMemory(create=True, size=size)
-        stack.callback(memory.unlink)
-        stack.callback(memory.close)
-        if os.path.exists(path := f"/dev/shm/{memory.name}"):  # of Linux
-            with open(path, "r+b") as file:  # pages that the system cannot give later end a process
-                os.posix_fallocate(file.fileno(), 0, size)
-    except OSError:
-        return None
-    return memory
+    def _whole_blocks(self, samples: float) -> int:
+        return max(1, min(int(samples), self._most) // BLOCK) * BLOCK
 
 
 class Totals:
