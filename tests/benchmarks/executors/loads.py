@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import partial
+from hashlib import sha256
 from itertools import pairwise
 from math import ceil
 from statistics import median
@@ -185,11 +186,26 @@ def options(rows: int) -> list[Any]:
     return [rng.uniform(*bounds, rows) for bounds in RANGES]
 
 
-def batch(columns: Sequence[Any], executor: Executor | None) -> tuple[float, Any]:
-    """Computes prices and their derivatives."""
+def buffers(rows: int) -> list[Any]:
+    """Returns arrays for the results, which the system has given memory.
+
+    New arrays would take as long to get as the results take to compute, but not every time.
+    """
+    import numpy as np
+
+    return [np.ones(rows) for _ in range(RESULTS)]
+
+
+def batch(columns: Sequence[Any], out: Sequence[Any], executor: Executor | None
+          ) -> tuple[float, Any]:
+    """Computes prices and their derivatives, and returns digests of them."""
+    for array in out:
+        array.fill(0.0)
+    value, *slopes = out
     began = perf_counter()
-    values, slopes = jit(price).batch_value_and_grad(*columns, executor=executor)
-    return perf_counter() - began, [values, *slopes]
+    jit(price).batch_value_and_grad(*columns, executor=executor, out=(value, slopes))
+    seconds = perf_counter() - began
+    return seconds, [sha256(array).hexdigest() for array in out]
 
 
 @dataclass(frozen=True)
@@ -202,16 +218,15 @@ class RowCost:
 
 def row_cost(rows: int) -> RowCost:
     """Measures a batch in one process, and the copies that the parent makes for workers."""
-    import numpy as np
-
     columns = options(rows)
-    compute = _processor_seconds(partial(batch, columns, None)) / rows
+    out = buffers(rows)
+    compute = median(batch(columns, out, None)[0] for _ in range(3)) / rows
     layout = parts.Layout(COLUMNS, RESULTS, 0)
     most = layout.most(parts.PART_BYTES)
     memory = AlignedBuffer(layout.size(most)).view
 
     def copies() -> None:
-        chunk = parts.Chunk(columns, rows, [np.empty(rows) for _ in range(RESULTS)])
+        chunk = parts.Chunk(columns, rows, out)
         for pieces in parts.cut([chunk], lambda: most):
             count = parts.length(pieces)
             layout.pack(memory[:layout.size(count)], pieces)
@@ -266,7 +281,7 @@ def works(quick: bool) -> tuple[list[Work], Machine]:
     runs = [run_sweep, *[partial(step, sizes, samples, steps) for sizes in NETWORKS.values()]]
     found = [Work(run, {POOL: load, DASK: load}) for run, load in zip(runs, loads)]
     batches = batch_loads(rows, machine.row, is_here=True)
-    return [*found, Work(partial(batch, options(rows)), batches)], machine
+    return [*found, Work(partial(batch, options(rows), buffers(rows)), batches)], machine
 
 
 def typical(machine: Machine) -> list[dict[str, Load]]:
