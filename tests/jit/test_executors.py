@@ -374,6 +374,8 @@ ROOM = array("d", bytes(16))
      "y is a column of chunk 0, and was also passed by name; leave one of them out"),
     (lambda: G.batch(iter([]), out=ROOM), ValueError, "there are no chunks"),
     (lambda: G.batch(iter([(1.0, 2.0)])), ValueError, "there is no column among the arguments"),
+    (lambda: G.batch(pytest.importorskip("pyarrow").table({"x": TWO, "y": TWO})), TypeError,
+     r"are arguments by name if it comes in an iterator of chunks; pass iter\(table.to_batches"),
     (lambda: jit(lambda out: out).batch(out=TWO), TypeError, "out is both an option and an arg"),
 ])
 def test_wrong_arguments_are_refused(call, kind, message):

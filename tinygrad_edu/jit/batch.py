@@ -110,6 +110,19 @@ def is_chunks(columns: Sequence[Any]) -> bool:
     return len(columns) == 1 and isinstance(columns[0], Iterator)
 
 
+def _check_arguments(columns: Sequence[Any]) -> None:
+    """Raises TypeError for the only argument of a batch if it is a table or file of Arrow."""
+    for name, call in {
+        "iter_batches": "its .iter_batches()", "to_batches": "iter(table.to_batches())",
+        "column_names": "iter([batch])",
+    }.items():
+        if len(columns) == 1 and hasattr(columns[0], name):
+            raise TypeError(
+                f"batch: the columns of {short_repr(columns[0])} are arguments by name if it comes "
+                f"in an iterator of chunks; pass {call}"
+            )
+
+
 def arguments_of(chunk: Any, k: int, names: Sequence[str]
                  ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Returns the arguments in a chunk, by position and by name.
@@ -350,6 +363,7 @@ class ColumnMethods:
         if is_stream:
             given = self._chunks(columns[0], named)
         else:
+            _check_arguments(columns)
             given = iter([self._program_for(columns, named, flatten_columns)])
         if (first := next(given, None)) is None:
             if out is None:
