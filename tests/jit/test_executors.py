@@ -1,9 +1,11 @@
 """Batches in chunks and on executors: the bits of one call in one process, or a clear error."""
 
+import importlib
 import multiprocessing
 import os
 import random
 import signal
+import sys
 import time
 from array import array
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 from tinygrad_edu import Value, define, detect_anomaly, jit, math, nn, take
 from tinygrad_edu.data.summation import BLOCK
 from tinygrad_edu.engine.primitive import TABLE
-from tinygrad_edu.errors import NonFiniteError, WorkerError
+from tinygrad_edu.errors import NonFiniteError, PrimitiveError, WorkerError
 from tinygrad_edu.jit.parallel import parts, tasks
 
 numpy = pytest.importorskip("numpy")
@@ -266,7 +268,10 @@ def shared_memory():
     return {path.name for path in Path("/dev/shm").glob("psm_*")}
 
 
-def test_the_death_of_a_process_is_an_error_with_a_remedy_and_leaves_nothing_half_written():
+def test_the_death_of_a_process_is_an_error_with_a_remedy_and_leaves_nothing_half_written(
+    monkeypatch
+):
+    monkeypatch.setattr(parts, "SHARED_BYTES", 8 * 4 * (BLOCK * 5 + 2))
     sizes = [200] * 15
     f = jit(energy)
     expected = f.batch(X, Y, 1.5)
@@ -278,7 +283,8 @@ def test_the_death_of_a_process_is_an_error_with_a_remedy_and_leaves_nothing_hal
         with pytest.raises(WorkerError, match=r"a worker process died.*Dask.*a new ex") as raised:
             f.batch_value_and_grad(chunks, executor=pool, out=(out, None))
     done = raised.value.samples
-    assert f"The first {done:,} samples have their results" in str(raised.value)
+    assert 0 < done < COUNT
+    assert f"out has the results of the first {done:,} samples" in str(raised.value)
     assert done % BLOCK == 0
     assert out[:done] == expected[:done]
     assert set(out[done:]) == {-7.0}
@@ -294,6 +300,81 @@ def test_dask_has_the_same_bits_after_the_death_of_a_worker(cluster):
                          lambda: os.kill(first, signal.SIGTERM))
         executor = client.get_executor(pure=False)
         assert bits_of(list(f.batch_value_and_grad(chunks, executor=executor))) == whole()
+
+
+def test_a_chunk_may_be_in_the_memory_of_the_one_before(pool, threads):
+    def reused():
+        for k in range(6):
+            memory[:] = k
+            yield memory
+
+    f = jit(lambda x: 2.0 * x)
+    memory = numpy.empty(1_000)
+    for executor in (None, threads, pool):
+        found = list(f.batch(reused(), executor=executor))
+        assert [set(part) for part in found] == [{2.0 * k} for k in range(6)]
+
+
+def test_what_chunks_raise_comes_after_the_results_before(pool, threads):
+    def failing(columns):
+        yield columns
+        yield columns
+        raise OSError("the disk")
+
+    f = jit(energy)
+    for executor in (None, threads, pool):
+        found = []
+        with pytest.raises(OSError, match="the disk") as raised:
+            found.extend(f.batch_value_and_grad(failing((X, Y, 1.5)), executor=executor))
+        assert raised.value.__notes__ == ["batch: the first 6,000 samples have their results"]
+        assert [value for value, _ in found] == [f.batch(X, Y, 1.5)] * 2
+        assert [gradient[2] for _, gradient in found] == [None] * 2
+    assert WEIGHT.grad == 0.0
+
+
+def test_small_chunks_are_not_held_back(pool, threads):
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield X[:10], Y[:10], 1.5
+
+    for executor, most in ((None, 128), (threads, 12_000), (pool, 1_000)):
+        taken.clear()
+        results = jit(energy).batch(endless(), executor=executor)
+        for _ in range(100):
+            assert len(next(results)) == 10
+        assert len(taken) <= most
+        results.close()
+
+
+def test_whole_numbers_that_no_float_is_equal_to_are_named(pool):
+    f = jit(lambda x: 2.0 * x)
+    column = numpy.arange(40_000)
+    column[39_999] = 2**53 + 1
+    for executor in (None, pool):
+        with pytest.raises(TypeError, match=r"column x\[39999\] is 9007199254740993"):
+            f.batch(iter([(column,)]), out=numpy.empty(40_000), executor=executor)
+
+
+def test_a_primitive_that_was_defined_again_is_refused_by_an_old_worker(tmp_path, monkeypatch):
+    rows = "from tinygrad_edu import define\n" \
+        "define('tripled', lambda x: {0} * x, lambda x, o: {0} + 0.0 * x, replace=True)"
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "tripled_rows.py"
+    path.write_text(rows.format(2.0))
+    module = importlib.import_module("tripled_rows")
+    with ProcessPoolExecutor(1, SPAWN) as single:
+        def tripled():
+            return jit(lambda x: TABLE["tripled"](x)).batch([1.0, 2.0], executor=single).tolist()
+
+        assert tripled() == [2.0, 4.0]
+        path.write_text(rows.format(3.0) + "  # of another length")
+        importlib.reload(module)
+        with pytest.raises(PrimitiveError, match="tripled has another definition in this worker"):
+            tripled()
+    del TABLE["tripled"], sys.modules["tripled_rows"]
 
 
 def test_an_error_of_the_function_is_the_one_of_a_call_here(pool, threads):
@@ -365,7 +446,7 @@ ROOM = array("d", bytes(16))
     (lambda: G.batch_value_and_grad(TWO, 2.0, out=(ROOM, (ROOM, ROOM))), TypeError,
      r"out\[1\]\[1\] must be None, since the derivative with respect to a number that all sam"),
     (lambda: list(G.batch(iter([(TWO, TWO), (TWO, 3.0)]))), ValueError,
-     "chunk 1 must have the columns of chunk 0"),
+     "chunk 1 must have the columns of chunk 0; it is"),
     (lambda: list(G.batch(iter([(TWO, 2.0), (TWO, 3.0)]))), ValueError,
      "a number that all samples share, or a parameter, is not the same in all chunks; make it a"),
     (lambda: list(G.batch(iter([{"x": TWO, "z": TWO}]))), TypeError,

@@ -286,9 +286,9 @@ def test_workers_keep_each_program_and_compile_it_once():
         assert programs_of(pool) == found
 
 
-def test_long_programs_run_on_the_tape_machine(threads):
-    trained(TRAININGS["machine and compiled"](), executor=threads)
-    _, kernels = parallel_tasks.programs()
+def test_long_programs_run_on_the_tape_machine(pool):
+    trained(TRAININGS["machine and compiled"](), executor=pool)
+    _, kernels = pool.submit(parallel_tasks.programs).result()
     assert {"machine"} in [compiled.keys() for compiled in kernels.values()]
 
 

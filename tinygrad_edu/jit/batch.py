@@ -20,7 +20,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..engine.arrays import as_array, is_array, is_table, remedy
-from ..errors import check_int, counted, exact_number, short_repr, some, wrong_type
+from ..errors import WorkerError, check_int, counted, exact_number, short_repr, some, wrong_type
 from .program import Leaves, Program, lengths
 from .running.columns import Column, column, is_column, is_column_leaf, is_of_numpy, is_plain
 from .structure import (
@@ -64,7 +64,7 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
     if is_one or not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
         raise wrong_type(
             f"batch: argument {name}", "a column of numbers, a number that is the same for all "
-            "samples, or a list, tuple or dict of them", x, "pass a list or an array"
+            "samples, or a list, tuple or dict of them", x, _remedy(x)
         )
     if is_array(x):
         *shape, length = x.shape
@@ -79,6 +79,12 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
             "the samples are its rows"
         )
     return container(x, name, leaves, flatten_columns)
+
+
+def _remedy(x: Any) -> str:
+    if isinstance(x, Iterator):
+        return "pass chunks as the only positional argument, and numbers by name"
+    return "pass a list or an array"
 
 
 def _chunks(table: Any) -> list[Any]:
@@ -376,10 +382,17 @@ class ColumnMethods:
         if executor is None and not is_stream:
             return results.result(program.batch(leaves, with_gradient, results, threads))
         stream = chain([leaves], (leaves for _, leaves in given))
-        outputs = program.batches(stream, with_gradient, results, executor)
+        total = 0 if is_stream else lengths(leaves)[1]
+        outputs = program.batches(stream, with_gradient, results, executor, total)
         if is_stream and out is None:
-            return map(results.result, outputs)
-        return results.result(deque(outputs, maxlen=1).pop())
+            return (results.result(each) for each in outputs)
+        try:
+            return results.result(deque(outputs, maxlen=1).pop())
+        except WorkerError as error:
+            if out is not None:
+                done = counted(error.samples, "sample")
+                error.args = (f"{error}; out has the results of the first {done}",)
+            raise
 
     def _check_options(self, columns: tuple[Any, ...], is_stream: bool, options: dict[str, Any]
                        ) -> None:
@@ -402,22 +415,28 @@ class ColumnMethods:
                 ) -> Iterator[tuple[Program, list[Any]]]:
         """Yields the program of chunks, and the numbers of each."""
         program: Program | None = None
+        names: list[str] = []
         for k, chunk in enumerate(chunks):
             args, by_name = arguments_of(chunk, k, self._signature.names)
+            if set(by_name) == set(names):  # of a dict in another order
+                by_name = {name: by_name[name] for name in names}
+            names = list(by_name)
             if both := by_name.keys() & named.keys():
                 raise TypeError(
                     f"batch: {some(sorted(both))} is a column of chunk {k}, and was also passed by "
                     "name; leave one of them out"
                 )
             by_name.update(named)
-            if program is None:
-                program, leaves = self._program_for(args, by_name, flatten_columns)
-                varying, _ = lengths(leaves)
-            else:
+            try:
+                if program is None:
+                    program, leaves = self._program_for(args, by_name, flatten_columns)
+                    varying = lengths(leaves)[0]
                 structure, leaves = self._structure(args, by_name, flatten_columns)
-                if structure != program.structure or lengths(leaves)[0] != varying:
-                    raise ValueError(
-                        f"batch: chunk {k} must have the columns of chunk 0, in the same order; it "
-                        f"is {short_repr(chunk)}"
-                    )
+            except Exception as error:
+                error.add_note(f"batch: it is in chunk {k}")
+                raise
+            if structure != program.structure or lengths(leaves)[0] != varying:
+                raise ValueError(
+                    f"batch: chunk {k} must have the columns of chunk 0; it is {short_repr(chunk)}"
+                )
             yield program, leaves

@@ -231,10 +231,12 @@ class Program:
         return function.outputs(given, sums)
 
     def batches(self, chunks: Iterable[Leaves], with_gradient: bool, results_of: ResultsOf,
-                executor: Executor | None) -> Iterator[list[Any]]:
+                executor: Executor | None, total: int = 0) -> Iterator[list[Any]]:
         """Does what `batch` does, for chunk after chunk, and yields the outputs of each.
 
         Sums are over all samples.  They come with the last chunk; before, they are None.
+
+        total: the number of samples, if it is known.
 
         Raises:
             ValueError: a number that all samples share is not the same in all chunks.
@@ -266,15 +268,24 @@ class Program:
         if executor is not None and not is_watched():
             kernel = self._kernel(with_gradient)
             recipe = self._recipe(function, with_gradient)
-            place = There(kernel, recipe, layout, numbers, executor)
+            place = There(kernel, recipe, layout, numbers, executor, total)
         totals = Totals(layout.sums)
         last = None
-        for chunk in completed(place, layout, read(), totals):
+        sums: list[Any] = [None] * layout.sums
+        try:
+            for chunk in completed(place, layout, read(), totals):
+                if last is not None:
+                    yield function.outputs(last.results, sums)
+                last = chunk
+                if not sums:  # so that it need not be held back
+                    yield function.outputs(last.results, sums)
+                    last = None
+        except Exception:
             if last is not None:
-                yield function.outputs(last.results, [None] * layout.sums)
-            last = chunk
-        assert last is not None
-        yield function.outputs(last.results, totals.result())
+                yield function.outputs(last.results, sums)
+            raise
+        if last is not None:
+            yield function.outputs(last.results, totals.result())
 
     def _function_of(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
         """Returns the function for columns; inside `detect_anomaly` it runs on Values."""

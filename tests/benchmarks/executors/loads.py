@@ -227,9 +227,8 @@ def row_cost(rows: int) -> RowCost:
 
     def copies() -> None:
         chunk = parts.Chunk(columns, rows, out)
-        for pieces in parts.cut([chunk], lambda: most):
+        for pieces, _ in parts.packed([chunk], layout, lambda: most, lambda room: memory):
             count = parts.length(pieces)
-            layout.pack(memory[:layout.size(count)], pieces)
             layout.deliver(memory[COLUMNS * count:layout.size(count)], pieces)
 
     return RowCost(compute, _processor_seconds(copies) / rows)

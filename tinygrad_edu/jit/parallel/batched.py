@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, islice
 from typing import Any
@@ -17,6 +17,7 @@ from ...data.summation import BLOCK, LANES, BlockSum
 from ..running.backend import Kernel
 from ..running.columns import Column
 from ..running.memory import AlignedBuffer, address, pointers
+from ..running.recall import check_rows
 from ..tape.tape import Tape
 
 PIECE = 32768  # samples of a column that are copied at once, which the processor's cache can hold
@@ -190,11 +191,12 @@ class Recipe:
     tape: Tape
     varying: Sequence[int]
     summed: Sequence[int]
-    rows: Sequence[int] = ()
+    rows: list[str] = field(default_factory=list)
 
     @cached_property
     def batched(self) -> Batched:
         """The function for columns, compiled when it is first used."""
+        check_rows(self.tape, self.rows)
         return batched(Kernel(self.tape), self.varying, self.summed)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -11,12 +11,18 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+)
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import WorkerError, check_type, first_line, some
-from .tasks import Missing, Raised, Shared, arithmetic, perform
+from .tasks import Missing, Raised, Shared, arithmetic, perform, perform_with
 
 INTERRUPT = 0.1  # seconds in which Ctrl-C reaches all processes of a terminal
 SEEN = 5.0  # seconds; of two quick tasks, one worker may do both
@@ -58,10 +64,12 @@ class Workers:
         that, the number of processors here.  An executor does not tell, and only speed depends on
         it: with twice as many tasks as ``count``, those that have been idle are found.
     seconds: how long the last task took.
+    are_threads: whether they are threads of this process, which are sent nothing.
     """
 
     def __init__(self, executor: Executor, where: str) -> None:
         self.executor = executor
+        self.are_threads = isinstance(executor, ThreadPoolExecutor)
         self._where = where
         self._known: set[str] = set()  # digests of things that a worker has
         self._seen: dict[tuple[str, int, int], float] = {}  # workers, and when each answered
@@ -73,7 +81,8 @@ class Workers:
         """Yields the results of tasks, in order.
 
         most: how many tasks are submitted before the first of them has its result.  A task is taken
-            from ``tasks`` just before it is submitted.
+            from ``tasks`` just before it is submitted.  What ``tasks`` raises is raised after the
+            results of the tasks before.
 
         Raises:
             WorkerError: a worker died, or the executor failed.
@@ -81,12 +90,24 @@ class Workers:
         """
         pending: deque[tuple[Task, Future[Any]]] = deque()
         left = iter(tasks)
+        later: Exception | None = None
         since = time.monotonic()
         try:
             while True:
-                while len(pending) < most and (task := next(left, None)) is not None:
-                    pending.append((task, self._submit(task, self._known)))
+                # a result that is there is not held back by tasks that may come late
+                while len(pending) < most and not (pending and pending[0][1].done()):
+                    try:
+                        new = next(left, None)
+                    except Exception as error:
+                        later = error
+                        left = iter(())
+                        new = None
+                    if new is None:
+                        break
+                    pending.append((new, self._submit(new, self._known)))
                 if not pending:
+                    if later is not None:
+                        raise later
                     return
                 task, future = pending[0]
                 result = self._result(task, future)
@@ -101,13 +122,19 @@ class Workers:
 
     def _submit(self, task: Task, known: Iterable[str]) -> Future[Any]:
         """Submits a task, with the things that no worker has yet."""
+        if self.are_threads:
+            things = [shared.thing for shared in task.shared]
+            return self._given(perform_with, task.call, things, task.args)
         digests = [shared.digest for shared in task.shared]
         sent = {
             shared.digest: (shared.thing, shared.size)
             for shared in task.shared if shared.digest not in known
         }
+        return self._given(perform, task.call, digests, sent, task.args)
+
+    def _given(self, *call: Any) -> Future[Any]:
         try:
-            return self.executor.submit(perform, task.call, digests, sent, task.args)
+            return self.executor.submit(*call)
         except Exception as error:  # it is shut down, or broken
             raise self._failure(error) from error
 
@@ -130,7 +157,8 @@ class Workers:
         check_arithmetic(answer.arithmetic, answer.worker[0], self._where)
         self._seen[answer.worker] = time.monotonic()
         self.seconds = answer.seconds
-        self._known.update(shared.digest for shared in task.shared)
+        if not self.are_threads:
+            self._known.update(shared.digest for shared in task.shared)
         return answer.result
 
     def _failure(self, error: BaseException) -> WorkerError:
@@ -170,6 +198,6 @@ def failure(
     start = f". {NO_GUARD}" if is_first else ""
     return WorkerError(
         f"{where}: executor: a worker process died, and the pool with it (often for lack of "
-        f"memory: use fewer workers){left}. Dask (the extra cluster) starts dead workers again"
-        f"{start}"
+        f"memory: use fewer workers){left}; it says: {first_line(error).rstrip('.')}. Dask (the "
+        f"extra cluster) starts dead workers again{start}"
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import Executor
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import count as counter
 from typing import Any
 
 from ...data.summation import BLOCK
@@ -28,6 +29,8 @@ from .tasks import Shared
 PART_BYTES = 4 * 2**20  # of a part, if a block is not larger
 SHARED_BYTES = 16 * 2**20  # the same in shared memory, so that Dask has fewer tasks
 PENDING_BYTES = 256 * 2**20  # of the parts that are on their way to workers and back
+MOST_PIECES = 64  # of small chunks, from which on a part ends with the next whole block
+SMALL_BYTES = 2**20  # of a batch for which shared memory does not pay
 PART_SECONDS = 0.05  # that a part should take
 FIRST_SECONDS = 0.005  # the same for the first part, which shows how long one takes
 # seconds that an instruction is expected to take, until then
@@ -54,25 +57,6 @@ class Chunk:
 
 
 Piece = tuple[Chunk, int, int]  # the samples of a chunk from a start to a stop
-
-
-def cut(chunks: Iterable[Chunk], size: Callable[[], int]) -> Iterator[list[Piece]]:
-    """Yields the samples of chunks in parts of ``size()``, of which the last may be smaller."""
-    pieces: list[Piece] = []
-    room = size()
-    for chunk in chunks:
-        start = 0
-        while start < chunk.count:
-            stop = min(chunk.count, start + room)
-            pieces.append((chunk, start, stop))
-            room -= stop - start
-            start = stop
-            if not room:
-                yield pieces
-                pieces = []
-                room = size()
-    if pieces:
-        yield pieces
 
 
 def length(pieces: Sequence[Piece]) -> int:
@@ -106,20 +90,23 @@ class Layout:
         columns = [view[start:start + count] for start in ends]
         return columns[:self.columns], columns[self.columns:]
 
-    def pack(self, view: Doubles, pieces: Sequence[Piece]) -> None:
-        """Copies the columns of some pieces to a part."""
-        columns, _ = self.views(view, length(pieces))
-        at = 0
-        for chunk, start, stop in pieces:
-            end = at + stop - start
-            for target, column in zip(columns, chunk.columns):
+    def pack(self, view: Doubles, room: int, at: int, piece: Piece) -> None:
+        """Copies the columns of a piece to a part with room for so many samples, from ``at`` on."""
+        chunk, start, stop = piece
+        for k, column in enumerate(chunk.columns):
+            first = k * room + at
+            with view[first:first + stop - start] as target:  # released, also after an error
                 if isinstance(column, Column):
-                    column.copy(target[at:end], start, stop)
+                    column.copy(target, start, stop)
                 else:
-                    target[at:end] = column[start:stop]
-                for buffer in column.parts if isinstance(column, Column) else [column]:
-                    give_back(buffer)
-            at = end
+                    target[:] = column[start:stop]
+            for buffer in column.parts if isinstance(column, Column) else [column]:
+                give_back(buffer)
+
+    def close_up(self, view: Doubles, room: int, count: int) -> None:
+        """Moves the columns of a part that did not get so many samples as it has room for."""
+        for k in range(self.columns):
+            view[k * count:(k + 1) * count] = view[k * room:k * room + count]
 
     def deliver(self, view: Doubles, pieces: Sequence[Piece]) -> None:
         """Copies the results, with which ``view`` begins, to their chunks."""
@@ -133,6 +120,64 @@ class Layout:
                     give_back(target)
             chunk.left -= stop - start
             at = end
+
+
+def packed(
+    chunks: Iterable[Chunk],
+    layout: Layout,
+    size: Callable[[], int],
+    make: Callable[[int], Doubles],
+) -> Iterator[tuple[list[Piece], Doubles]]:
+    """Yields parts: the pieces of chunks, and the memory with their columns.
+
+    A chunk is copied before the next one is taken, which may be in the same memory.  Parts have
+    ``size()`` samples, or fewer whole blocks if the chunks are small.  What the chunks raise is
+    raised after the part that was begun.
+
+    make: returns memory for a part with so many samples.
+    """
+    pieces: list[Piece] = []
+    at = room = end = 0
+    view: Doubles = None
+    failures: list[Exception] = []
+    for chunk in _before_failure(chunks, failures):
+        start = 0
+        while start < chunk.count:
+            if not pieces:
+                room = end = size()
+                view = make(room)
+            stop = min(chunk.count, start + end - at)
+            layout.pack(view, room, at, (chunk, start, stop))
+            pieces.append((chunk, start, stop))
+            at += stop - start
+            start = stop
+            if len(pieces) == MOST_PIECES:
+                end = -(-at // BLOCK) * BLOCK
+            if at == end:
+                yield _whole(pieces, layout, view, room, at)
+                pieces = []
+                at = 0
+        chunk.columns = ()
+    if pieces:
+        yield _whole(pieces, layout, view, room, at)
+    for failure in failures:
+        raise failure
+
+
+def _before_failure(chunks: Iterable[Chunk], failures: list[Exception]) -> Iterator[Chunk]:
+    """Yields chunks, and appends to ``failures`` what they raise."""
+    try:
+        yield from chunks
+    except Exception as error:
+        failures.append(error)
+
+
+def _whole(
+    pieces: list[Piece], layout: Layout, view: Doubles, room: int, count: int
+) -> tuple[list[Piece], Doubles]:
+    if count < room:
+        layout.close_up(view, room, count)
+    return pieces, view
 
 
 # ---- in a worker ---------------------------------------------------------------------------------
@@ -194,22 +239,25 @@ class Here:
         layout = self._layout
         most = layout.most(PART_BYTES)
         memory = AlignedBuffer(layout.size(most)).view
-        for pieces in cut(chunks, lambda: most):
+        for pieces, _ in packed(chunks, layout, lambda: most, lambda room: memory):
             count = length(pieces)
             view = memory[:layout.size(count)]
-            layout.pack(view, pieces)
             compute(self._function, layout, view, count, self._numbers)
             yield pieces, view[layout.columns * count:]
 
 
 class There:
-    """Runs parts on an executor."""
+    """Runs parts on an executor.
+
+    total: the number of samples, if it is known, and else 0.
+    """
 
     def __init__(self, kernel: Kernel, recipe: Shared, layout: Layout, numbers: Sequence[float],
-                 executor: Executor) -> None:
+                 executor: Executor, total: int) -> None:
         self._recipe = recipe
         self._layout = layout
         self._numbers = numbers
+        self._is_small = 0 < 8 * layout.size(total) < SMALL_BYTES
         self._workers = Workers(executor, "batch")
         seconds = EXPECTED[kernel.kind] * max(1, kernel.tape.operations)
         self._first = FIRST_SECONDS / seconds
@@ -217,15 +265,16 @@ class There:
 
     def run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
         """Yields parts, and the memory of their results and sums."""
-        parts = cut(chunks, lambda: self._size)
-        if self._shares_memory():
+        chunks = iter(chunks)
+        if not self._is_small and self._shares_memory():
             slots = 2 * self._workers.count + 2
             self._limit(min(SHARED_BYTES, PENDING_BYTES // slots))
             with ring(slots, 8 * self._layout.size(self._most)) as found:
                 if found is not None:
-                    yield from self._run_shared(parts, found, slots)
+                    yield from self._run_shared(chunks, found, slots)
+                    return
         self._limit(PART_BYTES)
-        yield from self._run_sent(parts)
+        yield from self._run_sent(chunks)
 
     def _limit(self, size: int) -> None:
         """Sets the largest size of a part, in bytes."""
@@ -234,7 +283,7 @@ class There:
 
     def _shares_memory(self) -> bool:
         """Returns whether workers are processes of this machine."""
-        if isinstance(self._workers.executor, ThreadPoolExecutor):
+        if self._workers.are_threads:
             return False  # they have it all
         with ring(1, HEAD) as found:
             if found is None:
@@ -243,44 +292,61 @@ class There:
             with closing(self._workers.results([tried], 1)) as results:
                 return next(results)  # type: ignore[no-any-return]
 
-    def _run_shared(self, parts: Iterator[list[Piece]], memory: Ring, slots: int
+    def _run_shared(self, chunks: Iterable[Chunk], memory: Ring, slots: int
                     ) -> Iterator[tuple[list[Piece], Doubles]]:
-        pending: deque[tuple[list[Piece], Doubles]] = deque()
+        layout = self._layout
+        pending: deque[tuple[int, list[Piece], Doubles]] = deque()
+        made: list[tuple[int, Doubles]] = []  # the part that is packed now
+        numbers = counter()
+
+        def make(room: int) -> Doubles:
+            k = next(numbers)
+            made.append((k, memory.view(k, layout.size(room))))
+            return made[0][1]
 
         def tasks() -> Iterator[Task]:
-            for k, pieces in enumerate(parts):
-                count = length(pieces)
-                with memory.view(k, self._layout.size(count)) as view:
-                    self._layout.pack(view, pieces)
-                    pending.append((pieces, view[self._layout.columns * count:]))
-                yield self._task(memory.place(k), count)
+            for pieces, _ in packed(chunks, layout, lambda: self._size, make):
+                k, view = made.pop()
+                pending.append((k, pieces, view))
+                yield self._task(memory.place(k), length(pieces))
 
         try:
             with closing(self._workers.results(tasks(), slots)) as results:
                 for is_done in results:
-                    pieces, view = pending[0]
-                    self._adapt(length(pieces))
-                    if is_done:
-                        yield pieces, view
-                    else:  # one of the workers is on another machine
-                        yield from self._run_sent(iter([pieces]))
-                    pending.popleft()[1].release()
+                    _, pieces, view = pending[0]
+                    count = length(pieces)
+                    self._adapt(count)
+                    with view[layout.columns * count:layout.size(count)] as found:
+                        if not is_done:  # one of the workers is on another machine
+                            found[:] = self._sent(bytearray(view[:layout.columns * count]), count)
+                        yield pieces, found
+                    pending.popleft()[-1].release()
         finally:
-            for _, view in pending:
-                view.release()
+            for view in [*(view for _, view in made), *(view for _, _, view in pending)]:
+                with suppress(BufferError):  # the error of a column may keep it
+                    view.release()
 
-    def _run_sent(self, parts: Iterator[list[Piece]]) -> Iterator[tuple[list[Piece], Doubles]]:
+    def _sent(self, columns: bytearray, count: int) -> Doubles:
+        """Returns the results and sums of a part whose columns are sent to a worker."""
+        with closing(self._workers.results([self._task(columns, count)], 1)) as results:
+            return memoryview(next(results)).cast("d")
+
+    def _run_sent(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
+        layout = self._layout
         pending: deque[list[Piece]] = deque()
+        made: list[bytearray] = []
+
+        def make(room: int) -> Doubles:
+            made.append(bytearray(8 * layout.columns * room))
+            return memoryview(made[0]).cast("d")
 
         def tasks() -> Iterator[Task]:
-            for pieces in parts:
+            for pieces, _ in packed(chunks, layout, lambda: self._size, make):
                 count = length(pieces)
-                columns = bytearray(8 * self._layout.columns * count)
-                self._layout.pack(memoryview(columns).cast("d"), pieces)
                 pending.append(pieces)
-                yield self._task(columns, count)
+                yield self._task(made.pop()[:8 * layout.columns * count], count)
 
-        most = max(2, PENDING_BYTES // (8 * self._layout.size(self._most)))
+        most = max(2, PENDING_BYTES // (8 * layout.size(self._most)))
         with closing(self._workers.results(tasks(), min(most, 1024))) as results:
             for result in results:
                 pieces = pending.popleft()
@@ -339,11 +405,11 @@ def completed(
             done += length(pieces)
             while begun and not begun[0].left:
                 yield begun.popleft()
-    except WorkerError as error:
-        error.samples = done
-        error.args = (
-            f"{error}. The first {counted(done, 'sample')} have their results, and no gradient was "
-            "changed: call it again with a new executor",
-        )
+    except Exception as error:
+        if isinstance(error, WorkerError):
+            error.samples = done
+            error.args = (f"{error}. Call it again with a new executor; no gradient was changed",)
+        if done:
+            error.add_note(f"batch: the first {counted(done, 'sample')} have their results")
         raise
     yield from begun

@@ -9,7 +9,7 @@ import mmap
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ def ring(slots: int, size: int) -> Iterator[Ring | None]:
         yield made
     finally:
         if memory is not None:
-            memory.close()
+            with suppress(BufferError):  # an error may keep a view of it
+                memory.close()
             memory.unlink()
 
 

@@ -7,9 +7,11 @@ long as the worker lives, each program is compiled there once.
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import pickle
 import platform
+import signal
 import threading
 import time
 from array import array
@@ -32,18 +34,19 @@ class Shared:
     thing: Any
 
     @cached_property
-    def _pickle(self) -> bytes:
-        return pickle.dumps(self.thing, pickle.HIGHEST_PROTOCOL)
+    def _digest_and_size(self) -> tuple[str, int]:
+        pickled = pickle.dumps(self.thing, pickle.HIGHEST_PROTOCOL)
+        return hashlib.sha256(pickled).hexdigest(), len(pickled)
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """The name by which workers keep it."""
-        return hashlib.sha256(self._pickle).hexdigest()
+        return self._digest_and_size[0]
 
-    @cached_property
+    @property
     def size(self) -> int:
         """The bytes that are sent."""
-        return len(self._pickle)
+        return self._digest_and_size[1]
 
 
 @dataclass
@@ -105,6 +108,7 @@ def perform(
     digests: the things
     sent: those among them that came with the task, each with its size
     """
+    _leave_interrupts()
     with _lock:
         for digest, found in sent.items():
             _kept.setdefault(digest, found)
@@ -118,6 +122,13 @@ def perform(
         while total > MAX_KEPT_BYTES and len(_kept) > len(digests):
             _, (_, size) = _kept.popitem(last=False)
             total -= size
+    return perform_with(call, things, args)
+
+
+def perform_with(
+    call: Callable[..., Any], things: Sequence[Any], args: Sequence[Any]
+) -> Done | Raised:
+    """Does what `perform` does in a thread of this process, which has the things."""
     try:
         began = time.perf_counter()
         result = call(*things, *args)
@@ -125,3 +136,14 @@ def perform(
         return Done(result, worker, time.perf_counter() - began, arithmetic())
     except Exception as error:
         return Raised(error)
+
+
+def _leave_interrupts() -> None:
+    """Leaves Ctrl-C to the parent of a worker process.
+
+    It reaches all processes of a terminal.  A worker that it stops while it returns a result leaves
+    half of that in a pipe, and its pool waits for the other half for ever.
+    """
+    is_worker = multiprocessing.parent_process() is not None
+    if is_worker and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -44,19 +44,25 @@ class Column:
 
         Raises TypeError if no float is equal to a whole number; the message has its position.
         """
-        numpy = sys.modules["numpy"]
-        target = numpy.asarray(buffer)
         for part, end in zip(self.parts, self._ends):
             first = end - len(part)
             low, high = max(start, first), min(stop, end)
             if low < high:
                 given = part[low - first:high - first]
-                copied = target[low - start:high - start]
-                copied[:] = given
-                is_long = part.dtype.kind in "iu" and part.dtype.itemsize == 8
-                if is_long and max(-copied.min(), copied.max()) >= 2**53:
+                if _copy(given, buffer[low - start:high - start]) >= 2**53:
                     for i, x in enumerate(given.tolist(), low):
                         exact_number(x, f"column {self._name}[{i}]")
+
+
+def _copy(given: Any, buffer: memoryview) -> float:
+    """Copies the numbers of an array, and returns the largest size of those with 64 bits.
+
+    Its views of the buffer end here: an error that had them would keep the memory.
+    """
+    copied = sys.modules["numpy"].asarray(buffer)
+    copied[:] = given
+    is_long = given.dtype.kind in "iu" and given.dtype.itemsize == 8
+    return float(max(-copied.min(), copied.max())) if is_long else 0.0
 
 
 def is_column_leaf(x: Any) -> TypeGuard[Column | memoryview]:

@@ -7,12 +7,14 @@ each time.
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Callable
 from typing import Any
 
-from ...engine.primitive import lookup
+from ...engine.primitive import Primitive, lookup
 from ...engine.table import are_built_in
+from ...errors import PrimitiveError, some
 from ..tape.operations import OPERATIONS, SOURCES, LabeledNodes
 from ..tape.tape import Tape
 from . import objects, store
@@ -51,10 +53,36 @@ def digest(tape: Tape) -> Any:
     return [len(tape.names), tape.table, *_arrays(tape)]
 
 
-def own_rows(tape: Tape) -> list[int]:
-    """Returns what tells rows that were defined again, with the same names, from earlier ones."""
+def own_rows(tape: Tape) -> list[str]:
+    """Returns what tells rows that were defined again, with the same names, from earlier ones.
+
+    It is what they compute, for some numbers, so that processes can compare it.
+    """
     names = sorted({*tape.table}.difference(OPERATIONS))
-    return [] if are_built_in(names) else [id(lookup(name)) for name in names]
+    return [] if are_built_in(names) else [_digits(lookup(name)) for name in names]
+
+
+def check_rows(tape: Tape, rows: list[str]) -> None:
+    """Raises PrimitiveError if `own_rows` of a tape were others in the process that sent it."""
+    if rows and own_rows(tape) != rows:
+        names = sorted({*tape.table}.difference(OPERATIONS))
+        raise PrimitiveError(
+            f"one of the primitives {some(names)} has another definition in this worker than in "
+            "the process that uses it, where it was defined again; start the workers again"
+        )
+
+
+def _digits(row: Primitive) -> str:
+    found: list[Any] = [row.name]
+    for k in range(24):
+        args = [(7 * k + 5 * i) % 24 / 6 - 1.9 for i in range(row.arity)]
+        for rule in (row.forward, *row.partials):
+            try:
+                given = args if rule is row.forward else [*args, row.forward(*args)]
+                found.append(float(rule(*given)))
+            except Exception as error:  # a rule of the user's may raise anything
+                found.append(type(error).__name__)
+    return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
 def _arrays(tape: Tape) -> list[bytes]:

@@ -24,7 +24,7 @@ from ...jit.parallel.tasks import Shared
 from ...jit.running.backend import is_compiled
 from ...jit.running.machine import Machine
 from ...jit.running.memory import AlignedBuffer, pointers
-from ...jit.running.recall import own_rows
+from ...jit.running.recall import check_rows, own_rows
 from ...jit.running.straight_line import Batch
 from ...jit.running.sums import BlockSums
 from ...jit.tape.tape import Tape
@@ -75,12 +75,14 @@ class Kernel:
     @cached_property
     def batch(self) -> Batch:
         """The program for vectors of samples."""
+        check_rows(self.tape, self.rows)
         columns = list(range(self.numbers_at, len(self.tape.names)))
         return Batch(self.tape, columns, list(range(self.summed)))
 
     @cached_property
     def machine(self) -> Machine:
         """The program for one sample, if it is too long for vectors."""
+        check_rows(self.tape, self.rows)
         return Machine(self.tape)
 
     @property
