@@ -255,6 +255,14 @@ def test_a_primitive_of_your_own_is_that_of_the_moment(threads):
             del TABLE["times"]
 
 
+def test_a_worker_that_lacks_shared_memory_is_sent_the_numbers():
+    f = jit(energy)
+    with ProcessPoolExecutor(1, SPAWN) as single:
+        single.submit(parallel_tasks.lose_memory).result()
+        chunks = cut_at((X, Y, 1.5), [700, 2_300])
+        assert bits_of(list(f.batch_value_and_grad(chunks, executor=single))) == whole()
+
+
 def killing(chunks, at, kill):
     """Yields chunks, and calls ``kill`` before one of them."""
     for k, chunk in enumerate(chunks):

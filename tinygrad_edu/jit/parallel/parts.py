@@ -316,9 +316,9 @@ class There:
                     _, pieces, view = pending[0]
                     count = length(pieces)
                     self._adapt(count)
+                    if not is_done:
+                        self._send(view, count)
                     with view[layout.columns * count:layout.size(count)] as found:
-                        if not is_done:  # one of the workers is on another machine
-                            found[:] = self._sent(bytearray(view[:layout.columns * count]), count)
                         yield pieces, found
                     pending.popleft()[-1].release()
         finally:
@@ -326,10 +326,13 @@ class There:
                 with suppress(BufferError):  # the error of a column may keep it
                     view.release()
 
-    def _sent(self, columns: bytearray, count: int) -> Doubles:
-        """Returns the results and sums of a part whose columns are sent to a worker."""
-        with closing(self._workers.results([self._task(columns, count)], 1)) as results:
-            return memoryview(next(results)).cast("d")
+    def _send(self, view: Doubles, count: int) -> None:
+        """Completes a part that a worker on another machine was asked for, who lacks its memory."""
+        ends = self._layout.columns * count, self._layout.size(count)
+        with view[:ends[0]] as columns, view[ends[0]:ends[1]] as found:
+            task = self._task(bytearray(columns), count)
+            with closing(self._workers.results([task], 1)) as results:
+                found[:] = memoryview(next(results)).cast("d")
 
     def _run_sent(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
         layout = self._layout
