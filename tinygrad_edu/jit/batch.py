@@ -318,7 +318,7 @@ class ColumnMethods:
             ``client.get_executor()`` of a Dask client.  Workers need this package and nothing of
             the program.  Results have the same bits.
         out: a buffer of doubles for each column of the results, such as a `numpy.memmap`, or None
-            for one that is not kept; it is filled, and returned.
+            for one that is not kept; it is filled, and returned.  It must not overlap the columns.
 
         If ``f`` has an argument with the name of an option, pass that argument by position.
 
@@ -330,8 +330,9 @@ class ColumnMethods:
         **Chunks.**  The only positional argument may be an iterator of chunks of any size, such as
         ``parquet_file.iter_batches()``.  A chunk is a tuple of the arguments; a dict or a table, as
         those of pyarrow, pandas and polars, whose columns are keyword arguments; or else the only
-        argument.  The result is then an iterator of the results of each chunk, or ``out``.  Few
-        chunks are in memory at the same time.
+        argument.  The result is then an iterator of the results of each chunk, or ``out``.  A chunk
+        is copied before the next one is taken, and few are in memory at the same time.  What the
+        iterator raises is raised after the results of the chunks before.
 
         Raises:
             TypeError: an argument is not made of columns of numbers; ``out`` is not made of
