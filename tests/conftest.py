@@ -8,8 +8,10 @@ which the workers of one run share with the programs that tests start.
 import os
 import signal
 import tempfile
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
+from helpers import SPAWN
 
 from tinygrad_edu.engine.table import TABLE
 from tinygrad_edu.testing import profiles
@@ -32,6 +34,20 @@ if OURS not in os.environ.get("TINYGRAD_EDU_CACHE", ""):
 def pytest_unconfigure():
     if cache is not None:
         cache.cleanup()
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """A pool of two processes."""
+    with ProcessPoolExecutor(2, SPAWN) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def threads():
+    """A pool of three threads."""
+    with ThreadPoolExecutor(3) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

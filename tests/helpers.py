@@ -2,6 +2,7 @@
 
 import gc
 import math
+import multiprocessing
 import os
 import struct
 import subprocess
@@ -138,6 +139,9 @@ def state_of(model):
     )
 
 
+SPAWN = multiprocessing.get_context("spawn")  # a copy of a process with threads may stand still
+
+
 def run_python(code, *args, hash_seed="0", timeout=120):
     """Runs ``code`` in a new interpreter that imports this package, and returns the completed
     process."""
@@ -189,6 +193,7 @@ __all__ = [
     "ROOT",
     "SMALLEST_NORMAL",
     "SMOOTH",
+    "SPAWN",
     "SPECIAL",
     "bits",
     "bits_of",

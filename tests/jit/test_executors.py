@@ -1,7 +1,6 @@
 """Batches in chunks and on executors: the bits of one call in one process, or a clear error."""
 
 import importlib
-import multiprocessing
 import os
 import random
 import signal
@@ -16,7 +15,7 @@ from textwrap import dedent
 
 import parallel_tasks
 import pytest
-from helpers import run_python
+from helpers import SPAWN, run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,22 +27,9 @@ from tinygrad_edu.jit.parallel import parts, tasks
 
 numpy = pytest.importorskip("numpy")
 
-SPAWN = multiprocessing.get_context("spawn")  # a copy of a process with threads may stand still
 COUNT = 3_000
 RANDOM = random.Random(0)
 X, Y = (array("d", [RANDOM.gauss(0, 1) for _ in range(COUNT)]) for _ in range(2))
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with ProcessPoolExecutor(2, SPAWN) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def threads():
-    with ThreadPoolExecutor(2) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import multiprocessing
 import os
 import random
 import signal
@@ -11,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import parallel_tasks
 import pytest
-from helpers import bits_of
+from helpers import SPAWN, bits_of
 
 from tinygrad_edu import Value, data, define, detect_anomaly, fit, nn, optim, take
 from tinygrad_edu.engine.table import TABLE
@@ -21,20 +20,7 @@ from tinygrad_edu.jit.running.sums import BlockSums
 # runs are too short to be good, and some rates are too large
 pytestmark = pytest.mark.filterwarnings("ignore::tinygrad_edu.errors.TrainingWarning")
 
-SPAWN = multiprocessing.get_context("spawn")  # a copy of a process with threads may stand still
 X, Y = data.moons(200, rng=1)  # four blocks, and the last one is not full
-
-
-@pytest.fixture(scope="module")
-def threads():
-    with ThreadPoolExecutor(3) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with ProcessPoolExecutor(2, SPAWN) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

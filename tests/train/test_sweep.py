@@ -1,7 +1,6 @@
 """Sweeps: the same rows on every executor, files that go on, and errors that say what to do."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -16,21 +15,13 @@ from types import FunctionType, ModuleType
 
 import pytest
 import sweeps
-from helpers import ROOT, run_python
+from helpers import ROOT, SPAWN, run_python
 from sweeps import GRID, make, quick
 
 from tinygrad_edu import History, fit, nn, optim
 from tinygrad_edu.errors import DataError, TrainingWarning, WorkerError
 from tinygrad_edu.train import Sweep, sweep
 from tinygrad_edu.train.sweeping import Row
-
-SPAWN = multiprocessing.get_context("spawn")  # a copy of a process with threads may stand still
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with ProcessPoolExecutor(2, SPAWN) as made:
-        yield made
 
 
 def bits_of_rows(found):

@@ -431,8 +431,10 @@ class ColumnMethods:
             try:
                 if program is None:
                     program, leaves = self._program_for(args, by_name, flatten_columns)
+                    structure = program.structure
                     varying = lengths(leaves)[0]
-                structure, leaves = self._structure(args, by_name, flatten_columns)
+                else:
+                    structure, leaves = self._structure(args, by_name, flatten_columns)
             except Exception as error:
                 error.add_note(f"batch: it is in chunk {k}")
                 raise
