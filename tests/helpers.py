@@ -15,6 +15,7 @@ from operator import add
 from pathlib import Path
 
 import mpmath
+import pytest
 from mpmath import mp, mpf
 from truths import (
     PIECEWISE,
@@ -137,6 +138,17 @@ def state_of(model):
         ],
         [module.training for module in model.modules()],
     )
+
+
+@contextmanager
+def dask_cluster(workers):
+    """Starts a Dask cluster of so many processes here; without Dask, the test is skipped."""
+    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    with distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, silence_logs=50,
+        dashboard_address=":0",  # its usual port is in use if two test processes have a cluster
+    ) as cluster:
+        yield cluster
 
 
 SPAWN = multiprocessing.get_context("spawn")  # a copy of a process with threads may stand still

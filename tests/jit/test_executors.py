@@ -15,7 +15,7 @@ from textwrap import dedent
 
 import parallel_tasks
 import pytest
-from helpers import SPAWN, run_python
+from helpers import SPAWN, dask_cluster, run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,19 +34,15 @@ X, Y = (array("d", [RANDOM.gauss(0, 1) for _ in range(COUNT)]) for _ in range(2)
 
 @pytest.fixture(scope="module")
 def cluster():
-    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with distributed.LocalCluster(**options, processes=True, silence_logs=50) as made:
+    with dask_cluster(2) as made:
         yield made
 
 
 @contextmanager
 def dask(cluster, workers):
     """Makes a client of so many worker processes."""
-    from distributed import Client
-
     cluster.scale(workers)
-    with Client(cluster) as client:
+    with cluster.get_client() as client:
         while len(client.nthreads()) != workers:
             time.sleep(0.02)
         yield client

@@ -19,7 +19,7 @@ import arrivals
 import pytest
 from arrivals import bits, bits_there, called, stepped, swept_once
 from calls import CALLS
-from helpers import ROOT
+from helpers import ROOT, dask_cluster
 
 import tinygrad_edu
 from tinygrad_edu import (
@@ -56,12 +56,7 @@ def pool():
 
 @pytest.fixture(scope="module")
 def client():
-    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
-    with (
-        distributed.LocalCluster(**options, processes=True, silence_logs=50) as cluster,
-        distributed.Client(cluster) as made,
-    ):
+    with dask_cluster(1) as cluster, cluster.get_client() as made:
         yield made
 
 

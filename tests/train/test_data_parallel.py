@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import parallel_tasks
 import pytest
-from helpers import SPAWN, bits_of
+from helpers import SPAWN, bits_of, dask_cluster
 
 from tinygrad_edu import Value, data, define, detect_anomaly, fit, nn, optim, take
 from tinygrad_edu.engine.table import TABLE
@@ -25,12 +25,7 @@ X, Y = data.moons(200, rng=1)  # four blocks, and the last one is not full
 
 @pytest.fixture(scope="module")
 def client():
-    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
-    options = {"n_workers": 3, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with (
-        distributed.LocalCluster(**options, processes=True, silence_logs=50) as cluster,
-        distributed.Client(cluster) as made,
-    ):
+    with dask_cluster(3) as cluster, cluster.get_client() as made:
         yield made
 
 
@@ -274,8 +269,9 @@ def test_workers_keep_each_program_and_compile_it_once():
 
 def test_long_programs_run_on_the_tape_machine(pool):
     trained(TRAININGS["machine and compiled"](), executor=pool)
-    _, kernels = pool.submit(parallel_tasks.programs).result()
-    assert {"machine"} in [compiled.keys() for compiled in kernels.values()]
+    kinds = [compiled.keys() for kernels in programs_of(pool).values()
+             for compiled in kernels.values()]
+    assert {"machine"} in kinds
 
 
 # ---- what fails
@@ -347,7 +343,7 @@ def test_an_interrupt_leaves_the_last_whole_step(task):
     with Interrupted(task) as executor:
         history, state = trained(training, executor=executor, epochs=100)
     assert history.interrupted
-    assert len(history) < 10
+    assert len(history) < task  # a step has at least one task
     whole = dropping(metrics=[nn.accuracy])
     assert state == trained(whole, engine="jit", epochs=len(history))[1]
 

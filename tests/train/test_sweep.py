@@ -1,5 +1,6 @@
 """Sweeps: the same rows on every executor, files that go on, and errors that say what to do."""
 
+import io
 import json
 import os
 import random
@@ -15,7 +16,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 import sweeps
-from helpers import ROOT, SPAWN, run_python
+from helpers import ROOT, SPAWN, dask_cluster, run_python
 from sweeps import GRID, make, quick
 
 from tinygrad_edu import History, fit, nn, optim
@@ -125,14 +126,9 @@ def test_a_worker_that_computes_other_digits_is_named():
 
 
 def test_a_dask_cluster_gives_the_same_bits_and_survives_the_death_of_a_worker(tmp_path):
-    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
     flag = tmp_path / "flag"
     grid = {"lr": [0.01, 0.1, 1.0, 1e200], "layers": [[4], (3, 2)]}
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with (
-        distributed.LocalCluster(**options, processes=True, silence_logs=50) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with dask_cluster(2) as cluster, cluster.get_client() as client:
         found = sweep(make, grid, seeds=2, executor=client.get_executor())
         assert len(found) == 16
         assert bits_of_rows(found) == bits_of_rows(sweep(make, grid, seeds=2))
@@ -269,6 +265,29 @@ def test_ctrl_c_ends_a_sweep_and_keeps_what_is_finished(tmp_path):
     assert (out, err, process.returncode) == ("True\n", "", 0)
     assert 2 <= len(Sweep.load(path)) < 16
     assert all(row.steps == 24 for row in Sweep.load(path))  # no training that was interrupted
+
+
+@pytest.mark.parametrize(("event", "kept"), [("c_call", 2), ("c_return", 3)])
+def test_ctrl_c_when_a_row_is_written_keeps_whole_lines(event, kept, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    lines = 0
+
+    def interrupt(frame, happened, call):
+        nonlocal lines
+        if happened == event and isinstance(getattr(call, "__self__", None), io.FileIO):
+            lines += call.__name__ == "write"
+            if lines == 4:  # the header and three rows
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    try:
+        found = sweep(quick, {"lr": [0.1]}, seeds=5, path=path)
+    finally:
+        sys.setprofile(None)
+    assert found.interrupted
+    assert [*Sweep.load(path)] == found[:kept]
+    assert sweep(quick, {"lr": [0.1]}, seeds=5, path=path) == sweep(quick, {"lr": [0.1]}, seeds=5)
 
 
 def test_an_interrupted_training_has_no_row():

@@ -91,8 +91,9 @@ class Store:
             written = self._file.write(line)
             if written != len(line):
                 raise OSError(0, "the disk is full")
-        except BaseException:  # also Ctrl-C: a part of a line is no row
-            self._file.truncate(end)
+        except BaseException:  # also Ctrl-C, which may come when the whole line is written
+            if os.fstat(self._file.fileno()).st_size < end + len(line):
+                self._file.truncate(end)
             raise
 
     def _cannot_write(self, error: OSError) -> OSError:
