@@ -4,7 +4,7 @@ import it."""
 import os
 import time
 
-from tinygrad_edu.jit.parallel import parts, tasks
+from tinygrad_edu.jit.parallel import sharing, tasks
 from tinygrad_edu.jit.parallel.batched import Recipe
 from tinygrad_edu.train.compiled.kernels import Kernel
 
@@ -37,4 +37,4 @@ def recipes():
 
 def lose_memory():
     """Makes the worker one that does not find the shared memory of a part."""
-    parts.attached = lambda name, token: None
+    sharing.attached = lambda name, token: None

@@ -5,9 +5,10 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from array import array
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from tinygrad_edu.data.summation import BLOCK
 from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.errors import NonFiniteError, PrimitiveError, WorkerError
 from tinygrad_edu.jit.parallel import parts, tasks
+from tinygrad_edu.jit.parallel.sharing import Slots
 
 numpy = pytest.importorskip("numpy")
 
@@ -237,12 +239,129 @@ def test_a_primitive_of_your_own_is_that_of_the_moment(threads):
             del TABLE["times"]
 
 
-def test_a_worker_that_lacks_shared_memory_is_sent_the_numbers():
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Divides batches into many parts."""
+    monkeypatch.setattr(parts, "FIRST_SECONDS", 1e-9)
+    for name in ("PART_BYTES", "SHARED_BYTES"):
+        monkeypatch.setattr(parts, name, 8 * 2 * (BLOCK * 5 + 2))
+
+
+def test_a_worker_that_lacks_shared_memory_is_sent_the_numbers(small_parts):
     f = jit(energy)
     with ProcessPoolExecutor(1, SPAWN) as single:
         single.submit(parallel_tasks.lose_memory).result()
         chunks = cut_at((X, Y, 1.5), [700, 2_300])
         assert bits_of(list(f.batch_value_and_grad(chunks, executor=single))) == whole()
+
+
+def test_without_shared_memory_the_numbers_are_sent(tmp_path):
+    script = """
+        import resource, sys
+        from array import array
+        from concurrent.futures import ProcessPoolExecutor
+        from helpers import SPAWN
+        from tinygrad_edu import jit
+        from tinygrad_edu.jit.parallel.sharing import slots_of
+        if __name__ == "__main__":
+            f = jit(lambda x: x * x + 1.0)
+            x = array("d", range(300_000))
+            expected = f.batch(x)
+            with ProcessPoolExecutor(1, SPAWN) as pool:
+                pool.submit(abs, 1).result()
+                resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+                with slots_of(100_000, 3) as slots:
+                    print(slots)
+                print(f.batch(x, executor=pool) == expected)
+    """
+    assert run_python(dedent(script)).stdout.split() == ["None", "True"]
+
+
+class InProcess(Executor):
+    """An executor that is not known: threads of this process, which it does not say."""
+
+    def __init__(self):
+        self.pool = ThreadPoolExecutor(6)
+        self.pending = self.most = 0
+
+    def submit(self, *call):
+        self.pending += 1
+        self.most = max(self.most, self.pending)
+        future = self.pool.submit(*call)
+        future.add_done_callback(self.end)
+        return future
+
+    def end(self, _):
+        self.pending -= 1
+
+
+def test_all_workers_of_a_large_machine_are_used(small_parts, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    executor = InProcess()
+    slow = define("slow", lambda x: time.sleep(1e-4) or 2.0 * x, lambda x, o: 2.0 + 0.0 * x)
+    found = list(jit(lambda x: slow(x)).batch(iter([X]), executor=executor))
+    assert found == [array("d", [2.0 * x for x in X])]
+    assert executor.most == 2 * 6 + 1
+
+
+class Retrying(Executor):
+    """Has tasks computed again, as if a worker had been given up that had almost finished."""
+
+    def submit(self, call, *args):
+        call(*args)
+        future = Future()
+        future.set_result(call(*args))
+        return future
+
+
+def test_parts_that_were_computed_twice_have_the_same_bits(small_parts):
+    before = shared_memory()
+    chunks = cut_at((X, Y, 1.5), [700, 2_300])
+    found = jit(energy).batch_value_and_grad(chunks, executor=Retrying())
+    assert bits_of(list(found)) == whole()
+    assert shared_memory() == before
+
+
+class GivingUp(Executor):
+    """Gives a worker up in the middle of its third task.  It goes on when another worker has
+    computed the fourth."""
+
+    def __init__(self):
+        self.tasks = 0
+        self.goes_on = threading.Event()
+        self.stopped = threading.Event()
+
+    def row(self, x):
+        if threading.current_thread().name == "stopped" and not self.stopped.is_set():
+            self.stopped.set()
+            self.goes_on.wait()
+        return 2.0 * x
+
+    def submit(self, *call):
+        self.tasks += 1
+        if self.tasks == 3:
+            self.thread = threading.Thread(target=call[0], args=call[1:], name="stopped")
+            self.thread.start()
+            self.stopped.wait()
+        future = Future()
+        future.set_result(call[0](*call[1:]))
+        if self.tasks == 4:
+            self.goes_on.set()
+            self.thread.join()
+        return future
+
+
+@pytest.mark.parametrize("is_safe", [True, False], ids=["as it is", "a planted bug"])
+def test_a_worker_that_was_given_up_and_goes_on_does_not_change_later_parts(
+    is_safe, small_parts, monkeypatch
+):
+    executor = GivingUp()
+    row = define(f"doubled_{is_safe}", executor.row, lambda x, o: 2.0 + 0.0 * x)
+    if not is_safe:
+        monkeypatch.setattr(Slots, "end", lambda self, slot: self._free.append(slot))
+    (found,) = jit(lambda x: row(x)).batch(iter([X]), executor=executor)
+    assert executor.tasks > 4
+    assert (found == array("d", [2.0 * x for x in X])) == is_safe
 
 
 def killing(chunks, at, kill):

@@ -51,7 +51,7 @@ def _trip(workers: Workers, number: int, sent: int, returned: int) -> float:
     times = []
     for task in _echoes(number, sent, returned):
         began = perf_counter()
-        [*workers.results([task], most=1)]
+        [*workers.results([task], most=lambda: 1)]
         times.append(perf_counter() - began)
     return median(times)
 
@@ -62,7 +62,7 @@ def _processors(
     """Returns the seconds of processor a task costs here and in its worker, with many in flight."""
     echoes = _echoes(number, sent, returned)
     began = process_time()
-    found = [*workers.results(echoes, most=IN_FLIGHT)]
+    found = [*workers.results(echoes, most=lambda: IN_FLIGHT)]
     here = (process_time() - began) / number
     times: dict[int, list[float]] = {}
     for _, process, time in found:
@@ -75,7 +75,7 @@ def _processors(
 def measured(name: str, executor: Executor, quick: bool) -> Fitted:
     """Measures tasks of several sizes, and tasks of equal length, on an executor that is idle."""
     workers = Workers(executor, "executors")
-    [*workers.results(_echoes(IN_FLIGHT, 0, 0), most=IN_FLIGHT)]
+    [*workers.results(_echoes(IN_FLIGHT, 0, 0), most=lambda: IN_FLIGHT)]
     rounds, number = (1, 8) if quick else (3, 40)
     points: dict[str, Points] = {"trip": [], "parent": [], "worker": []}
     for sent, returned in SIZES[:-1] if quick else SIZES:
@@ -97,5 +97,5 @@ def _differing(workers: Workers, length: float, number: int) -> tuple[float, flo
     longer of two."""
     turns = int(1e5 * length / tasks.spin(100_000, 0))
     spins = [Task(tasks.spin, [], [turns, next(_numbers)]) for _ in range(number)]
-    times = [*workers.results(spins, most=IN_FLIGHT)]
+    times = [*workers.results(spins, most=lambda: IN_FLIGHT)]
     return fmean(times), stdev(times), fmean(max(pair) for pair in pairwise(times))

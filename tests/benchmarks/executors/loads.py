@@ -250,7 +250,7 @@ def batch_loads(rows: int, cost: RowCost, is_here: bool) -> dict[str, Load]:
             most=most,
         )
 
-    shared = load(parts.SHARED_BYTES, lambda workers: 2 * workers + 2, bytes_=0)
+    shared = load(parts.SHARED_BYTES, lambda workers: 2 * workers + 1, bytes_=0)
     pending = parts.PENDING_BYTES // (8 * layout.size(layout.most(parts.PART_BYTES)))
     sent = load(parts.PART_BYTES, lambda workers: min(1024, pending), bytes_=8)
     return {POOL: shared, DASK: shared if is_here else sent}

@@ -1,7 +1,7 @@
 """Tasks on any executor: submitted a few at a time, with results in order and clear errors.
 
     workers = Workers(executor, "batch")
-    for result in workers.results(tasks, most=8):
+    for result in workers.results(tasks, most=lambda: 8):
         ...
 """
 
@@ -77,12 +77,19 @@ class Workers:
         self.count = os.cpu_count() or 1
         self.seconds = 0.0
 
-    def results(self, tasks: Iterable[Task], most: int) -> Generator[Any, None, None]:
+    @property
+    def seen(self) -> int:
+        """How many workers have answered."""
+        return len(self._seen)
+
+    def results(
+        self, tasks: Iterable[Task], most: Callable[[], int]
+    ) -> Generator[Any, None, None]:
         """Yields the results of tasks, in order.
 
-        most: how many tasks are submitted before the first of them has its result.  A task is taken
-            from ``tasks`` just before it is submitted.  What ``tasks`` raises is raised after the
-            results of the tasks before.
+        most: returns how many tasks are submitted before the first of them has its result.  A task
+            is taken from ``tasks`` just before it is submitted.  What ``tasks`` raises is raised
+            after the results of the tasks before.
 
         Raises:
             WorkerError: a worker died, or the executor failed.
@@ -95,7 +102,7 @@ class Workers:
         try:
             while True:
                 # a result that is there is not held back by tasks that may come late
-                while len(pending) < most and not (pending and pending[0][1].done()):
+                while len(pending) < most() and not (pending and pending[0][1].done()):
                     try:
                         new = next(left, None)
                     except Exception as error:

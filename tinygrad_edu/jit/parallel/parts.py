@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import count as counter
+from math import inf
 from typing import Any
 
 from ...data.summation import BLOCK
@@ -23,11 +23,11 @@ from ..running.memory import AlignedBuffer, address, give_back
 from ..running.sums import native
 from .batched import Batched, Recipe
 from .executors import Task, Workers
-from .sharing import HEAD, Doubles, Place, Ring, attached, doubles, is_attached, ring
+from .sharing import Doubles, Place, Slot, Slots, claimed, slots_of
 from .tasks import Shared
 
 PART_BYTES = 4 * 2**20  # of a part, if a block is not larger
-SHARED_BYTES = 16 * 2**20  # the same in shared memory, so that Dask has fewer tasks
+SHARED_BYTES = 32 * 2**20  # the same in shared memory, so that Dask has fewer tasks
 PENDING_BYTES = 256 * 2**20  # of the parts that are on their way to workers and back
 MOST_PIECES = 64  # of small chunks, from which on a part ends with the next whole block
 SMALL_BYTES = 2**20  # of a batch for which shared memory does not pay
@@ -215,10 +215,9 @@ def run_part(
         memory[:len(place)] = place
         compute(recipe.batched, layout, memoryview(memory).cast("d"), count, numbers)
         return bytes(memoryview(memory)[len(place):])
-    name, token, start, _ = place
-    if (buffer := attached(name, token)) is None:
+    if (view := claimed(place, layout.size(count))) is None:
         return False
-    with doubles(buffer, start, layout.size(count)) as view:
+    with view:
         compute(recipe.batched, layout, view, count, numbers)
     return True
 
@@ -257,112 +256,105 @@ class There:
         self._recipe = recipe
         self._layout = layout
         self._numbers = numbers
-        self._is_small = 0 < 8 * layout.size(total) < SMALL_BYTES
         self._workers = Workers(executor, "batch")
         seconds = EXPECTED[kernel.kind] * max(1, kernel.tape.operations)
         self._first = FIRST_SECONDS / seconds
-        self._limit(PART_BYTES)
+        self._pace = inf  # seconds for a sample, in the fastest part
+        is_small = 0 < 8 * layout.size(total) < SMALL_BYTES
+        if is_small or self._workers.are_threads:
+            self._share(0)
+        else:
+            self._share(2 * self._workers.count + 1)
 
-    def run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
-        """Yields parts, and the memory of their results and sums."""
-        chunks = iter(chunks)
-        if not self._is_small and self._shares_memory():
-            slots = 2 * self._workers.count + 2
-            self._limit(min(SHARED_BYTES, PENDING_BYTES // slots))
-            with ring(slots, 8 * self._layout.size(self._most)) as found:
-                if found is not None:
-                    yield from self._run_shared(chunks, found, slots)
-                    return
-        self._limit(PART_BYTES)
-        yield from self._run_sent(chunks)
-
-    def _limit(self, size: int) -> None:
-        """Sets the largest size of a part, in bytes."""
+    def _share(self, slots: int) -> None:
+        """Sets the number of slots of shared memory, or 0 to send the numbers to the workers."""
+        self._slots = slots
+        size = min(SHARED_BYTES, PENDING_BYTES // slots) if slots else PART_BYTES
         self._most = self._layout.most(size)
         self._size = self._whole_blocks(self._first)
 
-    def _shares_memory(self) -> bool:
-        """Returns whether workers are processes of this machine."""
-        if self._workers.are_threads:
-            return False  # they have it all
-        with ring(1, HEAD) as found:
-            if found is None:
-                return False
-            tried = Task(is_attached, [], found.place(0))
-            with closing(self._workers.results([tried], 1)) as results:
-                return next(results)  # type: ignore[no-any-return]
+    def _most_pending(self) -> int:
+        """Returns how many parts are on their way to workers and back."""
+        if self._slots:
+            seen = self._workers.seen or self._slots
+            return min(self._slots, 2 * seen + 1)
+        sent = PENDING_BYTES // (8 * self._layout.size(self._most))
+        return min(max(2, sent), 1024)
 
-    def _run_shared(self, chunks: Iterable[Chunk], memory: Ring, slots: int
-                    ) -> Iterator[tuple[list[Piece], Doubles]]:
+    def run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
+        """Yields parts, and the memory of their results and sums."""
+        with slots_of(8 * self._layout.size(self._most), self._slots) as slots:
+            if slots is None:
+                self._share(0)
+            yield from self._run(chunks, slots)
+
+    def _run(self, chunks: Iterable[Chunk], slots: Slots | None
+             ) -> Iterator[tuple[list[Piece], Doubles]]:
         layout = self._layout
-        pending: deque[tuple[int, list[Piece], Doubles]] = deque()
-        made: list[tuple[int, Doubles]] = []  # the part that is packed now
-        numbers = counter()
+        # with a view of the memory, and no slot if the numbers are sent
+        made: list[tuple[bytearray | Place, Doubles, Slot | None]] = []  # the part packed now
+        pending: deque[tuple[list[Piece], Doubles, Slot | None]] = deque()
 
         def make(room: int) -> Doubles:
-            k = next(numbers)
-            made.append((k, memory.view(k, layout.size(room))))
+            begun = None
+            if slots is not None and self._slots:
+                begun = slots.begin(layout.size(room))
+            if begun is None:
+                sent = bytearray(8 * layout.columns * room)
+                made.append((sent, memoryview(sent).cast("d"), None))
+            else:
+                made.append(begun)
             return made[0][1]
 
         def tasks() -> Iterator[Task]:
             for pieces, _ in packed(chunks, layout, lambda: self._size, make):
-                k, view = made.pop()
-                pending.append((k, pieces, view))
-                yield self._task(memory.place(k), length(pieces))
+                place, view, slot = made.pop()
+                count = length(pieces)
+                if isinstance(place, bytearray):
+                    view.release()
+                    del place[8 * layout.columns * count:]
+                pending.append((pieces, view, slot))
+                yield self._task(place, count)
 
         try:
-            with closing(self._workers.results(tasks(), slots)) as results:
-                for is_done in results:
-                    _, pieces, view = pending[0]
+            with closing(self._workers.results(tasks(), self._most_pending)) as results:
+                for result in results:
+                    pieces, view, slot = pending[0]
                     count = length(pieces)
                     self._adapt(count)
-                    if not is_done:
-                        self._send(view, count)
-                    with view[layout.columns * count:layout.size(count)] as found:
-                        yield pieces, found
-                    pending.popleft()[-1].release()
+                    if result is False:  # the worker is on another machine
+                        if self._slots:  # from now on, all are sent the numbers
+                            self._share(0)
+                        result = self._sent(view, count)
+                    if result is True:
+                        with view[layout.columns * count:layout.size(count)] as found:
+                            yield pieces, found
+                    else:
+                        yield pieces, memoryview(result).cast("d")
+                    view.release()
+                    if slots is not None and slot is not None:
+                        slots.end(slot)
+                    pending.popleft()
         finally:
-            for view in [*(view for _, view in made), *(view for _, _, view in pending)]:
+            for _, view, _ in [*made, *pending]:
                 with suppress(BufferError):  # the error of a column may keep it
                     view.release()
 
-    def _send(self, view: Doubles, count: int) -> None:
-        """Completes a part that a worker on another machine was asked for, who lacks its memory."""
-        ends = self._layout.columns * count, self._layout.size(count)
-        with view[:ends[0]] as columns, view[ends[0]:ends[1]] as found:
+    def _sent(self, view: Doubles, count: int) -> bytes:
+        """Returns what a worker computes that is sent the columns of a part in shared memory."""
+        with view[:self._layout.columns * count] as columns:
             task = self._task(bytearray(columns), count)
-            with closing(self._workers.results([task], 1)) as results:
-                found[:] = memoryview(next(results)).cast("d")
-
-    def _run_sent(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
-        layout = self._layout
-        pending: deque[list[Piece]] = deque()
-        made: list[bytearray] = []
-
-        def make(room: int) -> Doubles:
-            made.append(bytearray(8 * layout.columns * room))
-            return memoryview(made[0]).cast("d")
-
-        def tasks() -> Iterator[Task]:
-            for pieces, _ in packed(chunks, layout, lambda: self._size, make):
-                count = length(pieces)
-                pending.append(pieces)
-                yield self._task(made.pop()[:8 * layout.columns * count], count)
-
-        most = max(2, PENDING_BYTES // (8 * layout.size(self._most)))
-        with closing(self._workers.results(tasks(), min(most, 1024))) as results:
-            for result in results:
-                pieces = pending.popleft()
-                self._adapt(length(pieces))
-                yield pieces, memoryview(result).cast("d")
+        with closing(self._workers.results([task], lambda: 1)) as results:
+            return next(results)  # type: ignore[no-any-return]
 
     def _task(self, place: bytearray | Place, count: int) -> Task:
         return Task(run_part, [self._recipe], [self._layout, place, count, self._numbers])
 
     def _adapt(self, count: int) -> None:
         """Chooses the size of the next part, after one of ``count`` samples."""
-        wanted = count * PART_SECONDS / max(self._workers.seconds, 1e-6)
-        self._size = self._whole_blocks(min(wanted, 4 * self._size))
+        # the first part of a worker may take long, since the function is compiled there
+        self._pace = min(self._pace, max(self._workers.seconds, 1e-6) / count)
+        self._size = self._whole_blocks(min(PART_SECONDS / self._pace, 4 * self._size))
 
     def _whole_blocks(self, samples: float) -> int:
         return max(1, min(int(samples), self._most) // BLOCK) * BLOCK

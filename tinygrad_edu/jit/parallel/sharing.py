@@ -8,9 +8,13 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count as counter
 from multiprocessing.shared_memory import SharedMemory
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,52 +27,107 @@ FOLDER = Path("/dev/shm")  # where Linux shows shared memory as files
 HEAD = 64  # bytes in front, which begin with the token
 
 
-class Ring:
-    """Shared memory that is divided into slots, which the parts of a batch use in turn.
+@dataclass
+class Slot:
+    """A piece of shared memory, for one part at a time.
 
-    token: random bytes at the start, by which a worker sees that the name is not of other memory.
+    start: its position in the memory, in bytes.
+    reserved: how many bytes the system has given.
     """
 
-    def __init__(self, memory: SharedMemory, slots: int, size: int) -> None:
+    start: int
+    reserved: int = 0
+
+
+class Slots:
+    """Shared memory that is divided into slots, which the parts of a batch use in turn.
+
+    It begins with a token of random bytes, by which a worker sees that the name is not of other
+    memory.  A slot begins with the number of its part, and with how many workers began to compute
+    it.  An executor that gives a worker up has the part computed by another one.  Should the first
+    go on, it would write over a later part, so that such a slot is not used again.
+    """
+
+    def __init__(self, memory: SharedMemory, count: int, size: int) -> None:
         assert memory.buf is not None
         self._buffer: memoryview = memory.buf
         self._name = memory.name
-        self._slots = slots
-        self._size = size
+        # those at the start are used first: memory that is never used costs no time
+        self._free = [Slot(HEAD + i * (HEAD + size)) for i in range(count)]
+        self._numbers = counter()
+        self._file: Any = None
+        if (path := FOLDER / memory.name).exists():
+            self._file = path.open("r+b")
         self._token = secrets.token_bytes(16)
+        self._reserve(0, HEAD)
         self._buffer[:len(self._token)] = self._token
 
-    def _start(self, k: int) -> int:
-        return HEAD + k % self._slots * self._size
+    def begin(self, count: int) -> tuple[Place, Doubles, Slot] | None:
+        """Returns where the next part is, for `claimed`; so many doubles; and its slot, for `end`.
 
-    def place(self, k: int) -> Place:
-        """Returns where part ``k`` is, for `attached`."""
-        return self._name, self._token, self._start(k), k
+        Returns None if there is no free slot, or the system has not enough memory.  Release the
+        view of the doubles before the memory is closed.
+        """
+        slot = min(self._free, key=attrgetter("start"), default=None)
+        if slot is None:
+            return None
+        size = HEAD + 8 * count
+        if size > slot.reserved:
+            try:
+                self._reserve(slot.start + slot.reserved, size - slot.reserved)
+            except OSError:
+                return None
+            slot.reserved = size
+        self._free.remove(slot)
+        number = next(self._numbers)
+        with _head(self._buffer, slot.start) as head:
+            head[1] = 0
+            head[0] = number
+        place = self._name, self._token, slot.start, number
+        return place, doubles(self._buffer, slot.start + HEAD, count), slot
 
-    def view(self, k: int, count: int) -> Doubles:
-        """Returns the first doubles of part ``k``.  Release the view before the ring is closed."""
-        return doubles(self._buffer, self._start(k), count)
+    def end(self, slot: Slot) -> None:
+        """Takes a slot back, if no other worker may still write to it."""
+        with _head(self._buffer, slot.start) as head:
+            head[0] = -1  # first: a worker that begins from now on sees it
+            if head[1] <= 1:
+                self._free.append(slot)
+
+    def _reserve(self, start: int, size: int) -> None:
+        """Asks the system for pages; one that is missing later would end the process."""
+        if self._file is not None:
+            os.posix_fallocate(self._file.fileno(), start, size)
+
+    def close(self) -> None:
+        """Ends the use of the memory."""
+        if self._file is not None:
+            self._file.close()
 
 
 @contextmanager
-def ring(slots: int, size: int) -> Iterator[Ring | None]:
-    """Makes a `Ring` of slots of so many bytes; it is None if the system has not enough memory."""
-    memory = None
+def slots_of(size: int, count: int) -> Iterator[Slots | None]:
+    """Makes so many slots of so many bytes; it is None if the system has not enough memory."""
+    memory = made = None
     try:
-        memory = SharedMemory(create=True, size=HEAD + slots * size)
-        if (path := FOLDER / memory.name).exists():
-            with path.open("r+b") as file:  # a page that is missing later would end the process
-                os.posix_fallocate(file.fileno(), 0, HEAD + slots * size)
-        made = Ring(memory, slots, size)
+        if count:
+            memory = SharedMemory(create=True, size=HEAD + count * (HEAD + size))
+            made = Slots(memory, count, size)
     except OSError:
-        made = None
+        pass
     try:
         yield made
     finally:
+        if made is not None:
+            made.close()
         if memory is not None:
             with suppress(BufferError):  # an error may keep a view of it
                 memory.close()
             memory.unlink()
+
+
+def _head(buffer: memoryview, start: int) -> memoryview:
+    """Returns the number of a slot's part, and how many workers began to compute it."""
+    return buffer[start:start + 16].cast("q")
 
 
 def doubles(buffer: memoryview, start: int, count: int) -> Doubles:
@@ -108,11 +167,27 @@ def attached(name: str, token: bytes) -> memoryview | None:
                 last = name, owner, owner.buf
         except (OSError, ValueError):  # ValueError: it is empty
             return None
+        # for 100 MB the system takes 40 ms, in which the first part is computed
+        threading.Thread(target=_drop, args=[_last]).start()
         _last = last
     buffer = last[2]
     return buffer if buffer is not None and buffer[:len(token)] == token else None
 
 
-def is_attached(name: str, token: bytes, start: int, k: int) -> bool:
-    """Returns whether a worker has the shared memory of a `Place`."""
-    return attached(name, token) is not None
+def _drop(last: object) -> None:
+    """Has the last reference to memory, which goes back to the system now."""
+
+
+def claimed(place: Place, count: int) -> Doubles | None:
+    """Returns the doubles of a part, which this worker is about to compute.
+
+    It is None if the memory is not on this machine, or the part is not there any more.
+    """
+    name, token, start, k = place
+    if (buffer := attached(name, token)) is None:
+        return None
+    with _head(buffer, start) as head:
+        head[1] += 1  # first: either `end` sees this, or this sees that the number has changed
+        if head[0] != k:
+            return None
+    return doubles(buffer, start + HEAD, count)

@@ -123,7 +123,8 @@ class Distribution:
         outputs: list[Sequence[float]] = []
         buffers.sums.clear()
         tasks = self._tasks(plan, buffers, numbers)
-        with closing(self._workers.results(tasks, PARTS * self._workers.count)) as results:
+        most = PARTS * self._workers.count
+        with closing(self._workers.results(tasks, lambda: most)) as results:
             for (start, stop), (sums, found) in zip(self._ends, results, strict=True):
                 buffers.sums.add_bytes(sums)
                 if plan.predicts:
