@@ -319,7 +319,7 @@ def test_parts_that_were_computed_twice_have_the_same_bits(small_parts):
     chunks = cut_at((X, Y, 1.5), [700, 2_300])
     found = jit(energy).batch_value_and_grad(chunks, executor=Retrying())
     assert bits_of(list(found)) == whole()
-    assert shared_memory() == before
+    assert nothing_is_left(before)
 
 
 class GivingUp(Executor):
@@ -377,6 +377,19 @@ def shared_memory():
     return {path.name for path in Path("/dev/shm").glob("psm_*")}
 
 
+def nothing_is_left(before):
+    """Returns whether all shared memory is given back that was made since ``before``.
+
+    That of other tests, which run at the same time, may take seconds.
+    """
+    left = shared_memory() - before
+    for _ in range(300):
+        if not (left := left & shared_memory()):
+            break
+        time.sleep(0.1)
+    return not left
+
+
 def test_the_death_of_a_process_is_an_error_with_a_remedy_and_leaves_nothing_half_written(
     monkeypatch
 ):
@@ -398,7 +411,7 @@ def test_the_death_of_a_process_is_an_error_with_a_remedy_and_leaves_nothing_hal
     assert out[:done] == expected[:done]
     assert set(out[done:]) == {-7.0}
     assert WEIGHT.grad == 0.0
-    assert shared_memory() == before
+    assert nothing_is_left(before)
 
 
 def test_dask_has_the_same_bits_after_the_death_of_a_worker(cluster):

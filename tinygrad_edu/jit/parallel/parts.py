@@ -273,11 +273,16 @@ class There:
         self._most = self._layout.most(size)
         self._size = self._whole_blocks(self._first)
 
+    def _stop_sharing(self) -> None:
+        """Has the numbers sent from now on."""
+        if self._slots:
+            self._share(0)
+
     def _most_pending(self) -> int:
         """Returns how many parts are on their way to workers and back."""
         if self._slots:
-            seen = self._workers.seen or self._slots
-            return min(self._slots, 2 * seen + 1)
+            seen = self._workers.seen
+            return min(self._slots, 2 * seen + 1) if seen else self._slots
         sent = PENDING_BYTES // (8 * self._layout.size(self._most))
         return min(max(2, sent), 1024)
 
@@ -285,7 +290,7 @@ class There:
         """Yields parts, and the memory of their results and sums."""
         with slots_of(8 * self._layout.size(self._most), self._slots) as slots:
             if slots is None:
-                self._share(0)
+                self._stop_sharing()
             yield from self._run(chunks, slots)
 
     def _run(self, chunks: Iterable[Chunk], slots: Slots | None
@@ -300,6 +305,7 @@ class There:
             if slots is not None and self._slots:
                 begun = slots.begin(layout.size(room))
             if begun is None:
+                self._stop_sharing()
                 sent = bytearray(8 * layout.columns * room)
                 made.append((sent, memoryview(sent).cast("d"), None))
             else:
@@ -321,11 +327,10 @@ class There:
                 for result in results:
                     pieces, view, slot = pending[0]
                     count = length(pieces)
-                    self._adapt(count)
                     if result is False:  # the worker is on another machine
-                        if self._slots:  # from now on, all are sent the numbers
-                            self._share(0)
+                        self._stop_sharing()
                         result = self._sent(view, count)
+                    self._adapt(count)
                     if result is True:
                         with view[layout.columns * count:layout.size(count)] as found:
                             yield pieces, found

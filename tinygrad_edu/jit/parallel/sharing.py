@@ -8,7 +8,6 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +23,9 @@ Doubles = Any  # a view of memory with doubles
 Place = tuple[str, bytes, int, int]
 
 FOLDER = Path("/dev/shm")  # where Linux shows shared memory as files
-HEAD = 64  # bytes in front, which begin with the token
+HEAD = 64  # bytes in front of the slots, which begin with the token, and in front of each slot
+# in front of a slot: the number of its part, who began last, whether any worker began, and several
+NUMBER, LAST, BEGUN, SEVERAL = range(4)
 
 
 @dataclass
@@ -43,9 +44,9 @@ class Slots:
     """Shared memory that is divided into slots, which the parts of a batch use in turn.
 
     It begins with a token of random bytes, by which a worker sees that the name is not of other
-    memory.  A slot begins with the number of its part, and with how many workers began to compute
-    it.  An executor that gives a worker up has the part computed by another one.  Should the first
-    go on, it would write over a later part, so that such a slot is not used again.
+    memory.  A slot begins with the number of its part, and with whether several workers began to
+    compute it: an executor that gives a worker up has the part computed by another one.  Should the
+    first go on, it would write over a later part, so that such a slot is not used again.
     """
 
     def __init__(self, memory: SharedMemory, count: int, size: int) -> None:
@@ -59,7 +60,11 @@ class Slots:
         if (path := FOLDER / memory.name).exists():
             self._file = path.open("r+b")
         self._token = secrets.token_bytes(16)
-        self._reserve(0, HEAD)
+        try:
+            self._reserve(0, HEAD)
+        except OSError:
+            self.close()
+            raise
         self._buffer[:len(self._token)] = self._token
 
     def begin(self, count: int) -> tuple[Place, Doubles, Slot] | None:
@@ -81,16 +86,16 @@ class Slots:
         self._free.remove(slot)
         number = next(self._numbers)
         with _head(self._buffer, slot.start) as head:
-            head[1] = 0
-            head[0] = number
+            head[BEGUN] = head[SEVERAL] = 0
+            head[NUMBER] = number
         place = self._name, self._token, slot.start, number
         return place, doubles(self._buffer, slot.start + HEAD, count), slot
 
     def end(self, slot: Slot) -> None:
         """Takes a slot back, if no other worker may still write to it."""
         with _head(self._buffer, slot.start) as head:
-            head[0] = -1  # first: a worker that begins from now on sees it
-            if head[1] <= 1:
+            head[NUMBER] = -1  # first: a worker that begins from now on sees it
+            if not head[SEVERAL]:
                 self._free.append(slot)
 
     def _reserve(self, start: int, size: int) -> None:
@@ -126,8 +131,8 @@ def slots_of(size: int, count: int) -> Iterator[Slots | None]:
 
 
 def _head(buffer: memoryview, start: int) -> memoryview:
-    """Returns the number of a slot's part, and how many workers began to compute it."""
-    return buffer[start:start + 16].cast("q")
+    """Returns what a slot begins with: the numbers at `NUMBER` to `SEVERAL`."""
+    return buffer[start:start + 32].cast("q")
 
 
 def doubles(buffer: memoryview, start: int, count: int) -> Doubles:
@@ -167,15 +172,9 @@ def attached(name: str, token: bytes) -> memoryview | None:
                 last = name, owner, owner.buf
         except (OSError, ValueError):  # ValueError: it is empty
             return None
-        # for 100 MB the system takes 40 ms, in which the first part is computed
-        threading.Thread(target=_drop, args=[_last]).start()
         _last = last
     buffer = last[2]
     return buffer if buffer is not None and buffer[:len(token)] == token else None
-
-
-def _drop(last: object) -> None:
-    """Has the last reference to memory, which goes back to the system now."""
 
 
 def claimed(place: Place, count: int) -> Doubles | None:
@@ -187,7 +186,16 @@ def claimed(place: Place, count: int) -> Doubles | None:
     if (buffer := attached(name, token)) is None:
         return None
     with _head(buffer, start) as head:
-        head[1] += 1  # first: either `end` sees this, or this sees that the number has changed
-        if head[0] != k:
+        # Of workers that begin at the same time, at most one passes as the only one ("splitter",
+        # Lamport 1987); a count could be written by two of them at once.
+        me = secrets.randbits(62)
+        head[LAST] = me
+        if head[BEGUN]:
+            head[SEVERAL] = 1
+        else:
+            head[BEGUN] = 1
+            if head[LAST] != me:
+                head[SEVERAL] = 1
+        if head[NUMBER] != k:  # read last: either `end` sees this worker, or it sees `end`
             return None
     return doubles(buffer, start + HEAD, count)
