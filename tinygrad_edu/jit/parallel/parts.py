@@ -326,16 +326,7 @@ class There:
             with closing(self._workers.results(tasks(), self._most_pending)) as results:
                 for result in results:
                     pieces, view, slot = pending[0]
-                    count = length(pieces)
-                    if result is False:  # the worker is on another machine
-                        self._stop_sharing()
-                        result = self._sent(view, count)
-                    self._adapt(count)
-                    if result is True:
-                        with view[layout.columns * count:layout.size(count)] as found:
-                            yield pieces, found
-                    else:
-                        yield pieces, memoryview(result).cast("d")
+                    yield from self._completed(result, pieces, view)
                     view.release()
                     if slots is not None and slot is not None:
                         slots.end(slot)
@@ -344,6 +335,23 @@ class There:
             for _, view, _ in [*made, *pending]:
                 with suppress(BufferError):  # the error of a column may keep it
                     view.release()
+
+    def _completed(self, result: Any, pieces: list[Piece], view: Doubles
+                   ) -> Iterator[tuple[list[Piece], Doubles]]:
+        """Yields a part, and the memory of its results and sums.
+
+        result: what `run_part` returned.
+        """
+        count = length(pieces)
+        if result is False:  # the worker is on another machine
+            self._stop_sharing()
+            result = self._sent(view, count)
+        self._adapt(count)
+        if result is True:
+            with view[self._layout.columns * count:self._layout.size(count)] as found:
+                yield pieces, found
+        else:
+            yield pieces, memoryview(result).cast("d")
 
     def _sent(self, view: Doubles, count: int) -> bytes:
         """Returns what a worker computes that is sent the columns of a part in shared memory."""
