@@ -277,31 +277,34 @@ def test_without_shared_memory_the_numbers_are_sent(tmp_path):
     assert run_python(dedent(script)).stdout.split() == ["None", "True"]
 
 
-class InProcess(Executor):
-    """An executor that is not known: threads of this process, which it does not say."""
+class Waiting(Executor):
+    """Runs no task before so many were submitted; after 20 seconds it gives up."""
 
-    def __init__(self):
+    def __init__(self, count):
+        self.left = count
+        self.enough = threading.Event()
+        self.gave_up = False
         self.pool = ThreadPoolExecutor(6)
-        self.pending = self.most = 0
 
     def submit(self, *call):
-        self.pending += 1
-        self.most = max(self.most, self.pending)
-        future = self.pool.submit(*call)
-        future.add_done_callback(self.end)
-        return future
+        self.left -= 1
+        if self.left == 0:
+            self.enough.set()
+        return self.pool.submit(self.run, *call)
 
-    def end(self, _):
-        self.pending -= 1
+    def run(self, call, *args):
+        if not self.enough.wait(20):
+            self.gave_up = True
+            self.enough.set()
+        return call(*args)
 
 
 def test_all_workers_of_a_large_machine_are_used(small_parts, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    executor = InProcess()
-    slow = define("slow", lambda x: time.sleep(1e-4) or 2.0 * x, lambda x, o: 2.0 + 0.0 * x)
-    found = list(jit(lambda x: slow(x)).batch(iter([X]), executor=executor))
-    assert found == [array("d", [2.0 * x for x in X])]
-    assert executor.most == 2 * 6 + 1
+    executor = Waiting(2 * 6)
+    chunks = cut_at((X, Y, 1.5), [COUNT])
+    assert bits_of(list(jit(energy).batch_value_and_grad(chunks, executor=executor))) == whole()
+    assert not executor.gave_up
 
 
 class Retrying(Executor):
@@ -334,7 +337,7 @@ class GivingUp(Executor):
     def row(self, x):
         if threading.current_thread().name == "stopped" and not self.stopped.is_set():
             self.stopped.set()
-            self.goes_on.wait()
+            self.goes_on.wait(60)
         return 2.0 * x
 
     def submit(self, *call):
@@ -342,7 +345,7 @@ class GivingUp(Executor):
         if self.tasks == 3:
             self.thread = threading.Thread(target=call[0], args=call[1:], name="stopped")
             self.thread.start()
-            self.stopped.wait()
+            assert self.stopped.wait(60)
         future = Future()
         future.set_result(call[0](*call[1:]))
         if self.tasks == 4:

@@ -79,7 +79,7 @@ class Workers:
 
     @property
     def seen(self) -> int:
-        """How many workers have answered."""
+        """How many workers have answered since `results` was called, or in the last seconds."""
         return len(self._seen)
 
     def results(
