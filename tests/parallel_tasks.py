@@ -37,4 +37,16 @@ def recipes():
 
 def lose_memory():
     """Makes the worker one that does not find the shared memory of a part."""
-    sharing.attached = lambda name, token: None
+    sharing.attached = lambda path, name: None
+
+
+class RefusedError(Exception):
+    """An error that can be pickled, but not be made again."""
+
+    def __init__(self, row, number):
+        super().__init__(f"{row} refuses {number}")
+
+
+def refuse():
+    """Raises an error in the worker."""
+    raise RefusedError("the row", 2.0)

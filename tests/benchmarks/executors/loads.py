@@ -227,7 +227,7 @@ def row_cost(rows: int) -> RowCost:
 
     def copies() -> None:
         chunk = parts.Chunk(columns, rows, out)
-        for pieces, _ in parts.packed([chunk], layout, lambda: most, lambda room: memory):
+        for pieces in parts.packed([chunk], layout, lambda: most, lambda room: memory):
             count = parts.length(pieces)
             layout.deliver(memory[COLUMNS * count:layout.size(count)], pieces)
 

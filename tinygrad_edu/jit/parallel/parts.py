@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
@@ -105,7 +105,7 @@ class Layout:
 
     def close_up(self, view: Doubles, room: int, count: int) -> None:
         """Moves the columns of a part that did not get so many samples as it has room for."""
-        for k in range(self.columns):
+        for k in range(1, self.columns if count < room else 0):
             view[k * count:(k + 1) * count] = view[k * room:k * room + count]
 
     def deliver(self, view: Doubles, pieces: Sequence[Piece]) -> None:
@@ -127,8 +127,8 @@ def packed(
     layout: Layout,
     size: Callable[[], int],
     make: Callable[[int], Doubles],
-) -> Iterator[tuple[list[Piece], Doubles]]:
-    """Yields parts: the pieces of chunks, and the memory with their columns.
+) -> Iterator[list[Piece]]:
+    """Copies the columns of chunks to parts, and yields the pieces of each part.
 
     A chunk is copied before the next one is taken, which may be in the same memory.  Parts have
     ``size()`` samples, or fewer whole blocks if the chunks are small.  What the chunks raise is
@@ -154,12 +154,14 @@ def packed(
             if len(pieces) == MOST_PIECES:
                 end = -(-at // BLOCK) * BLOCK
             if at == end:
-                yield _whole(pieces, layout, view, room, at)
+                layout.close_up(view, room, at)
+                yield pieces
                 pieces = []
                 at = 0
         chunk.columns = ()
     if pieces:
-        yield _whole(pieces, layout, view, room, at)
+        layout.close_up(view, room, at)
+        yield pieces
     for failure in failures:
         raise failure
 
@@ -170,14 +172,6 @@ def _before_failure(chunks: Iterable[Chunk], failures: list[Exception]) -> Itera
         yield from chunks
     except Exception as error:
         failures.append(error)
-
-
-def _whole(
-    pieces: list[Piece], layout: Layout, view: Doubles, room: int, count: int
-) -> tuple[list[Piece], Doubles]:
-    if count < room:
-        layout.close_up(view, room, count)
-    return pieces, view
 
 
 # ---- in a worker ---------------------------------------------------------------------------------
@@ -238,11 +232,27 @@ class Here:
         layout = self._layout
         most = layout.most(PART_BYTES)
         memory = AlignedBuffer(layout.size(most)).view
-        for pieces, _ in packed(chunks, layout, lambda: most, lambda room: memory):
+        for pieces in packed(chunks, layout, lambda: most, lambda room: memory):
             count = length(pieces)
             view = memory[:layout.size(count)]
             compute(self._function, layout, view, count, self._numbers)
             yield pieces, view[layout.columns * count:]
+
+
+@dataclass
+class Part:
+    """A part on its way to a worker and back.
+
+    place: its columns, or where they are in shared memory.
+    view: that memory.
+    slot: the slot of shared memory, or None if the columns are sent.
+    pieces: the samples, when all are there.
+    """
+
+    place: bytearray | Place
+    view: Doubles
+    slot: Slot | None = None
+    pieces: list[Piece] = field(default_factory=list)
 
 
 class There:
@@ -260,98 +270,93 @@ class There:
         seconds = EXPECTED[kernel.kind] * max(1, kernel.tape.operations)
         self._first = FIRST_SECONDS / seconds
         self._pace = inf  # seconds for a sample, in the fastest part
-        is_small = 0 < 8 * layout.size(total) < SMALL_BYTES
-        if is_small or self._workers.are_threads:
-            self._share(0)
-        else:
-            self._share(2 * self._workers.count + 1)
+        self._slots: Slots | None = None  # without them, the numbers are sent to the workers
+        self._is_small = 0 < 8 * layout.size(total) < SMALL_BYTES
 
-    def _share(self, slots: int) -> None:
-        """Sets the number of slots of shared memory, or 0 to send the numbers to the workers."""
-        self._slots = slots
-        size = min(SHARED_BYTES, PENDING_BYTES // slots) if slots else PART_BYTES
+    def _limit_parts(self, size: int) -> None:
+        """Limits parts to so many bytes; the next one is small, and shows how long one takes."""
         self._most = self._layout.most(size)
         self._size = self._whole_blocks(self._first)
 
     def _stop_sharing(self) -> None:
         """Has the numbers sent from now on."""
-        if self._slots:
-            self._share(0)
+        if self._slots is not None:
+            self._slots = None
+            self._limit_parts(PART_BYTES)
 
     def _most_pending(self) -> int:
         """Returns how many parts are on their way to workers and back."""
-        if self._slots:
+        if self._slots is not None:
             seen = self._workers.seen
-            return min(self._slots, 2 * seen + 1) if seen else self._slots
+            usable = self._slots.usable
+            return max(1, min(usable, 2 * seen + 1) if seen else usable)
         sent = PENDING_BYTES // (8 * self._layout.size(self._most))
         return min(max(2, sent), 1024)
 
     def run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
         """Yields parts, and the memory of their results and sums."""
-        with slots_of(8 * self._layout.size(self._most), self._slots) as slots:
-            if slots is None:
-                self._stop_sharing()
-            yield from self._run(chunks, slots)
+        is_sent = self._is_small or self._workers.are_threads
+        count = 0 if is_sent else 2 * self._workers.count + 1
+        size = min(SHARED_BYTES, PENDING_BYTES // max(1, count))
+        most = self._layout.most(size)
+        with slots_of(8 * self._layout.size(most), count) as self._slots:
+            self._limit_parts(PART_BYTES if self._slots is None else size)
+            yield from self._run(chunks)
 
-    def _run(self, chunks: Iterable[Chunk], slots: Slots | None
-             ) -> Iterator[tuple[list[Piece], Doubles]]:
+    def _run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[list[Piece], Doubles]]:
         layout = self._layout
-        # with a view of the memory, and no slot if the numbers are sent
-        made: list[tuple[bytearray | Place, Doubles, Slot | None]] = []  # the part packed now
-        pending: deque[tuple[list[Piece], Doubles, Slot | None]] = deque()
+        parts: deque[Part] = deque()  # the last one may not be whole yet
 
         def make(room: int) -> Doubles:
-            begun = None
-            if slots is not None and self._slots:
-                begun = slots.begin(layout.size(room))
-            if begun is None:
-                self._stop_sharing()
-                sent = bytearray(8 * layout.columns * room)
-                made.append((sent, memoryview(sent).cast("d"), None))
-            else:
-                made.append(begun)
-            return made[0][1]
+            parts.append(self._part(room))
+            return parts[-1].view
 
         def tasks() -> Iterator[Task]:
-            for pieces, _ in packed(chunks, layout, lambda: self._size, make):
-                place, view, slot = made.pop()
+            for pieces in packed(chunks, layout, lambda: self._size, make):
+                part = parts[-1]
+                part.pieces = pieces
                 count = length(pieces)
-                if isinstance(place, bytearray):
-                    view.release()
-                    del place[8 * layout.columns * count:]
-                pending.append((pieces, view, slot))
-                yield self._task(place, count)
+                if isinstance(part.place, bytearray):
+                    part.view.release()
+                    del part.place[8 * layout.columns * count:]
+                yield self._task(part.place, count)
 
         try:
             with closing(self._workers.results(tasks(), self._most_pending)) as results:
                 for result in results:
-                    pieces, view, slot = pending[0]
-                    yield from self._completed(result, pieces, view)
-                    view.release()
-                    if slots is not None and slot is not None:
-                        slots.end(slot)
-                    pending.popleft()
+                    yield from self._completed(result, parts[0])
+                    part = parts.popleft()
+                    part.view.release()
+                    if self._slots is not None and part.slot is not None:
+                        self._slots.end(part.slot)
         finally:
-            for _, view, _ in [*made, *pending]:
+            for part in parts:
                 with suppress(BufferError):  # the error of a column may keep it
-                    view.release()
+                    part.view.release()
 
-    def _completed(self, result: Any, pieces: list[Piece], view: Doubles
-                   ) -> Iterator[tuple[list[Piece], Doubles]]:
-        """Yields a part, and the memory of its results and sums.
+    def _part(self, room: int) -> Part:
+        """Returns a part with room for so many samples, in shared memory if there is any."""
+        if self._slots is not None and (begun := self._slots.begin(self._layout.size(room))):
+            return Part(*begun)
+        self._stop_sharing()
+        sent = bytearray(8 * self._layout.columns * room)
+        return Part(sent, memoryview(sent).cast("d"))
+
+    def _completed(self, result: Any, part: Part) -> Iterator[tuple[list[Piece], Doubles]]:
+        """Yields the samples of a part, and the memory of its results and sums.
 
         result: what `run_part` returned.
         """
-        count = length(pieces)
+        count = length(part.pieces)
         if result is False:  # the worker is on another machine
             self._stop_sharing()
-            result = self._sent(view, count)
+            result = self._sent(part.view, count)
         self._adapt(count)
         if result is True:
-            with view[self._layout.columns * count:self._layout.size(count)] as found:
-                yield pieces, found
+            with part.view[self._layout.columns * count:self._layout.size(count)] as found:
+                yield part.pieces, found
         else:
-            yield pieces, memoryview(result).cast("d")
+            yield part.pieces, memoryview(result).cast("d")
 
     def _sent(self, view: Doubles, count: int) -> bytes:
         """Returns what a worker computes that is sent the columns of a part in shared memory."""

@@ -1,6 +1,8 @@
 """Memory that this process shares with workers on the same machine: they read and write in place.
 
-A worker on another machine does not find it, and is sent the numbers.
+It is a file without a name, which Linux has, so that nothing is left of it however a process ends.
+A worker that cannot open it is on another machine, and is sent the numbers; so is every worker on
+other systems.
 """
 
 from __future__ import annotations
@@ -12,19 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count as counter
-from multiprocessing.shared_memory import SharedMemory
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 Doubles = Any  # a view of memory with doubles
-# the name of shared memory, its token, a position in it, and the number of the part, without which
+# a path to shared memory, its name, a position in it, and the number of the part, without which
 # Dask would take the next part in this place for the same task, and not run it
-Place = tuple[str, bytes, int, int]
+Place = tuple[str, str, int, int]
 
-FOLDER = Path("/dev/shm")  # where Linux shows shared memory as files
-HEAD = 64  # bytes in front of the slots, which begin with the token, and in front of each slot
-# in front of a slot: the number of its part, who began last, whether any worker began, and several
+HEAD = 64  # bytes in front of the doubles of a slot, of which these four numbers use the first 32:
+# the number of its part, who began last, whether any worker began, and several
 NUMBER, LAST, BEGUN, SEVERAL = range(4)
 
 
@@ -43,29 +42,28 @@ class Slot:
 class Slots:
     """Shared memory that is divided into slots, which the parts of a batch use in turn.
 
-    It begins with a token of random bytes, by which a worker sees that the name is not of other
-    memory.  A slot begins with the number of its part, and with whether several workers began to
-    compute it: an executor that gives a worker up has the part computed by another one.  Should the
-    first go on, it would write over a later part, so that such a slot is not used again.
+    A slot begins with the number of its part, and with whether several workers began to compute it:
+    an executor that gives a worker up has the part computed by another one.  Should the first go
+    on, it would write over a later part, so that such a slot is not used again.
+
+    usable: how many slots may be used again.
+
+    Raises:
+        OSError: the system has not enough memory.
+        AttributeError: the system has no files without a name.
     """
 
-    def __init__(self, memory: SharedMemory, count: int, size: int) -> None:
-        assert memory.buf is not None
-        self._buffer: memoryview = memory.buf
-        self._name = memory.name
+    def __init__(self, count: int, size: int) -> None:
+        self.usable = count
         # those at the start are used first: memory that is never used costs no time
-        self._free = [Slot(HEAD + i * (HEAD + size)) for i in range(count)]
+        self._free = [Slot(i * (HEAD + size)) for i in range(count)]
         self._numbers = counter()
-        self._file: Any = None
-        if (path := FOLDER / memory.name).exists():
-            self._file = path.open("r+b")
-        self._token = secrets.token_bytes(16)
-        try:
-            self._reserve(0, HEAD)
-        except OSError:
-            self.close()
-            raise
-        self._buffer[:len(self._token)] = self._token
+        self._process = os.getpid()
+        self._name = f"tinygrad_edu_{secrets.token_hex(16)}"
+        self._file = os.fdopen(os.memfd_create(self._name), "r+b", buffering=0)
+        self._file.truncate(count * (HEAD + size))
+        self._memory = mmap.mmap(self._file.fileno(), 0)
+        self._buffer = memoryview(self._memory)
 
     def begin(self, count: int) -> tuple[Place, Doubles, Slot] | None:
         """Returns where the next part is, for `claimed`; so many doubles; and its slot, for `end`.
@@ -78,8 +76,8 @@ class Slots:
             return None
         size = HEAD + 8 * count
         if size > slot.reserved:
-            try:
-                self._reserve(slot.start + slot.reserved, size - slot.reserved)
+            try:  # a page that is missing later would end the process
+                os.posix_fallocate(self._file.fileno(), slot.start, size)
             except OSError:
                 return None
             slot.reserved = size
@@ -88,46 +86,41 @@ class Slots:
         with _head(self._buffer, slot.start) as head:
             head[BEGUN] = head[SEVERAL] = 0
             head[NUMBER] = number
-        place = self._name, self._token, slot.start, number
+        place = f"/proc/{self._process}/fd/{self._file.fileno()}", self._name, slot.start, number
         return place, doubles(self._buffer, slot.start + HEAD, count), slot
 
     def end(self, slot: Slot) -> None:
         """Takes a slot back, if no other worker may still write to it."""
         with _head(self._buffer, slot.start) as head:
             head[NUMBER] = -1  # first: a worker that begins from now on sees it
-            if not head[SEVERAL]:
+            if head[SEVERAL]:
+                self.usable -= 1
+            else:
                 self._free.append(slot)
 
-    def _reserve(self, start: int, size: int) -> None:
-        """Asks the system for pages; one that is missing later would end the process."""
-        if self._file is not None:
-            os.posix_fallocate(self._file.fileno(), start, size)
-
     def close(self) -> None:
-        """Ends the use of the memory."""
-        if self._file is not None:
-            self._file.close()
+        """Gives the memory back to the system, also that of workers which have not let go of it."""
+        if os.getpid() == self._process:  # and not in a process that it was copied to
+            with suppress(OSError):
+                self._memory.madvise(mmap.MADV_REMOVE)
+        with suppress(BufferError):  # an error may keep a view of it
+            self._buffer.release()
+            self._memory.close()
+        self._file.close()
 
 
 @contextmanager
 def slots_of(size: int, count: int) -> Iterator[Slots | None]:
-    """Makes so many slots of so many bytes; it is None if the system has not enough memory."""
-    memory = made = None
-    try:
-        if count:
-            memory = SharedMemory(create=True, size=HEAD + count * (HEAD + size))
-            made = Slots(memory, count, size)
-    except OSError:
-        pass
+    """Makes so many slots of so many bytes; it is None without any, or if no memory is shared."""
+    made = None
+    if count:
+        with suppress(OSError, AttributeError):
+            made = Slots(count, size)
     try:
         yield made
     finally:
         if made is not None:
             made.close()
-        if memory is not None:
-            with suppress(BufferError):  # an error may keep a view of it
-                memory.close()
-            memory.unlink()
 
 
 def _head(buffer: memoryview, start: int) -> memoryview:
@@ -149,32 +142,29 @@ def doubles(buffer: memoryview, start: int, count: int) -> Doubles:
 
 # ---- in a worker ---------------------------------------------------------------------------------
 
-_last: tuple[str, Any, memoryview | None] = "", None, None  # what was attached last
+_last: tuple[str, memoryview] = "", memoryview(b"")  # what was attached last, by its name
 
 
-def attached(name: str, token: bytes) -> memoryview | None:
+def attached(path: str, name: str) -> memoryview | None:
     """Returns the shared memory of this name, or None if it is not on this machine.
 
     It is kept, because a process that attaches it must be given all of its pages again, which takes
-    half as long as computing a short function on them.
+    half as long as computing a short function on them.  The pages themselves are given back when
+    the batch ends.
     """
     global _last
     last = _last
     if last[0] != name:
-        owner: Any = None
         try:
-            if FOLDER.exists():  # `SharedMemory` would remove it when a worker of Dask ends
-                with (FOLDER / name).open("r+b") as file:
-                    owner = mmap.mmap(file.fileno(), 0)
-                last = name, owner, memoryview(owner)
-            else:
-                owner = SharedMemory(name)
-                last = name, owner, owner.buf
-        except (OSError, ValueError):  # ValueError: it is empty
+            # read first: to open another file, perhaps that of a device, might do something
+            if os.readlink(path) != f"/memfd:{name} (deleted)":
+                return None
+            with open(path, "r+b") as file:
+                last = name, memoryview(mmap.mmap(file.fileno(), 0))
+        except OSError:
             return None
         _last = last
-    buffer = last[2]
-    return buffer if buffer is not None and buffer[:len(token)] == token else None
+    return last[1]
 
 
 def claimed(place: Place, count: int) -> Doubles | None:
@@ -182,12 +172,13 @@ def claimed(place: Place, count: int) -> Doubles | None:
 
     It is None if the memory is not on this machine, or the part is not there any more.
     """
-    name, token, start, k = place
-    if (buffer := attached(name, token)) is None:
+    path, name, start, number = place
+    if (buffer := attached(path, name)) is None:
         return None
     with _head(buffer, start) as head:
         # Of workers that begin at the same time, at most one passes as the only one ("splitter",
-        # Lamport 1987); a count could be written by two of them at once.
+        # Lamport 1987); a count could be written by two of them at once.  Other processors are
+        # taken to see what is stored here before the next line is run.
         me = secrets.randbits(62)
         head[LAST] = me
         if head[BEGUN]:
@@ -196,6 +187,6 @@ def claimed(place: Place, count: int) -> Doubles | None:
             head[BEGUN] = 1
             if head[LAST] != me:
                 head[SEVERAL] = 1
-        if head[NUMBER] != k:  # read last: either `end` sees this worker, or it sees `end`
+        if head[NUMBER] != number:  # read last: either `end` sees this worker, or it sees `end`
             return None
     return doubles(buffer, start + HEAD, count)

@@ -6,6 +6,7 @@ long as the worker lives, each program is compiled there once.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import multiprocessing
 import os
@@ -122,7 +123,19 @@ def perform(
         while total > MAX_KEPT_BYTES and len(_kept) > len(digests):
             _, (_, size) = _kept.popitem(last=False)
             total -= size
-    return perform_with(call, things, args)
+    answer = perform_with(call, things, args)
+    if isinstance(answer, Raised):
+        answer.error = _portable(answer.error)
+    return answer
+
+
+def _portable(error: Exception) -> Exception:
+    """Returns an error that the parent can make again; a pool whose parent cannot is lost."""
+    try:
+        copy.copy(error)
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def perform_with(
