@@ -204,7 +204,7 @@ IMPURE = {
 }
 
 
-EPOCHS = scaled(ci=40, thorough=200)
+EPOCHS = scaled(ci=16, thorough=200)
 
 
 def trained(model, engine, **options):
