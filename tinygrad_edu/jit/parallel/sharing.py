@@ -50,7 +50,6 @@ class Slots:
 
     Raises:
         OSError: the system has not enough memory.
-        AttributeError: the system has no files without a name.
     """
 
     def __init__(self, count: int, size: int) -> None:
@@ -111,10 +110,10 @@ class Slots:
 
 @contextmanager
 def slots_of(size: int, count: int) -> Iterator[Slots | None]:
-    """Makes so many slots of so many bytes; it is None without any, or if no memory is shared."""
+    """Makes so many slots of so many bytes; it is None if there are none, or no memory for them."""
     made = None
-    if count:
-        with suppress(OSError, AttributeError):
+    if count and hasattr(os, "memfd_create"):
+        with suppress(OSError):
             made = Slots(count, size)
     try:
         yield made
