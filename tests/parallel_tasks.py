@@ -2,6 +2,7 @@
 import it."""
 
 import os
+import threading
 import time
 
 from tinygrad_edu.jit.parallel import sharing, tasks
@@ -47,6 +48,37 @@ class RefusedError(Exception):
         super().__init__(f"{row} refuses {number}")
 
 
-def refuse():
-    """Raises an error in the worker."""
-    raise RefusedError("the row", 2.0)
+class LockedError(Exception):
+    """An error that cannot be pickled."""
+
+    def __init__(self, message):
+        super().__init__(message)
+        self.lock = threading.Lock()
+
+
+class SilentError(RefusedError):
+    """An error without a text."""
+
+    def __str__(self):
+        raise ValueError
+
+
+REFUSED = {
+    "plain": "RefusedError: the row refuses 2.0",
+    "nested": "the message",
+    "grouped": "ExceptionGroup: several (1 sub-exception)",
+    "locked": "LockedError: it is locked",
+    "silent": "SilentError: <exception str() failed>",
+}
+
+
+def refuse(kind):
+    """Raises an error in the worker that would not arrive in its parent."""
+    error = RefusedError("the row", 2.0)
+    raise {
+        "plain": error,
+        "nested": ValueError("the message", error),
+        "grouped": ExceptionGroup("several", [error]),
+        "locked": LockedError("it is locked"),
+        "silent": SilentError("the row", 2.0),
+    }[kind]

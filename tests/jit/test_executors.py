@@ -220,11 +220,38 @@ def test_a_worker_that_was_sent_nothing_asks_for_it(pool):
     assert answer == tasks.Missing([shared.digest])
 
 
-def test_an_error_that_cannot_be_pickled_and_read_again_is_named(pool):
-    answer = pool.submit(tasks.perform, parallel_tasks.refuse, [], {}, []).result()
-    assert repr(answer.error) == "RuntimeError('RefusedError: the row refuses 2.0')"
+@pytest.mark.parametrize("kind", ["plain", "nested", "grouped", "locked", "silent"])
+def test_an_error_that_would_not_arrive_is_named(kind, pool):
+    answer = pool.submit(tasks.perform, parallel_tasks.refuse, [], {}, [kind]).result()
+    assert type(answer.error) is RuntimeError
+    assert parallel_tasks.REFUSED[kind] in str(answer.error)
+
+
+def test_an_error_arrives_as_it_is(pool):
     answer = pool.submit(tasks.perform, float, [], {}, ["x"]).result()
     assert repr(answer.error) == """ValueError("could not convert string to float: 'x'")"""
+
+
+def test_gradients_do_not_need_numpy():
+    script = """
+        import sys
+        from array import array
+        from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+        from multiprocessing import get_context
+        from tinygrad_edu import Value, jit
+        if __name__ == "__main__":
+            sys.modules["numpy"] = None
+            w = Value(2.0)
+            f = jit(lambda x: w * x)
+            for pool in ThreadPoolExecutor(1), ProcessPoolExecutor(1, get_context("spawn")):
+                with pool:
+                    for count in 100, 300_000:
+                        w.grad = 0.0
+                        f.batch_value_and_grad(array("d", range(count)), executor=pool)
+                        print(w.grad == sum(range(count)))
+    """
+    done = run_python(dedent(script))
+    assert done.stdout.split() == ["True"] * 4, done.stderr
 
 
 def test_a_worker_that_computes_other_digits_is_named():

@@ -1,10 +1,13 @@
 """Memory that a batch shares with workers: nothing of it is left, and no part is written twice."""
 
+import errno
 import os
 import sys
 from array import array
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import suppress
+from functools import partial
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from textwrap import dedent
@@ -40,8 +43,20 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(parts, "SHARED_BYTES", 8 * 2 * (BLOCK * 3 + 2))
 
 
+class Late(Future):
+    """Computes its result when that is asked for."""
+
+    def __init__(self, call, times):
+        super().__init__()
+        self.call = call
+        self.times = times
+
+    def result(self, timeout=None):
+        return [self.call() for _ in range(self.times)][-1]
+
+
 class Direct(Executor):
-    """Computes each task at once, the tasks in ``again`` twice.
+    """Computes tasks in this process, those in ``again`` twice.
 
     places: for each task, where its part was: in shared memory, or sent.
     """
@@ -53,36 +68,25 @@ class Direct(Executor):
     def submit(self, call, *args):
         *_, (_, place, *_) = args
         self.places.append("sent" if isinstance(place, bytearray) else "shared")
-        if len(self.places) in self.again:
-            call(*args)
-        future = Future()
-        future.set_result(call(*args))
-        return future
+        return Late(partial(call, *args), 1 + (len(self.places) in self.again))
 
 
 # ---- nothing is left -----------------------------------------------------------------------------
 
 
-def open_files():
-    """Returns the files of shared memory that this process has open."""
-    links = []
-    for path in Path("/proc/self/fd").iterdir():
+def open_files(process="self"):
+    """Returns the files of shared memory that a process has open, and what the system gave each."""
+    found = {}
+    for path in Path(f"/proc/{process}/fd").iterdir():
         with suppress(FileNotFoundError):
-            links.append(os.readlink(path))
-    return [link for link in links if "tinygrad_edu" in link]
+            if "tinygrad_edu" in (link := os.readlink(path)):
+                found[link] = path.stat().st_blocks
+    return found
 
 
-def kilobytes(process="self"):
-    """Returns how much of the memory that batches share a process has."""
-    total = 0
-    is_ours = False
-    for line in Path(f"/proc/{process}/smaps").read_text().splitlines():
-        key, *rest = line.split()
-        if not key.endswith(":"):
-            is_ours = "/memfd:tinygrad_edu" in line
-        elif key == "Rss:" and is_ours:
-            total += int(rest[0])
-    return total
+def memory(process="self"):
+    """Returns how much shared memory a process keeps, in blocks of 512 bytes."""
+    return sum(open_files(process).values())
 
 
 class Interrupt:
@@ -122,7 +126,7 @@ def test_ctrl_c_at_any_line_leaves_no_file(small_parts):
         WEIGHT.grad = 0.0
         with Interrupt(at) as interrupt, suppress(KeyboardInterrupt):
             f.batch_value_and_grad(iter([(X[:300],)]), executor=Direct(), out=(results, None))
-        sharing._last = "", memoryview(b"")  # what this process keeps as a worker
+        sharing._last = "", None  # what this process keeps as a worker
         return interrupt.lines
 
     count = lines()
@@ -130,14 +134,18 @@ def test_ctrl_c_at_any_line_leaves_no_file(small_parts):
     assert count > 100
     for at in range(1, count + 1):
         lines(at)
-        assert open_files() == [], f"line {at}"
+        assert open_files() == {}, f"line {at}"
         assert WEIGHT.grad in (0.0, whole)
-    lines()
-    assert kilobytes() == 0
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def methods(test):
+    """Runs a test with each way to start processes."""
+    warning = "ignore:This process .* is multi-threaded:DeprecationWarning"
+    test = pytest.mark.filterwarnings(warning)(test)
+    return pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])(test)
+
+
+@methods
 def test_an_idle_worker_keeps_no_memory_of_a_batch(method, small_parts):
     f = jit(square)
     expected = f.batch(X)
@@ -146,15 +154,28 @@ def test_an_idle_worker_keeps_no_memory_of_a_batch(method, small_parts):
         def chunks():
             for chunk in cut(100):
                 yield chunk
-                used.append(kilobytes(worker))
+                used.append(memory(worker))
 
         worker = pool.submit(os.getpid).result()
         for _ in range(2):
             found = [*f.batch(chunks(), executor=pool)]
             assert b"".join(map(bytes, found)) == bytes(expected)
             assert max(used) > 0
-            assert kilobytes(worker) == kilobytes() == 0
+            assert memory(worker) == memory() == 0
             used.clear()
+
+
+@methods
+def test_a_worker_that_computes_when_a_batch_is_broken_off_keeps_no_memory(method):
+    f = jit(square)
+    chunk = (array("d", bytes(8 * 400_000)),)
+    with ProcessPoolExecutor(1, get_context(method)) as pool:
+        for _ in range(5):
+            results = f.batch(repeat(chunk), executor=pool)
+            for _ in range(3):
+                next(results)
+            results.close()
+            assert memory(pool.submit(os.getpid).result()) == 0  # the part was computed before
 
 
 def test_memory_that_is_not_given_back_is_noticed(small_parts, monkeypatch):
@@ -162,7 +183,7 @@ def test_memory_that_is_not_given_back_is_noticed(small_parts, monkeypatch):
     with ProcessPoolExecutor(1, SPAWN) as pool:
         for _ in jit(square).batch(cut(100), executor=pool):
             pass
-        assert kilobytes(pool.submit(os.getpid).result()) > 0
+        assert memory(pool.submit(os.getpid).result()) > 0
 
 
 def test_a_process_that_was_copied_in_the_middle_takes_nothing_away():
@@ -184,7 +205,8 @@ def test_a_process_that_was_copied_in_the_middle_takes_nothing_away():
             f = jit(lambda x: w * x)
             with ProcessPoolExecutor(1, SPAWN) as pool:
                 values = [value for value, _ in f.batch_value_and_grad(chunks(), executor=pool)]
-            print(all(value == f.batch(range(10_000)) for value in values), w.grad)
+            expected = f.batch(range(10_000))
+            print(all(value == expected for value in values), w.grad)
     """
     output = run_python(dedent(script)).stdout.split()
     assert output[-2:] == ["True", str(40.0 * sum(range(10_000)))]
@@ -195,10 +217,8 @@ def test_a_process_that_was_copied_in_the_middle_takes_nothing_away():
 
 def claim(place):
     """Returns whether a worker may compute a part of ten numbers."""
-    view = claimed(place, 10)
-    if view is not None:
-        view.release()
-    return view is not None
+    with claimed(place, 10) as view:
+        return view is not None
 
 
 def begun(slots):
@@ -215,6 +235,47 @@ def test_a_part_that_is_over_is_not_claimed():
         assert not claim(place)
         begun(slots)
         assert not claim(place)
+
+
+def test_nothing_is_claimed_when_the_memory_was_given_back():
+    with slots_of(80, 2) as slots:
+        places = [begun(slots)[0] for _ in range(2)]
+        assert claim(places[0])
+    for place in places:
+        assert not claim(place)
+    del slots
+    assert memory() == 0
+
+
+def test_a_file_that_is_not_the_shared_memory_is_left_alone(tmp_path, monkeypatch):
+    with (tmp_path / "file").open("w+b") as file, slots_of(80, 1) as slots:
+        file.write(b"x" * 4096)
+        file.flush()
+        (_, label, *rest), _ = begun(slots)
+        place = f"/proc/self/fd/{file.fileno()}", label, *rest
+        with monkeypatch.context() as patched:
+            patched.setattr(sharing, "open", pytest.fail, raising=False)
+            assert not claim(place)
+        sharing._last = "", None  # or it would know
+        usual = os.readlink
+        links = iter([f"/memfd:{label} (deleted)"])  # it was there a moment ago
+        monkeypatch.setattr(os, "readlink", lambda path: next(links, None) or usual(path))
+        assert not claim(place)
+    assert (tmp_path / "file").read_bytes() == b"x" * 4096
+
+
+def test_without_memory_for_a_part_the_numbers_are_sent(small_parts, monkeypatch):
+    def fails(*_):
+        if len(executor.places) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    executor = Direct()
+    monkeypatch.setattr(os, "posix_fallocate", fails)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    f = jit(square)
+    found = [*f.batch(cut(500), executor=executor)]
+    assert b"".join(map(bytes, found)) == bytes(f.batch(X))
+    assert executor.places[4:7] == ["shared", "sent", "sent"]
 
 
 def test_a_slot_is_used_again_unless_several_workers_claimed_it():
@@ -296,8 +357,8 @@ def test_a_worker_that_begins_while_the_part_ends_is_refused_or_seen(at, monkeyp
 def test_a_part_that_was_computed_twice_does_not_end_sharing(small_parts, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     f = jit(square)
-    executor = Direct(again=[4, 6])
+    executor = Direct(again=[4, 6, 9])
     found = [*f.batch(cut(500), executor=executor)]
     assert b"".join(map(bytes, found)) == bytes(f.batch(X))
-    assert len(executor.places) > 2 * 5  # slots
+    assert len(executor.places) > 2 * 5  # slots, of which three are not used again
     assert set(executor.places) == {"shared"}

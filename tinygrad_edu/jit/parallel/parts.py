@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -198,22 +198,21 @@ def run_part(
     place: bytearray | Place,
     count: int,
     numbers: Sequence[float],
-) -> bytes | bool:
+) -> bytearray | bool:
     """Computes a part in a worker, and returns results and sums.
 
-    place: the columns, or where they are in shared memory; then this returns whether the worker has
-        that memory.
+    place: the columns, or where they are in shared memory; then this returns whether the worker can
+        use that memory.
     """
     if isinstance(place, bytearray):
         memory = bytearray(8 * layout.size(count))
         memory[:len(place)] = place
         compute(recipe.batched, layout, memoryview(memory).cast("d"), count, numbers)
-        return bytes(memoryview(memory)[len(place):])
-    if (view := claimed(place, layout.size(count))) is None:
-        return False
-    with view:
-        compute(recipe.batched, layout, view, count, numbers)
-    return True
+        return memory[len(place):]
+    with claimed(place, layout.size(count)) as view:
+        if view is not None:
+            compute(recipe.batched, layout, view, count, numbers)
+        return view is not None
 
 
 # ---- where parts run -----------------------------------------------------------------------------
@@ -321,18 +320,13 @@ class There:
                     del part.place[8 * layout.columns * count:]
                 yield self._task(part.place, count)
 
-        try:
-            with closing(self._workers.results(tasks(), self._most_pending)) as results:
-                for result in results:
-                    yield from self._completed(result, parts[0])
-                    part = parts.popleft()
-                    part.view.release()
-                    if self._slots is not None and part.slot is not None:
-                        self._slots.end(part.slot)
-        finally:
-            for part in parts:
-                with suppress(BufferError):  # the error of a column may keep it
-                    part.view.release()
+        with closing(self._workers.results(tasks(), self._most_pending)) as results:
+            for result in results:
+                yield from self._completed(result, parts[0])
+                part = parts.popleft()
+                part.view.release()
+                if self._slots is not None and part.slot is not None:
+                    self._slots.end(part.slot)
 
     def _part(self, room: int) -> Part:
         """Returns a part with room for so many samples, in shared memory if there is any."""
@@ -348,7 +342,7 @@ class There:
         result: what `run_part` returned.
         """
         count = length(part.pieces)
-        if result is False:  # the worker is on another machine
+        if result is False:  # the worker cannot open the memory
             self._stop_sharing()
             result = self._sent(part.view, count)
         self._adapt(count)
@@ -358,7 +352,7 @@ class There:
         else:
             yield part.pieces, memoryview(result).cast("d")
 
-    def _sent(self, view: Doubles, count: int) -> bytes:
+    def _sent(self, view: Doubles, count: int) -> bytearray:
         """Returns what a worker computes that is sent the columns of a part in shared memory."""
         with view[:self._layout.columns * count] as columns:
             task = self._task(bytearray(columns), count)

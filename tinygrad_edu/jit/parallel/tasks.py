@@ -6,7 +6,6 @@ long as the worker lives, each program is compiled there once.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import multiprocessing
 import os
@@ -15,6 +14,7 @@ import platform
 import signal
 import threading
 import time
+import traceback
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -130,11 +130,11 @@ def perform(
 
 
 def _portable(error: Exception) -> Exception:
-    """Returns an error that the parent can make again; a pool whose parent cannot is lost."""
+    """Returns an error that arrives: a pool is lost if it cannot read what a worker sends."""
     try:
-        copy.copy(error)
+        pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        return RuntimeError("".join(traceback.format_exception_only(error)).strip())
     return error
 
 
