@@ -38,7 +38,7 @@ def recipes():
 
 def lose_memory():
     """Makes the worker one that does not find the shared memory of a part."""
-    sharing.attached = lambda path, name: None
+    sharing.attached = lambda path, label: None
 
 
 class RefusedError(Exception):

@@ -79,7 +79,7 @@ def open_files(process="self"):
     found = {}
     for path in Path(f"/proc/{process}/fd").iterdir():
         with suppress(FileNotFoundError):
-            if "tinygrad_edu" in (link := os.readlink(path)):
+            if (link := os.readlink(path)).startswith("/memfd:tinygrad_edu"):
                 found[link] = path.stat().st_blocks
     return found
 
