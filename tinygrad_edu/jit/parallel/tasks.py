@@ -6,6 +6,7 @@ long as the worker lives, each program is compiled there once.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import multiprocessing
 import os
@@ -132,7 +133,8 @@ def perform(
 def _portable(error: Exception) -> Exception:
     """Returns an error that arrives: a pool is lost if it cannot read what a worker sends."""
     try:
-        pickle.loads(pickle.dumps(error))
+        pickle.dumps(error)
+        copy.deepcopy(error)  # makes it again, as the parent does
     except Exception:
         return RuntimeError("".join(traceback.format_exception_only(error)).strip())
     return error
